@@ -1,0 +1,1 @@
+//! Write Caddis functions in Rust.

@@ -1,0 +1,6 @@
+//! Caddis: a self-hosted function host.
+
+pub mod error;
+pub mod ids;
+pub mod settings;
+pub mod tunables;

@@ -1,0 +1,2 @@
+//! The `caddis` command.
+fn main() {}

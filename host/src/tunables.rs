@@ -1,0 +1,116 @@
+//! Every limit and time-out of the host, with its unit, default, range and reason. No behaviour lives here.
+
+use std::time::Duration;
+
+/// A number an author may choose between two bounds.
+#[derive(Debug, Clone, Copy)]
+pub struct Range<T> {
+    /// Used when nothing is given.
+    pub default: T,
+    /// The least allowed.
+    pub min: T,
+    /// The most allowed; the operator may lower it for the whole host.
+    pub max: T,
+}
+
+/// Wall clock for one request, in seconds (FX2, BB2).
+pub const TIMEOUT_SECONDS: Range<u32> = Range { default: 30, min: 1, max: 300 };
+
+/// Memories and tables of one instance together, in MiB (FX2, BB2).
+pub const MEMORY_LIMIT_MB: Range<u32> = Range { default: 128, min: 64, max: 1024 };
+
+/// CPU budget of one request. One unit is about one WebAssembly instruction; the default is several seconds of one core.
+pub const FUEL: Range<u64> = Range { default: 10_000_000_000, min: 100_000, max: 1_000_000_000_000 };
+
+/// Fuel between two yields to the scheduler: well under a millisecond of one core, so that a loop cannot hold a thread.
+pub const FUEL_YIELD_INTERVAL: u64 = 200_000;
+
+/// CPU time after which a request moves to the threads of low priority, where it can no longer slow others down.
+pub const CPU_BEFORE_DEMOTION: Duration = Duration::from_millis(20);
+
+/// What the host copies out of a guest in one host call, in bytes. wasmtime's 128 MiB is more than a tenant's memory.
+pub const HOSTCALL_FUEL: usize = 16 * 1024 * 1024;
+
+/// Entries of a guest's resource table: bodies, streams, transactions.
+pub const RESOURCE_TABLE_ENTRIES: usize = 1_000;
+
+/// Handles in a component's own tables.
+pub const COMPONENT_HANDLES: usize = 1_000;
+
+/// Memory of one set of header fields a guest makes, in bytes.
+pub const HEADER_FIELDS_BYTES: usize = 64 * 1024;
+
+/// Random bytes in one call.
+pub const RANDOM_BYTES: u64 = 64 * 1024;
+
+/// Stack of WebAssembly code, in bytes.
+pub const WASM_STACK_BYTES: usize = 1024 * 1024;
+
+/// Stack of the fiber a guest and its host calls run on, in bytes. More than `WASM_STACK_BYTES` plus what a host call needs.
+pub const FIBER_STACK_BYTES: usize = 2 * 1024 * 1024;
+
+/// Body of a request that is passed to a lean function by value, in bytes.
+pub const BODY_BY_VALUE_BYTES: usize = 64 * 1024;
+
+/// Outgoing requests of one execution.
+pub const SUBREQUESTS: u32 = 50;
+
+/// Outgoing requests of one execution that are open at the same time.
+pub const OPEN_SUBREQUESTS: usize = 6;
+
+/// Log lines of one execution; more are counted and dropped.
+pub const LOG_LINES: usize = 1_000;
+
+/// Bytes of all log lines of one execution.
+pub const LOG_BYTES: usize = 256 * 1024;
+
+/// Bytes of one log line; the rest is cut.
+pub const LOG_LINE_BYTES: usize = 10_000;
+
+/// Secrets and variables of one app, and of one function.
+pub const VARIABLES: usize = 100;
+
+/// Bytes of one secret's value.
+pub const VARIABLE_BYTES: usize = 48 * 1024;
+
+/// Rows of one result.
+pub const RESULT_ROWS: usize = 10_000;
+
+/// Bytes of all values of one result.
+pub const RESULT_BYTES: usize = 8 * 1024 * 1024;
+
+/// Bytes of one SQL statement.
+pub const STATEMENT_BYTES: usize = 1024 * 1024;
+
+/// Bytes of one value in the database.
+pub const VALUE_BYTES: usize = 8 * 1024 * 1024;
+
+/// Size of one app's database file, in bytes.
+pub const DATABASE_BYTES: u64 = 10 * 1024 * 1024 * 1024;
+
+/// How long a statement waits for the write lock.
+pub const WRITE_LOCK_WAIT: Duration = Duration::from_secs(5);
+
+/// How long a transaction may stay open, counted from its start.
+pub const TRANSACTION_TIME: Duration = Duration::from_secs(10);
+
+/// Connections that read one app's database at the same time.
+pub const READERS_PER_APP: usize = 4;
+
+/// Rows of the execution log that wait to be written; more are counted and dropped.
+pub const EXECUTION_QUEUE: usize = 10_000;
+
+/// Rows of the execution log in one transaction.
+pub const EXECUTION_BATCH: usize = 500;
+
+/// How long a row of the execution log waits for company.
+pub const EXECUTION_BATCH_DELAY: Duration = Duration::from_millis(20);
+
+/// Executions kept for one function.
+pub const EXECUTIONS_KEPT: u32 = 100_000;
+
+/// How long executions are kept.
+pub const EXECUTIONS_KEPT_FOR: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// Bytes of a JSON body sent to the management API.
+pub const MANAGEMENT_BODY_BYTES: usize = 2 * 1024 * 1024;

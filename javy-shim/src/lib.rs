@@ -1,0 +1,1 @@
+//! The JavaScript engine of Caddis: filled by the JavaScript milestone.
