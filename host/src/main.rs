@@ -1,2 +1,7 @@
 //! The `caddis` command.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    caddis::cli::main()
+}

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::Error;
 use crate::tunables::{FUEL, MEMORY_LIMIT_MB, TIMEOUT_SECONDS};
 
 /// The settings of one version of a function. Names, defaults and ranges are Fluxbase's (FX2) where it has them.
@@ -67,7 +68,151 @@ pub enum Access {
     },
     /// Users whose token has all of these claims.
     Metadata {
-        /// Claim to value; compared with the claims of the token, then with those in `user_metadata` and `app_metadata`.
+        /// Claim to value; compared with the claims of the token, then with those in its `app_metadata`.
         metadata: BTreeMap<String, serde_json::Value>,
     },
+}
+
+/// The most an author may ask for on this host.
+#[derive(Debug, Clone, Copy)]
+pub struct Maxima {
+    /// Seconds.
+    pub timeout_seconds: u32,
+    /// MiB.
+    pub memory_limit_mb: u32,
+    /// Fuel.
+    pub fuel: u64,
+}
+
+/// Settings to change; what is left out stays as it is.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the fields are those of Settings")]
+pub struct SettingsPatch {
+    #[serde(default, deserialize_with = "given")]
+    pub description: Option<Option<String>>,
+    pub enabled: Option<bool>,
+    pub access: Option<Access>,
+    pub timeout_seconds: Option<u32>,
+    pub memory_limit_mb: Option<u32>,
+    pub fuel: Option<u64>,
+    pub allow_net: Option<bool>,
+    pub allow_env: Option<bool>,
+    pub allow_read: Option<bool>,
+    pub allow_write: Option<bool>,
+    #[serde(default, deserialize_with = "given")]
+    pub cron_schedule: Option<Option<String>>,
+}
+
+/// Tells `null`, which clears a field, from a field that is not there.
+fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+/// Longest description, in bytes.
+const DESCRIPTION_BYTES: usize = 4_096;
+
+impl SettingsPatch {
+    /// The settings with these changes, or the first field that is out of range.
+    pub fn apply(&self, mut settings: Settings, maxima: &Maxima) -> Result<Settings, Error> {
+        let Maxima { timeout_seconds, memory_limit_mb, fuel } = *maxima;
+        in_range("timeout_seconds", self.timeout_seconds, TIMEOUT_SECONDS.min, timeout_seconds)?;
+        in_range("memory_limit_mb", self.memory_limit_mb, MEMORY_LIMIT_MB.min, memory_limit_mb)?;
+        in_range("fuel", self.fuel, FUEL.min, fuel)?;
+        if self.description.iter().flatten().any(|text| text.len() > DESCRIPTION_BYTES) {
+            return Err(Error::invalid(format!("description must have at most {DESCRIPTION_BYTES} bytes")));
+        }
+        self.refuse_what_is_not_there()?;
+        let patch = self.clone();
+        set(&mut settings.description, patch.description);
+        set(&mut settings.enabled, patch.enabled);
+        set(&mut settings.access, patch.access);
+        set(&mut settings.timeout_seconds, patch.timeout_seconds);
+        set(&mut settings.memory_limit_mb, patch.memory_limit_mb);
+        set(&mut settings.fuel, patch.fuel);
+        set(&mut settings.allow_net, patch.allow_net);
+        set(&mut settings.allow_env, patch.allow_env);
+        Ok(settings)
+    }
+
+    /// A setting that would be accepted and then do nothing is worse than an error.
+    fn refuse_what_is_not_there(&self) -> Result<(), Error> {
+        let later = [
+            ("allow_read", self.allow_read == Some(true)),
+            ("allow_write", self.allow_write == Some(true)),
+            ("cron_schedule", matches!(self.cron_schedule, Some(Some(_)))),
+        ];
+        match later.iter().find(|(_, wanted)| *wanted) {
+            Some((field, _)) => Err(Error::invalid(format!("{field} is not supported yet; leave it out"))),
+            None => Ok(()),
+        }
+    }
+}
+
+fn set<T>(field: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *field = value;
+    }
+}
+
+fn in_range<T: PartialOrd + std::fmt::Display>(field: &str, value: Option<T>, min: T, max: T) -> Result<(), Error> {
+    match value {
+        Some(value) if value < min || value > max => {
+            Err(Error::invalid(format!("{field} must be between {min} and {max}, got {value}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const MAXIMA: Maxima = Maxima { timeout_seconds: 60, memory_limit_mb: 256, fuel: FUEL.max };
+
+    fn apply(patch: serde_json::Value) -> Result<Settings, String> {
+        let patch: SettingsPatch = serde_json::from_value(patch).map_err(|error| error.to_string())?;
+        patch.apply(Settings::default(), &MAXIMA).map_err(|error| error.message.into_owned())
+    }
+
+    #[test]
+    fn what_is_left_out_stays_and_null_clears() {
+        let settings = apply(json!({"description": "x", "timeout_seconds": 5})).unwrap();
+        assert_eq!((settings.description.as_deref(), settings.timeout_seconds, settings.memory_limit_mb), (Some("x"), 5, 128));
+        let cleared: SettingsPatch = serde_json::from_value(json!({"description": null})).unwrap();
+        assert_eq!(cleared.apply(settings, &MAXIMA).unwrap().description, None);
+    }
+
+    #[test]
+    fn errors_name_the_field() {
+        for (patch, field) in [
+            (json!({"timeout_seconds": 0}), "timeout_seconds"),
+            (json!({"timeout_seconds": 61}), "timeout_seconds"),
+            (json!({"memory_limit_mb": 63}), "memory_limit_mb"),
+            (json!({"memory_limit_mb": 257}), "memory_limit_mb"),
+            (json!({"fuel": 1}), "fuel"),
+            (json!({"description": "x".repeat(5000)}), "description"),
+            (json!({"cron_schedule": "* * * * *"}), "cron_schedule"),
+            (json!({"colour": "red"}), "colour"),
+        ] {
+            let error = apply(patch.clone()).unwrap_err();
+            assert!(error.contains(field), "{patch}: {error}");
+        }
+    }
+
+    #[test]
+    fn access_has_the_documented_shapes() {
+        for shape in [
+            json!({"policy": "public"}),
+            json!({"policy": "authenticated"}),
+            json!({"policy": "group", "groups": ["admin"]}),
+            json!({"policy": "metadata", "metadata": {"department": "engineering"}}),
+        ] {
+            let access: Access = serde_json::from_value(shape.clone()).unwrap();
+            assert_eq!(serde_json::to_value(&access).unwrap(), shape);
+        }
+        assert!(serde_json::from_value::<Access>(json!({"policy": "nobody"})).is_err());
+        assert!(serde_json::from_value::<Access>(json!({"policy": "group"})).is_err());
+    }
 }

@@ -114,3 +114,21 @@ pub const EXECUTIONS_KEPT_FOR: Duration = Duration::from_secs(30 * 24 * 60 * 60)
 
 /// Bytes of a JSON body sent to the management API.
 pub const MANAGEMENT_BODY_BYTES: usize = 2 * 1024 * 1024;
+
+/// Bytes of one write of a guest to a body.
+pub const BODY_CHUNK_BYTES: usize = 64 * 1024;
+
+/// Writes of a guest that wait for a slow client before the guest has to wait too.
+pub const BODY_CHUNKS: usize = 2;
+
+/// How long a client may take to send the head of a request, and how long a connection may be idle before the next one.
+pub const HEAD_TIME: Duration = Duration::from_secs(30);
+
+/// Bytes of the head of a request, and of the buffer of a connection.
+pub const HEAD_BYTES: usize = 64 * 1024;
+
+/// How long a request waits for a place before it is turned away.
+pub const ADMISSION_WAIT: Duration = Duration::from_secs(5);
+
+/// Requests that may wait for a place, as a multiple of the places.
+pub const ADMISSION_QUEUE_FACTOR: usize = 4;

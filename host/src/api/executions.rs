@@ -1,0 +1,131 @@
+//! `/functions/{name}/executions`: what ran, newest first (FX9, FX10).
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::Api;
+use super::extract::{InApp, InPath, InQuery};
+use super::functions::{FunctionPath, no_function};
+use crate::error::Error;
+use crate::ids::{ExecutionId, FunctionId};
+use crate::store::executions::{ExecutionRow, Status};
+use crate::store::functions;
+
+/// Rows of one page: by default, and at most (FX9).
+const LIMIT: u32 = 50;
+const LIMIT_MAX: u32 = 1_000;
+
+/// Which executions.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ExecutionsQuery {
+    limit: Option<u32>,
+    #[serde(default)]
+    offset: u64,
+    status: Option<StatusName>,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum StatusName {
+    Success,
+    Error,
+    Timeout,
+}
+
+impl From<StatusName> for Status {
+    fn from(name: StatusName) -> Self {
+        match name {
+            StatusName::Success => Self::Success,
+            StatusName::Error => Self::Error,
+            StatusName::Timeout => Self::Timeout,
+        }
+    }
+}
+
+impl From<Status> for StatusName {
+    fn from(status: Status) -> Self {
+        match status {
+            Status::Success => Self::Success,
+            Status::Error => Self::Error,
+            Status::Timeout => Self::Timeout,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct ExecutionObject {
+    id: ExecutionId,
+    function_id: FunctionId,
+    function_version: u32,
+    trigger_type: &'static str,
+    user_id: Option<String>,
+    method: String,
+    path: String,
+    status: StatusName,
+    status_code: Option<u16>,
+    duration_ms: u64,
+    fuel: u64,
+    peak_memory_bytes: u64,
+    /// Bodies of responses are not kept.
+    result: Option<()>,
+    logs: String,
+    logs_dropped: u64,
+    error_code: Option<&'static str>,
+    error_message: Option<String>,
+    error_stack: Option<String>,
+    executed_at: Timestamp,
+    completed_at: Timestamp,
+}
+
+impl From<ExecutionRow> for ExecutionObject {
+    fn from(row: ExecutionRow) -> Self {
+        Self {
+            id: row.id,
+            function_id: row.function_id,
+            function_version: row.function_version,
+            trigger_type: row.trigger_type.as_str(),
+            user_id: row.user_id,
+            method: row.method,
+            path: row.path,
+            status: row.status.into(),
+            status_code: row.status_code,
+            duration_ms: row.duration_ms,
+            fuel: row.fuel,
+            peak_memory_bytes: row.peak_memory_bytes,
+            result: None,
+            logs: row.logs,
+            logs_dropped: row.logs_dropped,
+            error_code: row.error_code.map(|code| code.as_str()),
+            error_message: row.error_message,
+            error_stack: row.error_stack,
+            executed_at: row.executed_at,
+            completed_at: row.completed_at,
+        }
+    }
+}
+
+/// `GET /functions/{name}/executions?limit=&offset=&status=`
+pub(super) async fn list(
+    State(api): State<Arc<Api>>,
+    InApp(app): InApp,
+    InPath(FunctionPath { name }): InPath<FunctionPath>,
+    InQuery(query): InQuery<ExecutionsQuery>,
+) -> Result<Response, Error> {
+    let limit = query.limit.unwrap_or(LIMIT);
+    if !(1..=LIMIT_MAX).contains(&limit) {
+        return Err(Error::invalid(format!("query: limit must be between 1 and {LIMIT_MAX}, got {limit}")));
+    }
+    let app_name = app.name.clone();
+    let id = api.store.read(move |tx| functions::get(tx, &app_name, &name)).await.map_err(no_function)?.id;
+    // A caller who just got a response finds its execution here.
+    api.store.executions().flush().await?;
+    let status = query.status.map(Status::from);
+    let rows = api.store.executions().list(&app.name, id, limit, query.offset, status).await?;
+    Ok(Json(rows.into_iter().map(ExecutionObject::from).collect::<Vec<_>>()).into_response())
+}

@@ -1,0 +1,89 @@
+//! What handlers take from a request, with errors that name what is wrong.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, Path, Query};
+use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
+use http::request::Parts;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::Api;
+use crate::deploy::find_app;
+use crate::error::{Code, Error};
+use crate::ids::AppName;
+use crate::router::table::App;
+use crate::tunables::MANAGEMENT_BODY_BYTES;
+
+/// The app the route is about.
+pub struct InApp(pub Arc<App>);
+
+impl FromRequestParts<Arc<Api>> for InApp {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Error> {
+        #[derive(Deserialize)]
+        struct AppPath {
+            app: Option<AppName>,
+        }
+        let InPath(AppPath { app }) = InPath::from_request_parts(parts, api).await?;
+        find_app(&api.table, &app.unwrap_or_else(AppName::default_app)).map(Self)
+    }
+}
+
+/// Names in the path.
+pub struct InPath<T>(pub T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<Arc<Api>> for InPath<T> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Error> {
+        match Path::from_request_parts(parts, api).await {
+            Ok(Path(value)) => Ok(Self(value)),
+            Err(rejection) => Err(Error::invalid(format!("path: {}", rejection.body_text()))),
+        }
+    }
+}
+
+/// The query.
+pub struct InQuery<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequestParts<Arc<Api>> for InQuery<T> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Api>) -> Result<Self, Error> {
+        match Query::try_from_uri(&parts.uri) {
+            Ok(Query(value)) => Ok(Self(value)),
+            Err(rejection) => Err(Error::invalid(format!("query: {}", rejection.body_text()))),
+        }
+    }
+}
+
+/// The whole body, of at most `limit` bytes.
+pub async fn bytes(request: axum::extract::Request, limit: usize) -> Result<Bytes, Error> {
+    let too_large = || Error::new(Code::TooLarge, format!("the body must have at most {limit} bytes"));
+    let announced = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > limit) {
+        return Err(too_large());
+    }
+    match Limited::new(request.into_body(), limit).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
+        Err(_) => Err(Error::invalid("the body did not arrive whole")),
+    }
+}
+
+/// A JSON body. Errors name the field, the line and the column.
+pub async fn json<T: DeserializeOwned>(request: axum::extract::Request) -> Result<T, Error> {
+    let body = bytes(request, MANAGEMENT_BODY_BYTES).await?;
+    let mut deserializer = serde_json::Deserializer::from_slice(&body);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let path = error.path().to_string();
+        let field = if path == "." { String::new() } else { format!("{path}: ") };
+        Error::invalid(format!("body: {field}{}", error.inner()))
+    })?;
+    deserializer.end().map_err(|error| Error::invalid(format!("body: {error}")))?;
+    Ok(value)
+}

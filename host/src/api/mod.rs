@@ -1,0 +1,97 @@
+//! The management API: its routes, and the one gate before them. Handlers parse, call one thing, and answer.
+//!
+//! Everything of an app is there twice: `/api/v1/…` is the default app (FX1), `/v1/{app}/…` any app (BB1).
+
+pub mod apps;
+pub mod executions;
+pub mod extract;
+pub mod functions;
+pub mod keys;
+pub mod secrets;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, patch, post};
+use http::StatusCode;
+
+use crate::auth::KeyHash;
+use crate::deploy::Deployer;
+use crate::error::{Code, Error};
+use crate::http::credential::bearer;
+use crate::http::respond;
+use crate::router::table::Table;
+use crate::settings::Maxima;
+use crate::store::Store;
+
+/// What the handlers work with.
+pub struct Api {
+    /// Apps and their functions, as served.
+    pub table: Arc<Table>,
+    /// What is kept.
+    pub store: Store,
+    /// Makes versions active.
+    pub deployer: Arc<Deployer>,
+    /// Who may manage.
+    pub admin_token: KeyHash,
+    /// What authors may ask for.
+    pub maxima: Maxima,
+    /// Largest upload, in bytes.
+    pub max_component_bytes: usize,
+}
+
+/// The routes.
+pub fn router(api: Arc<Api>) -> Router {
+    let managed = Router::new()
+        .route("/api/v1/apps", get(apps::list).post(apps::create))
+        .nest("/api/v1", of_an_app())
+        .nest("/v1/{app}", of_an_app())
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(from_fn_with_state(api.clone(), authorize))
+        .with_state(api);
+    Router::new().route("/healthz", get(healthy)).route("/readyz", get(healthy)).merge(managed)
+}
+
+fn of_an_app() -> Router<Arc<Api>> {
+    Router::new()
+        .route("/functions", get(functions::list))
+        .route("/functions/{name}", get(functions::get).put(functions::put).delete(functions::delete))
+        .route("/functions/{name}/env", patch(secrets::patch_function))
+        .route("/functions/{name}/executions", get(executions::list))
+        .route("/secrets", get(secrets::list).put(secrets::put))
+        .route("/secrets/{name}", delete(secrets::delete))
+        .route("/api-keys", get(keys::list).post(keys::create))
+        .route("/api-keys/{id}", delete(keys::delete))
+        .route("/user-tokens", post(keys::sign_user_token))
+}
+
+async fn authorize(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+    let presented = bearer(request.headers()).map(|token| KeyHash::of(&token));
+    if presented.is_some_and(|hash| api.admin_token.matches(&hash)) {
+        return next.run(request).await;
+    }
+    let message = "the management API needs the admin token: Authorization: Bearer <admin token>";
+    Error::new(Code::Unauthorized, message).into_response()
+}
+
+async fn healthy() -> StatusCode {
+    StatusCode::OK
+}
+
+async fn not_found() -> Error {
+    Error::new(Code::NotFound, "there is no such route")
+}
+
+async fn method_not_allowed() -> Error {
+    Error::new(Code::MethodNotAllowed, "the route exists, but not with this method; see the Allow header")
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        respond::error(&self).map(axum::body::Body::new)
+    }
+}

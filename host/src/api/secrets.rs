@@ -1,0 +1,140 @@
+//! `/secrets` and `/functions/{name}/env`: values go in and never come out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::Api;
+use super::extract::{InApp, InPath, json};
+use super::functions::{FunctionPath, no_function};
+use crate::error::{Code, Error};
+use crate::ids::VariableName;
+use crate::router::table::App;
+use crate::secrets::Secret;
+use crate::store::secrets::{self as store, Scope, Variable};
+use crate::store::{StoreError, Writer, functions};
+use crate::tunables::{VARIABLE_BYTES, VARIABLES};
+
+/// Names the host keeps for itself.
+const RESERVED_PREFIX: &str = "CADDIS_";
+
+#[derive(Serialize)]
+struct VariableObject {
+    name: VariableName,
+    updated_at: Timestamp,
+}
+
+impl From<Variable> for VariableObject {
+    fn from(variable: Variable) -> Self {
+        Self { name: variable.name, updated_at: variable.updated_at }
+    }
+}
+
+fn listed(variables: Vec<Variable>) -> Response {
+    Json(variables.into_iter().map(VariableObject::from).collect::<Vec<_>>()).into_response()
+}
+
+/// `GET /secrets`
+pub(super) async fn list(State(api): State<Arc<Api>>, InApp(app): InApp) -> Result<Response, Error> {
+    let scope = Scope::App(app.name.clone());
+    Ok(listed(api.store.read(move |tx| store::list(tx, &scope)).await?))
+}
+
+/// `PUT /secrets`: `{"NAME": "value"}`; `null` removes.
+pub(super) async fn put(State(api): State<Arc<Api>>, InApp(app): InApp, request: Request) -> Result<Response, Error> {
+    let changes = changes(request).await?;
+    let scope = Scope::App(app.name.clone());
+    let variables = api.store.write(move |tx| apply(tx, &scope, changes)).await?;
+    app.forget_environments();
+    Ok(listed(variables))
+}
+
+/// `DELETE /secrets/{name}`
+pub(super) async fn delete(
+    State(api): State<Arc<Api>>,
+    InApp(app): InApp,
+    InPath(path): InPath<VariablePath>,
+) -> Result<Response, Error> {
+    let scope = Scope::App(app.name.clone());
+    let found = api.store.write(move |tx| store::delete(tx, &scope, &path.name)).await?;
+    if !found {
+        return Err(Error::new(Code::NotFound, "there is no such secret in this app"));
+    }
+    app.forget_environments();
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// A secret of a route.
+#[derive(Deserialize)]
+pub(super) struct VariablePath {
+    name: VariableName,
+}
+
+/// `PATCH /functions/{name}/env` (BB12): merges; `null` removes.
+pub(super) async fn patch_function(
+    State(api): State<Arc<Api>>,
+    InApp(app): InApp,
+    InPath(FunctionPath { name }): InPath<FunctionPath>,
+    request: Request,
+) -> Result<Response, Error> {
+    let changes = changes(request).await?;
+    let app_name = app.name.clone();
+    let function = name.clone();
+    let write = move |tx: &Writer<'_>| {
+        let id = functions::get(tx, &app_name, &function)?.id;
+        apply(tx, &Scope::Function(id), changes)
+    };
+    let variables = api.store.write(write).await.map_err(no_function)?;
+    forget(&app, &name);
+    Ok(listed(variables))
+}
+
+fn forget(app: &App, name: &crate::ids::FunctionName) {
+    if let Some(function) = app.function(name) {
+        function.environment.forget();
+    }
+}
+
+type Changes = BTreeMap<VariableName, Option<Secret>>;
+
+async fn changes(request: Request) -> Result<Changes, Error> {
+    let changes: Changes = json(request).await?;
+    for (name, value) in &changes {
+        if name.as_str().starts_with(RESERVED_PREFIX) {
+            return Err(Error::invalid(format!("{name}: names that start with {RESERVED_PREFIX} are reserved")));
+        }
+        if value.as_ref().is_some_and(|value| value.expose().len() > VARIABLE_BYTES) {
+            return Err(Error::invalid(format!("{name}: a value has at most {VARIABLE_BYTES} bytes")));
+        }
+        // WASI passes variables as C strings do.
+        if value.as_ref().is_some_and(|value| value.expose().contains('\0')) {
+            return Err(Error::invalid(format!("{name}: a value cannot contain a NUL character")));
+        }
+    }
+    Ok(changes)
+}
+
+fn apply(tx: &Writer<'_>, scope: &Scope, changes: Changes) -> Result<Vec<Variable>, StoreError> {
+    let mut values = BTreeMap::new();
+    for (name, value) in changes {
+        match value {
+            Some(value) => {
+                values.insert(name, value);
+            }
+            None => {
+                store::delete(tx, scope, &name)?;
+            }
+        }
+    }
+    store::put(tx, scope, &values)?;
+    if store::count(tx, scope)? > VARIABLES {
+        return Err(Error::invalid(format!("there can be at most {VARIABLES} variables here")).into());
+    }
+    store::list(tx, scope)
+}

@@ -1,0 +1,163 @@
+//! The composition root: builds every part once, hands each what it needs, and takes them down in order. Never passed around.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+
+use crate::api::{self, Api};
+use crate::auth::KeyHash;
+use crate::bindings::egress::EgressPolicy;
+use crate::bindings::fetch::Dialer;
+use crate::config::Config;
+use crate::deploy::Deployer;
+use crate::http::listener::Listener;
+use crate::http::service::Service;
+use crate::invoke::Invoker;
+use crate::router::table::Table;
+use crate::runtime::admission::Admission;
+use crate::runtime::cache::Cache;
+use crate::runtime::compile::{CompileLimits, Compiler};
+use crate::runtime::component::Host;
+use crate::runtime::engine::{Allocation, mebibytes, running_engine};
+use crate::runtime::limits::MemoryBudget;
+use crate::runtime::scheduler::Scheduler;
+use crate::secrets::Secret;
+use crate::secrets::seal::{MasterKey, Sealer};
+use crate::store::tenant::Databases;
+use crate::store::{Store, StoreError, api_keys};
+use crate::tunables::{ADMISSION_QUEUE_FACTOR, ADMISSION_WAIT};
+
+/// Why a host does not start, in one line.
+pub type StartError = Box<dyn std::error::Error>;
+
+/// What admin tokens start with.
+const ADMIN_TOKEN_PREFIX: &str = "cad_";
+
+/// A host that listens.
+pub struct App {
+    listener: Listener,
+    address: SocketAddr,
+    service: Arc<Service>,
+    store: Store,
+    running: TaskTracker,
+    drain: Duration,
+}
+
+/// A host that has just started.
+pub struct Started {
+    /// The host.
+    pub app: App,
+    /// The admin token, when this was its first start and the operator gave none.
+    pub new_admin_token: Option<Secret>,
+}
+
+impl App {
+    /// Opens the data directory, builds the engine, and last of all binds the port.
+    pub async fn start(config: Config) -> Result<Started, StartError> {
+        std::fs::create_dir_all(&config.data)
+            .map_err(|error| format!("cannot make data directory {}: {error}", config.data.display()))?;
+        let master = MasterKey::load(config.keys.master_key.as_ref(), &config.data.join("master.key"))?;
+        let sealer = Arc::new(Sealer::new(&master));
+        let store = Store::open(&config.data, sealer.clone())?;
+        store.ensure_default_app(config.keys.jwt_secret).await?;
+        let (admin_token, new_admin_token) = admin_token(&store, config.keys.admin_token).await?;
+
+        let cores = std::thread::available_parallelism()?.get();
+        let (engine, allocation) = running_engine(config.max_executions)?;
+        if allocation == Allocation::OnDemand {
+            tracing::warn!("no pool of instances: requests are several times slower on this machine");
+        }
+        let host = Arc::new(Host::new(engine.clone())?);
+        let places = config.max_executions as usize;
+        let admission = Arc::new(Admission::new(places, places * ADMISSION_QUEUE_FACTOR, ADMISSION_WAIT));
+        let table = Arc::new(Table::default());
+        let compile_limits = CompileLimits { time: config.compile_time, memory_mb: config.compile_memory_mb };
+        let deployer = Arc::new(Deployer::new(
+            store.clone(),
+            table.clone(),
+            host.clone(),
+            Compiler::new(std::env::current_exe()?, compile_limits, cores.div_ceil(2)),
+            Cache::open(&config.data.join("cache"), engine, sealer)?,
+            admission.clone(),
+        ));
+        deployer.load().await?;
+
+        let running = TaskTracker::new();
+        let invoker = Arc::new(Invoker {
+            deployer: deployer.clone(),
+            host,
+            admission,
+            scheduler: Scheduler::start(cores)?,
+            memory: MemoryBudget::new(mebibytes(config.guest_memory_mb)),
+            databases: Databases::new(config.data.clone()),
+            dialer: Arc::new(Dialer::new(b"")?),
+            egress: Arc::new(EgressPolicy::new(config.allow_egress)),
+            store: store.clone(),
+            running: running.clone(),
+        });
+        let management = api::router(Arc::new(Api {
+            table: table.clone(),
+            store: store.clone(),
+            deployer,
+            admin_token,
+            maxima: config.maxima,
+            max_component_bytes: config.max_component_bytes,
+        }));
+        let service = Arc::new(Service {
+            table,
+            invoker,
+            management,
+            admin_token,
+            max_request_bytes: config.max_request_bytes,
+            max_response_bytes: config.max_response_bytes,
+        });
+        let listener = Listener::bind(config.listen, config.max_connections)
+            .await
+            .map_err(|error| format!("cannot listen on {}: {error}", config.listen))?;
+        let address = listener.address()?;
+        let app = Self { listener, address, service, store, running, drain: config.drain };
+        Ok(Started { app, new_admin_token })
+    }
+
+    /// Where the host listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stop` ends, then lets running requests end within the deadline.
+    pub async fn run(self, stop: impl Future<Output = ()>) {
+        let (shutdown, told) = watch::channel(false);
+        let serving = tokio::spawn(self.listener.serve(self.service, told));
+        stop.await;
+        tracing::info!(seconds = self.drain.as_secs(), "draining");
+        let _ = shutdown.send(true);
+        self.running.close();
+        let drained = tokio::time::timeout(self.drain, async {
+            let _ = serving.await;
+            self.running.wait().await;
+        });
+        if drained.await.is_err() {
+            tracing::warn!(executions = self.running.len(), "requests were cut off at the deadline");
+        }
+        self.store.executions().stop().await;
+    }
+}
+
+/// The hash of the admin token, and the token itself when it was made just now.
+async fn admin_token(store: &Store, given: Option<Secret>) -> Result<(KeyHash, Option<Secret>), StoreError> {
+    let stored = store.read(api_keys::admin_token_hash).await?;
+    let (hash, new) = match (given, stored) {
+        (Some(token), _) => (KeyHash::of(token.expose()), None),
+        (None, Some(hash)) => return Ok((KeyHash(hash), None)),
+        (None, None) => {
+            let token = Secret::generate(ADMIN_TOKEN_PREFIX);
+            (KeyHash::of(token.expose()), Some(token))
+        }
+    };
+    store.write(move |tx| api_keys::set_admin_token_hash(tx, &hash.0)).await?;
+    Ok((hash, new))
+}

@@ -1,0 +1,84 @@
+//! Who makes a request. The app knows its keys, the request brings a credential; neither knows HTTP.
+
+pub mod jwt;
+pub mod policy;
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use crate::ids::ApiKeyId;
+
+/// A verified end user.
+#[derive(Debug, Clone, PartialEq)]
+pub struct User {
+    /// The `sub` claim.
+    pub id: String,
+    /// The `email` claim.
+    pub email: Option<String>,
+    /// The `role` claim; `authenticated` when there is none.
+    pub role: String,
+    /// The `groups` claim.
+    pub groups: Vec<String>,
+    /// All claims.
+    pub claims: Map<String, Value>,
+}
+
+/// Who makes a request.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Identity {
+    /// Nobody in particular.
+    Anonymous,
+    /// An end user with a token of the app.
+    User(Arc<User>),
+    /// A program with an API key of the app.
+    ApiKey(ApiKeyId),
+    /// The operator.
+    Admin,
+}
+
+impl Identity {
+    /// The user, if it is one.
+    pub fn user(&self) -> Option<&Arc<User>> {
+        match self {
+            Self::User(user) => Some(user),
+            Self::Anonymous | Self::ApiKey(_) | Self::Admin => None,
+        }
+    }
+
+    /// How execution records name it.
+    pub fn label(&self) -> Option<String> {
+        match self {
+            Self::Anonymous => None,
+            Self::User(user) => Some(user.id.clone()),
+            Self::ApiKey(id) => Some(format!("api-key:{id}")),
+            Self::Admin => Some("admin".to_owned()),
+        }
+    }
+
+    /// Whether the credential opens the host itself, so that functions must not see it.
+    pub fn is_host_credential(&self) -> bool {
+        match self {
+            Self::Admin | Self::ApiKey(_) => true,
+            Self::Anonymous | Self::User(_) => false,
+        }
+    }
+}
+
+/// The hash under which the host keeps a key or token.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct KeyHash(pub [u8; 32]);
+
+impl KeyHash {
+    /// The hash of a presented key.
+    pub fn of(key: &str) -> Self {
+        Self(Sha256::digest(key.as_bytes()).into())
+    }
+
+    /// Compares in constant time.
+    pub fn matches(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}

@@ -1,0 +1,74 @@
+//! The command line: arguments become one command, and its result an exit status.
+
+mod dev;
+mod serve;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::ServeOptions;
+use crate::runtime::compile::{COMPILE_COMMAND, compile_process};
+
+/// A self-hosted function host: a fresh WebAssembly sandbox for every request
+#[derive(Parser)]
+#[command(name = "caddis", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve functions
+    Serve {
+        #[command(flatten)]
+        options: ServeOptions,
+        /// Read options from this file; their names are those of the flags, with underscores
+        #[arg(long, env = "CADDIS_CONFIG", value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+    /// Build the functions below a directory, serve them, and print how to call them
+    Dev {
+        /// Where the functions are: Rust crates, or .wasm components
+        directory: PathBuf,
+        #[command(flatten)]
+        options: ServeOptions,
+    },
+    /// Compile a component (used by the host itself)
+    #[command(name = COMPILE_COMMAND, hide = true)]
+    Compile {
+        /// Memory limit in MiB
+        memory_mb: u32,
+    },
+}
+
+/// What every command can fail with: printed as one line.
+pub(crate) type Failure = Box<dyn std::error::Error>;
+
+/// Runs the command line.
+pub fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Serve { options, config } => serve::run(options, config.as_deref()),
+        Command::Dev { directory, options } => dev::run(&directory, options),
+        Command::Compile { memory_mb } => return compile(memory_mb),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(&error.to_string());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn compile(memory_mb: u32) -> ExitCode {
+    let status = compile_process(memory_mb).ok().and_then(|status| u8::try_from(status).ok());
+    status.map_or(ExitCode::FAILURE, ExitCode::from)
+}
+
+#[expect(clippy::print_stderr, reason = "the last word of a command that failed")]
+fn report(error: &str) {
+    eprintln!("caddis: {}", error.replace('\n', " "));
+}

@@ -1,0 +1,275 @@
+//! Flags, environment and file become one validated [`Config`]. The only reader of the environment, and silent after start.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use serde::Deserialize;
+
+use crate::bindings::egress::AllowRule;
+use crate::secrets::Secret;
+use crate::settings::Maxima;
+use crate::tunables::{FUEL, MEMORY_LIMIT_MB, Range, TIMEOUT_SECONDS};
+
+/// What `caddis serve` can be told. Each option is a flag, a variable `CADDIS_…` and a key of `caddis.toml`; in that order the first
+/// one that is given counts.
+#[derive(Debug, Default, Args, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServeOptions {
+    /// Directory for everything the host keeps
+    #[arg(long, env = "CADDIS_DATA", value_name = "DIR")]
+    data: Option<PathBuf>,
+
+    /// Address and port to listen on; port 0 picks a free one [default: 127.0.0.1:8080]
+    #[arg(long, env = "CADDIS_LISTEN", value_name = "ADDR:PORT")]
+    listen: Option<SocketAddr>,
+
+    /// Let functions connect to these addresses too, besides public ones: a CIDR or host:port; may be repeated
+    #[arg(long, env = "CADDIS_ALLOW_EGRESS", value_name = "CIDR|HOST:PORT", value_delimiter = ',')]
+    allow_egress: Option<Vec<AllowRule>>,
+
+    /// Seconds that running requests get to end after SIGTERM [default: 30]
+    #[arg(long, env = "CADDIS_DRAIN_SECONDS", value_name = "SECONDS")]
+    drain_seconds: Option<u64>,
+
+    /// Executions at the same time [default: 64 for each core, at most 1000]
+    #[arg(long, env = "CADDIS_MAX_EXECUTIONS", value_name = "COUNT")]
+    max_executions: Option<u32>,
+
+    /// Connections at the same time [default: 4096]
+    #[arg(long, env = "CADDIS_MAX_CONNECTIONS", value_name = "COUNT")]
+    max_connections: Option<u32>,
+
+    /// Memory of all functions together, in MiB [default: half of the machine's]
+    #[arg(long, env = "CADDIS_GUEST_MEMORY_MB", value_name = "MIB")]
+    guest_memory_mb: Option<u32>,
+
+    /// Largest uploaded component, in bytes [default: 33554432]
+    #[arg(long, env = "CADDIS_MAX_COMPONENT_BYTES", value_name = "BYTES")]
+    max_component_bytes: Option<usize>,
+
+    /// Seconds that compiling one component may take [default: 60]
+    #[arg(long, env = "CADDIS_COMPILE_SECONDS", value_name = "SECONDS")]
+    compile_seconds: Option<u64>,
+
+    /// Memory that compiling one component may take, in MiB [default: 2048]
+    #[arg(long, env = "CADDIS_COMPILE_MEMORY_MB", value_name = "MIB")]
+    compile_memory_mb: Option<u32>,
+
+    /// Largest body of a request to a function, in bytes [default: 104857600]
+    #[arg(long, env = "CADDIS_MAX_REQUEST_BYTES", value_name = "BYTES")]
+    max_request_bytes: Option<usize>,
+
+    /// Largest body of a function's response, in bytes [default: 104857600]
+    #[arg(long, env = "CADDIS_MAX_RESPONSE_BYTES", value_name = "BYTES")]
+    max_response_bytes: Option<u64>,
+
+    /// The most a function's timeout_seconds can be, 1 to 300 [default: 300]
+    #[arg(long, env = "CADDIS_MAX_TIMEOUT_SECONDS", value_name = "SECONDS")]
+    max_timeout_seconds: Option<u32>,
+
+    /// The most a function's memory_limit_mb can be, 64 to 1024 [default: 1024]
+    #[arg(long, env = "CADDIS_MAX_MEMORY_LIMIT_MB", value_name = "MIB")]
+    max_memory_limit_mb: Option<u32>,
+
+    /// The most a function's fuel can be [default: 1000000000000]
+    #[arg(long, env = "CADDIS_MAX_FUEL", value_name = "UNITS")]
+    max_fuel: Option<u64>,
+}
+
+/// Everything a host is started with.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "the fields are those of ServeOptions, which documents them")]
+pub struct Config {
+    pub data: PathBuf,
+    pub listen: SocketAddr,
+    pub allow_egress: Vec<AllowRule>,
+    pub drain: Duration,
+    pub max_executions: u32,
+    pub max_connections: usize,
+    pub guest_memory_mb: u32,
+    pub max_component_bytes: usize,
+    pub compile_time: Duration,
+    pub compile_memory_mb: u32,
+    pub max_request_bytes: usize,
+    pub max_response_bytes: u64,
+    pub maxima: Maxima,
+    pub keys: Keys,
+}
+
+/// Secrets, which only the environment carries: flags are visible to every user of the machine, files end up in backups.
+#[derive(Debug, Default)]
+pub struct Keys {
+    /// `CADDIS_ADMIN_TOKEN`: replaces the stored admin token.
+    pub admin_token: Option<Secret>,
+    /// `CADDIS_JWT_SECRET`: signs the tokens of the default app's users.
+    pub jwt_secret: Option<Secret>,
+    /// `CADDIS_MASTER_KEY`: seals secrets at rest, instead of the key file in the data directory.
+    pub master_key: Option<Secret>,
+}
+
+/// What is wrong with flags, environment or file, in one line.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(String);
+
+/// The most executions a pool is made for.
+const EXECUTIONS_MAX: u32 = 1_000;
+
+/// Fewest bytes of a secret from the environment.
+const KEY_BYTES: usize = 16;
+
+impl Config {
+    /// Merges the options with the file, and checks them.
+    pub fn new(options: ServeOptions, file: Option<&Path>, keys: Keys) -> Result<Self, ConfigError> {
+        let options = match file {
+            Some(path) => options.or(read(path)?),
+            None => options,
+        };
+        let cores = std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(u32::MAX));
+        let data = options.data.ok_or_else(|| {
+            ConfigError("no data directory: give --data DIR, CADDIS_DATA or data in caddis.toml".to_owned())
+        })?;
+        Ok(Self {
+            data,
+            listen: options.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
+            allow_egress: options.allow_egress.unwrap_or_default(),
+            drain: Duration::from_secs(options.drain_seconds.unwrap_or(30)),
+            max_executions: number(
+                "max-executions",
+                options.max_executions,
+                Range { default: cores.saturating_mul(64).min(EXECUTIONS_MAX), min: 1, max: EXECUTIONS_MAX },
+            )?,
+            max_connections: number("max-connections", options.max_connections, Range { default: 4_096, min: 1, max: 1_000_000 })?
+                as usize,
+            guest_memory_mb: number(
+                "guest-memory-mb",
+                options.guest_memory_mb,
+                Range { default: half_of_memory_mb(), min: MEMORY_LIMIT_MB.min, max: u32::MAX },
+            )?,
+            max_component_bytes: options.max_component_bytes.unwrap_or(32 * 1024 * 1024),
+            compile_time: Duration::from_secs(options.compile_seconds.unwrap_or(60)),
+            compile_memory_mb: options.compile_memory_mb.unwrap_or(2_048),
+            max_request_bytes: options.max_request_bytes.unwrap_or(100 * 1024 * 1024),
+            max_response_bytes: options.max_response_bytes.unwrap_or(100 * 1024 * 1024),
+            maxima: Maxima {
+                timeout_seconds: number("max-timeout-seconds", options.max_timeout_seconds, at_most(TIMEOUT_SECONDS))?,
+                memory_limit_mb: number("max-memory-limit-mb", options.max_memory_limit_mb, at_most(MEMORY_LIMIT_MB))?,
+                fuel: number("max-fuel", options.max_fuel, at_most(FUEL))?,
+            },
+            keys,
+        })
+    }
+}
+
+impl ServeOptions {
+    fn or(self, other: Self) -> Self {
+        Self {
+            data: self.data.or(other.data),
+            listen: self.listen.or(other.listen),
+            allow_egress: self.allow_egress.or(other.allow_egress),
+            drain_seconds: self.drain_seconds.or(other.drain_seconds),
+            max_executions: self.max_executions.or(other.max_executions),
+            max_connections: self.max_connections.or(other.max_connections),
+            guest_memory_mb: self.guest_memory_mb.or(other.guest_memory_mb),
+            max_component_bytes: self.max_component_bytes.or(other.max_component_bytes),
+            compile_seconds: self.compile_seconds.or(other.compile_seconds),
+            compile_memory_mb: self.compile_memory_mb.or(other.compile_memory_mb),
+            max_request_bytes: self.max_request_bytes.or(other.max_request_bytes),
+            max_response_bytes: self.max_response_bytes.or(other.max_response_bytes),
+            max_timeout_seconds: self.max_timeout_seconds.or(other.max_timeout_seconds),
+            max_memory_limit_mb: self.max_memory_limit_mb.or(other.max_memory_limit_mb),
+            max_fuel: self.max_fuel.or(other.max_fuel),
+        }
+    }
+}
+
+impl Keys {
+    /// Reads the secrets from the environment.
+    pub fn from_environment() -> Result<Self, ConfigError> {
+        let master_key = variable("CADDIS_MASTER_KEY")?;
+        Ok(Self { admin_token: key("CADDIS_ADMIN_TOKEN")?, jwt_secret: key("CADDIS_JWT_SECRET")?, master_key })
+    }
+}
+
+fn key(name: &str) -> Result<Option<Secret>, ConfigError> {
+    let key = variable(name)?;
+    match &key {
+        Some(key) if key.expose().len() < KEY_BYTES => {
+            Err(ConfigError(format!("{name} must have at least {KEY_BYTES} characters")))
+        }
+        _ => Ok(key),
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+fn variable(name: &str) -> Result<Option<Secret>, ConfigError> {
+    match std::env::var(name) {
+        Ok(value) if value.is_empty() => Ok(None),
+        Ok(value) => Ok(Some(Secret::from(value))),
+        Err(std::env::VarError::NotPresent) => Ok(None),
+        Err(std::env::VarError::NotUnicode(_)) => Err(ConfigError(format!("{name} is not valid UTF-8"))),
+    }
+}
+
+fn read(path: &Path) -> Result<ServeOptions, ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|error| ConfigError(format!("{}: {error}", path.display())))?;
+    toml::from_str(&text).map_err(|error| {
+        let message = error.message().replace('\n', " ");
+        let line = error.span().map_or(0, |span| text.bytes().take(span.start).filter(|byte| *byte == b'\n').count() + 1);
+        ConfigError(format!("{}:{line}: {message}", path.display()))
+    })
+}
+
+/// The operator's maximum defaults to ours.
+fn at_most<T: Copy>(range: Range<T>) -> Range<T> {
+    Range { default: range.max, ..range }
+}
+
+fn number<T: PartialOrd + std::fmt::Display + Copy>(flag: &str, value: Option<T>, range: Range<T>) -> Result<T, ConfigError> {
+    let value = value.unwrap_or(range.default);
+    if value < range.min || value > range.max {
+        return Err(ConfigError(format!("--{flag} must be between {} and {}, got {value}", range.min, range.max)));
+    }
+    Ok(value)
+}
+
+/// Half of what the container or the machine has.
+fn half_of_memory_mb() -> u32 {
+    let cgroup = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse::<u64>().ok());
+    let machine = rustix::system::sysinfo();
+    let machine = (machine.totalram as u64).saturating_mul(u64::from(machine.mem_unit));
+    let bytes = cgroup.map_or(machine, |limit| limit.min(machine));
+    u32::try_from(bytes / 2 / (1024 * 1024)).unwrap_or(u32::MAX).max(MEMORY_LIMIT_MB.min)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(text: &str) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        file
+    }
+
+    #[test]
+    fn flags_come_before_the_file() {
+        let file = write("data = \"/from/file\"\nlisten = \"127.0.0.1:1\"\nallow_egress = [\"127.0.0.0/8\"]\n");
+        let flags = ServeOptions { listen: Some(([127, 0, 0, 1], 2).into()), ..ServeOptions::default() };
+        let config = Config::new(flags, Some(file.path()), Keys::default()).unwrap();
+        assert_eq!(config.data, Path::new("/from/file"));
+        assert_eq!(config.listen.port(), 2);
+        assert_eq!(config.allow_egress.len(), 1);
+    }
+
+    #[test]
+    fn errors_name_the_option_or_the_line() {
+        let error = |options, text: &str| Config::new(options, Some(write(text).path()), Keys::default()).unwrap_err().to_string();
+        assert!(error(ServeOptions::default(), "").contains("--data"));
+        assert!(error(ServeOptions::default(), "data = \"x\"\nport = 1\n").contains(":2: unknown field `port`"));
+        let options = ServeOptions { max_memory_limit_mb: Some(2000), data: Some("x".into()), ..ServeOptions::default() };
+        assert_eq!(error(options, ""), "--max-memory-limit-mb must be between 64 and 1024, got 2000");
+    }
+}

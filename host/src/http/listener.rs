@@ -1,0 +1,95 @@
+//! Connections: bind, accept, serve, drain. HTTP/1.1 only: a proxy in front speaks HTTP/2 and TLS.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio_util::task::TaskTracker;
+
+use super::service::Service;
+use crate::tunables::{HEAD_BYTES, HEAD_TIME};
+
+/// Pause after a failed `accept`, which mostly means that the process has no file descriptors left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// A bound socket.
+pub struct Listener {
+    socket: TcpListener,
+    places: Arc<Semaphore>,
+}
+
+impl Listener {
+    /// Binds, so that a port that is taken is known before anything else happens.
+    pub async fn bind(address: SocketAddr, max_connections: usize) -> io::Result<Self> {
+        let socket = TcpListener::bind(address).await?;
+        Ok(Self { socket, places: Arc::new(Semaphore::new(max_connections)) })
+    }
+
+    /// Where it listens: with the port the system chose when it was asked for port 0.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// Serves until `shutdown` says true, then waits for the requests that run.
+    pub async fn serve(self, service: Arc<Service>, mut shutdown: watch::Receiver<bool>) {
+        let connections = TaskTracker::new();
+        loop {
+            // Taken before the next connection: at the limit, clients wait in the kernel's queue.
+            let Ok(place) = self.places.clone().acquire_owned().await else { break };
+            let accepted = tokio::select! {
+                accepted = self.socket.accept() => accepted,
+                _ = shutdown.wait_for(|stop| *stop) => break,
+            };
+            match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(connection(stream, service.clone(), shutdown.clone(), place));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+        drop(self.socket);
+        connections.close();
+        connections.wait().await;
+    }
+}
+
+async fn connection(
+    stream: TcpStream,
+    service: Arc<Service>,
+    mut shutdown: watch::Receiver<bool>,
+    _place: OwnedSemaphorePermit,
+) {
+    // Small writes, such as server-sent events, must not wait for an acknowledgement.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY");
+    }
+    let answer = service_fn(move |request| {
+        let service = service.clone();
+        async move { service.call(request).await }
+    });
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME)
+        .max_buf_size(HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), answer);
+    tokio::pin!(served);
+    let result = tokio::select! {
+        result = served.as_mut() => result,
+        _ = shutdown.wait_for(|stop| *stop) => {
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
+    };
+    if let Err(error) = result {
+        tracing::debug!(%error, "connection");
+    }
+}

@@ -1,0 +1,9 @@
+//! HTTP in and out. A request's way: [`listener`] accepts its connection, [`service`] routes it to a function or to the
+//! management API, [`respond`] turns what comes back into a response.
+
+pub mod body;
+pub mod credential;
+pub mod headers;
+pub mod listener;
+pub mod respond;
+pub mod service;

@@ -1,0 +1,90 @@
+//! The only place where an error becomes a response. Internal causes are logged here and never sent.
+
+use std::error::Error as _;
+
+use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::{HeaderName, Response, StatusCode};
+use serde::Serialize;
+
+use super::body::{AnyBody, full};
+use crate::error::{Code, Error};
+use crate::ids::{ExecutionId, FunctionName};
+
+/// Names the execution that made a response.
+pub const EXECUTION_ID: HeaderName = HeaderName::from_static("caddis-execution-id");
+
+/// Seconds after which a client that was turned away may try again.
+const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
+
+#[derive(Serialize)]
+struct ErrorBody<'a> {
+    error: &'a str,
+    message: &'a str,
+    code: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    function: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    execution_id: Option<ExecutionId>,
+}
+
+/// A failure of the host or of a request to it.
+pub fn error(error: &Error) -> Response<AnyBody> {
+    log(error);
+    respond(error.code, &error.message, None, None)
+}
+
+/// A request to a function that did not come to an execution.
+pub fn refused(error: &Error, function: &FunctionName) -> Response<AnyBody> {
+    log(error);
+    respond(error.code, &error.message, Some(function), None)
+}
+
+/// An execution that failed before it had answered.
+pub fn failed(code: Code, message: &str, function: &FunctionName, execution: ExecutionId) -> Response<AnyBody> {
+    respond(code, message, Some(function), Some(execution))
+}
+
+fn log(error: &Error) {
+    if let Some(cause) = error.source() {
+        tracing::error!(code = error.code.as_str(), %cause, "request failed");
+    }
+}
+
+fn respond(code: Code, message: &str, function: Option<&FunctionName>, execution: Option<ExecutionId>) -> Response<AnyBody> {
+    let status = code.status();
+    let error = match execution {
+        // The wording of FX8.
+        Some(_) if status != StatusCode::SERVICE_UNAVAILABLE => "Function execution failed",
+        _ => status.canonical_reason().unwrap_or("Error"),
+    };
+    let function = function.map(FunctionName::as_str);
+    let body = ErrorBody { error, message, code: code.as_str(), function, execution_id: execution };
+    let mut response = json(status, &body);
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        response.headers_mut().insert(http::header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    if let Some(id) = execution {
+        identify(&mut response, id);
+    }
+    response
+}
+
+/// Says which execution made a response.
+pub fn identify<B>(response: &mut Response<B>, id: ExecutionId) {
+    if let Ok(value) = HeaderValue::try_from(id.to_string()) {
+        response.headers_mut().insert(EXECUTION_ID, value);
+    }
+}
+
+/// A JSON response.
+pub fn json(status: StatusCode, body: &impl Serialize) -> Response<AnyBody> {
+    // Serializing our own types to memory cannot fail; an empty object would still be valid JSON.
+    let bytes = serde_json::to_vec(body).unwrap_or_else(|_| b"{}".to_vec());
+    let mut response = Response::new(full(bytes));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}

@@ -1,0 +1,140 @@
+//! One request: to a function, or to the management API.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::Router;
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, HOST};
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderMap, Request, Response, Uri};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
+use tower::ServiceExt;
+
+use super::body::{AnyBody, ResponseBody, incoming};
+use super::credential::{APIKEY, identify};
+use super::headers::end_to_end;
+use super::respond;
+use crate::auth::KeyHash;
+use crate::deploy::find_app;
+use crate::error::{Code, Error};
+use crate::ids::{AppName, FunctionName};
+use crate::invoke::{Answer, Call, Invoker, NoAnswer};
+use crate::router::table::Table;
+use crate::router::{Route, route};
+
+/// Answers requests.
+pub struct Service {
+    /// Apps and their functions.
+    pub table: Arc<Table>,
+    /// Runs functions.
+    pub invoker: Arc<Invoker>,
+    /// The management API.
+    pub management: Router,
+    /// Hash of the operator's token.
+    pub admin_token: KeyHash,
+    /// Largest body of a request to a function, in bytes.
+    pub max_request_bytes: usize,
+    /// Largest body of a function's response, in bytes.
+    pub max_response_bytes: u64,
+}
+
+impl Service {
+    /// Answers one request.
+    pub async fn call(&self, request: Request<Incoming>) -> Result<Response<AnyBody>, Infallible> {
+        let path = request.uri().path().to_owned();
+        match route(&path) {
+            Ok(Route::Invoke { app, function, rest }) => Ok(self.invoke(app, function, rest, request).await),
+            Ok(Route::Manage) => self.manage(request).await,
+            Err(error) => Ok(respond::error(&error.into())),
+        }
+    }
+
+    async fn manage(&self, request: Request<Incoming>) -> Result<Response<AnyBody>, Infallible> {
+        let response = self.management.clone().oneshot(request.map(axum::body::Body::new)).await?;
+        Ok(response.map(|body| body.map_err(Into::into).boxed_unsync()))
+    }
+
+    async fn invoke(
+        &self,
+        app: AppName,
+        function: FunctionName,
+        rest: &str,
+        request: Request<Incoming>,
+    ) -> Response<AnyBody> {
+        let call = match self.call_of(&app, function.clone(), rest, request) {
+            Ok(call) => call,
+            Err(error) => return respond::refused(&error, &function),
+        };
+        match self.invoker.invoke(call).await {
+            Ok(answer) => self.response(answer),
+            Err(NoAnswer::Refused(error)) => respond::refused(&error, &function),
+            Err(NoAnswer::Failed(id, failure)) => respond::failed(failure.code, &failure.message, &function, id),
+        }
+    }
+
+    fn call_of(
+        &self,
+        app: &AppName,
+        function: FunctionName,
+        rest: &str,
+        request: Request<Incoming>,
+    ) -> Result<Call, Error> {
+        let app = find_app(&self.table, app)?;
+        let announced = request.body().size_hint().lower();
+        if announced > self.max_request_bytes as u64 {
+            let limit = self.max_request_bytes;
+            return Err(Error::new(Code::TooLarge, format!("the body must have at most {limit} bytes, it has {announced}")));
+        }
+        let identity = identify(request.headers(), &app, self.admin_token);
+        let (head, body) = request.into_parts();
+        let authority = authority(&head.uri, &head.headers)?;
+        let url = absolute(&authority, head.uri.path_and_query().cloned())?;
+        // What opens the host is not for the function: whoever wrote it could use it elsewhere.
+        let host_credential = identity.as_ref().is_ok_and(|identity| identity.is_host_credential());
+        let withheld: &[_] = if host_credential { &[AUTHORIZATION, APIKEY] } else { &[] };
+        let mut below = Request::new(incoming(body, self.max_request_bytes));
+        *below.method_mut() = head.method;
+        *below.uri_mut() = absolute(&authority, Some(path_below(rest, head.uri.query())?))?;
+        *below.headers_mut() = end_to_end(&head.headers, withheld);
+        Ok(Call { app, function, identity, url: url.to_string(), request: below })
+    }
+
+    fn response(&self, answer: Answer) -> Response<AnyBody> {
+        let Answer { execution, response, cancel, completion } = answer;
+        let (mut head, body) = response.into_parts();
+        head.headers = end_to_end(&head.headers, &[]);
+        let announced = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        let body = ResponseBody::new(body, announced, self.max_response_bytes, completion, cancel);
+        let mut response = Response::from_parts(head, body.boxed_unsync());
+        respond::identify(&mut response, execution);
+        response
+    }
+}
+
+fn authority(uri: &Uri, headers: &HeaderMap) -> Result<Authority, Error> {
+    if let Some(authority) = uri.authority() {
+        return Ok(authority.clone());
+    }
+    let mut hosts = headers.get_all(HOST).iter();
+    let authority = hosts.next().filter(|_| hosts.next().is_none());
+    let authority = authority.and_then(|host| Authority::try_from(host.as_bytes()).ok());
+    authority.ok_or_else(|| Error::invalid("the request needs one valid Host header (RFC 9112, section 3.2)"))
+}
+
+fn absolute(authority: &Authority, path: Option<PathAndQuery>) -> Result<Uri, Error> {
+    let mut parts = http::uri::Parts::default();
+    parts.scheme = Some(Scheme::HTTP);
+    parts.authority = Some(authority.clone());
+    parts.path_and_query = Some(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
+    Uri::from_parts(parts).map_err(|error| Error::invalid(format!("the request's URI is not valid: {error}")))
+}
+
+fn path_below(rest: &str, query: Option<&str>) -> Result<PathAndQuery, Error> {
+    let path = if rest.is_empty() { "/" } else { rest };
+    let text = match query {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    };
+    PathAndQuery::try_from(text).map_err(|error| Error::invalid(format!("the request's URI is not valid: {error}")))
+}

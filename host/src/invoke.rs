@@ -1,0 +1,300 @@
+//! One call of a function, whatever triggered it: who may, is there room, run it, keep the record. No header is parsed here
+//! and nothing of wasmtime is named.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::future::abortable;
+use http::{Request, Response};
+use jiff::Timestamp;
+use tokio::sync::oneshot;
+use tokio_util::task::TaskTracker;
+use wasmtime_wasi_http::WasiBody;
+
+use crate::auth::Identity;
+use crate::auth::policy::{Verdict, judge};
+use crate::bindings::db::DbState;
+use crate::bindings::env::Environment;
+use crate::bindings::egress::EgressPolicy;
+use crate::bindings::fetch::{Dialer, Fetch};
+use crate::bindings::outgoing::{Responder, SentStatus};
+use crate::deploy::Deployer;
+use crate::error::{Code, Error};
+use crate::http::body::{CancelOnDrop, Completion};
+use crate::ids::{ExecutionId, FunctionName};
+use crate::observe::capture::LogCapture;
+use crate::router::table::{App, Function};
+use crate::runtime::admission::{Admission, Permit};
+use crate::runtime::component::{Host, Linked};
+use crate::runtime::ctx::CtxParts;
+use crate::runtime::engine::mebibytes;
+use crate::runtime::execution::{Execution, Finished};
+use crate::runtime::limits::{MemoryBudget, MemoryLimiter};
+use crate::runtime::outcome::{Failure, Limits};
+use crate::runtime::scheduler::Scheduler;
+use crate::store::executions::{ExecutionLog, ExecutionRow, Status, Trigger};
+use crate::store::secrets;
+use crate::store::tenant::Databases;
+use crate::store::Store;
+
+/// A request to a function, before anybody asked whether it may.
+pub struct Call {
+    /// The app.
+    pub app: Arc<App>,
+    /// The function's name.
+    pub function: FunctionName,
+    /// Who calls.
+    pub identity: Result<Identity, Error>,
+    /// The absolute URL the client asked for.
+    pub url: String,
+    /// The request: an absolute URI whose path is the one below the function.
+    pub request: Request<WasiBody>,
+}
+
+/// A response that has started.
+pub struct Answer {
+    /// The execution behind it.
+    pub execution: ExecutionId,
+    /// The response, as the function made it.
+    pub response: Response<WasiBody>,
+    /// Cancels the execution when the client goes away.
+    pub cancel: CancelOnDrop,
+    /// How the body learns how the execution ended.
+    pub completion: Completion,
+}
+
+/// Why there is no answer.
+pub enum NoAnswer {
+    /// It did not come to an execution.
+    Refused(Error),
+    /// The execution failed before it answered.
+    Failed(ExecutionId, Failure),
+}
+
+impl From<Error> for NoAnswer {
+    fn from(error: Error) -> Self {
+        Self::Refused(error)
+    }
+}
+
+/// Runs functions.
+pub struct Invoker {
+    /// Loads components.
+    pub deployer: Arc<Deployer>,
+    /// The engine and what guests import.
+    pub host: Arc<Host>,
+    /// Who gets in.
+    pub admission: Arc<Admission>,
+    /// Where executions run.
+    pub scheduler: Scheduler,
+    /// What guests may use of the host's memory.
+    pub memory: Arc<MemoryBudget>,
+    /// The apps' databases.
+    pub databases: Databases,
+    /// Outgoing connections.
+    pub dialer: Arc<Dialer>,
+    /// Where they may go.
+    pub egress: Arc<EgressPolicy>,
+    /// Variables.
+    pub store: Store,
+    /// Executions that have not ended, for the shutdown.
+    pub running: TaskTracker,
+}
+
+impl Invoker {
+    /// Runs a function and returns as soon as it has started its response.
+    pub async fn invoke(&self, call: Call) -> Result<Answer, NoAnswer> {
+        let function = authorize(&call)?;
+        let identity = call.identity.unwrap_or(Identity::Anonymous);
+        let permit = self.admission.enter(&function.gate).await.map_err(|_| no_room())?;
+        let linked = self.deployer.linked(&function).await?;
+        let environment = self.environment(&call.app, &function).await?;
+        let database = self.databases.open(&call.app.name).await.map_err(Error::internal)?;
+
+        let id = ExecutionId::generate();
+        let settings = &function.version.settings;
+        let deadline = Instant::now() + Duration::from_secs(settings.timeout_seconds.into());
+        let (responder, status, response) = Responder::new();
+        let log = LogCapture::default();
+        let completion = Completion::default();
+        let record = Record::open(self.store.executions(), id, &function, &identity, &call.request, log.clone(), status);
+        let execution = Execution {
+            limits: limits(&function),
+            deadline: deadline.into(),
+            url: call.url,
+            request: call.request,
+            completion: completion.clone(),
+            parts: CtxParts {
+                fetch: Fetch::new(self.dialer.clone(), self.egress.clone(), settings.allow_net),
+                db: DbState::new(database, deadline),
+                environment,
+                wasi_environment: linked.wasi_environment,
+                user: identity.user().cloned(),
+                log,
+                responder,
+                memory: MemoryLimiter::new(mebibytes(settings.memory_limit_mb), self.memory.clone()),
+            },
+            linked,
+        };
+        let (cancel, failure) = self.start(execution, record, permit);
+        match response.await {
+            Ok(response) => Ok(Answer { execution: id, response, cancel, completion }),
+            // Nothing was sent: the reason comes at the end of the execution.
+            Err(_) => Err(NoAnswer::Failed(id, failure.await.unwrap_or_else(|_| stopped()))),
+        }
+    }
+
+    fn start(&self, execution: Execution, record: Record, permit: Permit) -> (CancelOnDrop, oneshot::Receiver<Failure>) {
+        let (sender, receiver) = oneshot::channel();
+        let host = self.host.clone();
+        let (task, handle) = abortable(async move {
+            let finished = execution.run(host.engine()).await;
+            drop(permit);
+            if let Err(failure) = &finished.result {
+                let _ = sender.send(failure.clone());
+            }
+            record.close(finished);
+        });
+        self.scheduler.spawn(self.running.track_future(async move {
+            // Cancelled is an end like any other: the record notices by itself.
+            let _ = task.await;
+        }));
+        (CancelOnDrop::new(handle), receiver)
+    }
+
+    async fn environment(&self, app: &App, function: &Function) -> Result<Arc<Environment>, Error> {
+        if !function.version.settings.allow_env {
+            return Ok(Arc::default());
+        }
+        let generation = match function.environment.get() {
+            Ok(environment) => return Ok(environment),
+            Err(generation) => generation,
+        };
+        let (app, id) = (app.name.clone(), function.version.id);
+        let environment = Arc::new(self.store.read(move |tx| secrets::environment(tx, &app, id)).await?);
+        function.environment.keep(generation, &environment);
+        Ok(environment)
+    }
+}
+
+fn authorize(call: &Call) -> Result<Arc<Function>, Error> {
+    let function = call.app.function(&call.function).filter(|function| function.version.settings.enabled);
+    let function = function.ok_or_else(|| {
+        Error::new(Code::NotFound, format!("there is no enabled function {} in app {}", call.function, call.app.name))
+    })?;
+    let access = &function.version.settings.access;
+    let identity = match &call.identity {
+        Ok(identity) => identity,
+        // A public function may have an authentication of its own in the same header.
+        Err(_) if judge(access, &Identity::Anonymous) == Verdict::Allowed => &Identity::Anonymous,
+        Err(error) => return Err(Error::new(error.code, error.message.clone())),
+    };
+    match judge(access, identity) {
+        Verdict::Allowed => Ok(function),
+        Verdict::Unauthorized => Err(Error::new(
+            Code::Unauthorized,
+            "this function needs a token of the app or an API key in the Authorization header",
+        )),
+        Verdict::Forbidden => Err(Error::new(Code::Forbidden, "the function's access policy does not include this user")),
+    }
+}
+
+fn limits(function: &Function) -> Limits {
+    let settings = &function.version.settings;
+    Limits {
+        timeout_seconds: settings.timeout_seconds,
+        memory_limit_mb: settings.memory_limit_mb,
+        fuel: settings.fuel,
+    }
+}
+
+fn no_room() -> Error {
+    Error::new(Code::Overloaded, "the host is busy: no place for another execution became free in time")
+}
+
+fn stopped() -> Failure {
+    Failure::new(Code::Internal, "the host failed; its log has the cause")
+}
+
+/// The row of one execution, written when it ends, and also when it is cancelled: dropping an open record writes it.
+struct Record {
+    executions: ExecutionLog,
+    row: Option<ExecutionRow>,
+    started: Instant,
+    log: LogCapture,
+    status: SentStatus,
+}
+
+impl Record {
+    fn open(
+        executions: &ExecutionLog,
+        id: ExecutionId,
+        function: &Function,
+        identity: &Identity,
+        request: &Request<WasiBody>,
+        log: LogCapture,
+        status: SentStatus,
+    ) -> Self {
+        let row = ExecutionRow {
+            id,
+            app: function.version.app.clone(),
+            function_id: function.version.id,
+            function_version: function.version.version,
+            trigger_type: Trigger::Http,
+            user_id: identity.label(),
+            method: request.method().to_string(),
+            path: request.uri().path().to_owned(),
+            status: Status::Error,
+            status_code: None,
+            duration_ms: 0,
+            fuel: 0,
+            peak_memory_bytes: 0,
+            logs: String::new(),
+            logs_dropped: 0,
+            error_code: None,
+            error_message: None,
+            error_stack: None,
+            executed_at: Timestamp::now(),
+            completed_at: Timestamp::now(),
+        };
+        Self { executions: executions.clone(), row: Some(row), started: Instant::now(), log, status }
+    }
+
+    fn close(mut self, finished: Finished) {
+        let Finished { result, fuel, peak_memory } = finished;
+        self.write(result, fuel, peak_memory);
+    }
+
+    fn write(&mut self, result: Result<(), Failure>, fuel: u64, peak_memory: usize) {
+        let Some(mut row) = self.row.take() else { return };
+        let log = self.log.take();
+        let failed_with = result.as_ref().err().map(|failure| failure.code);
+        row.status = match failed_with {
+            None => Status::Success,
+            Some(Code::Timeout | Code::CpuLimit) => Status::Timeout,
+            Some(_) => Status::Error,
+        };
+        let answered_with = failed_with.filter(|code| *code != Code::ClientDisconnected).map(|code| code.status().as_u16());
+        row.status_code = self.status.get().or(answered_with);
+        row.duration_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        row.fuel = fuel;
+        row.peak_memory_bytes = peak_memory as u64;
+        row.logs = log.text;
+        row.logs_dropped = log.dropped;
+        row.completed_at = Timestamp::now();
+        if let Err(failure) = result {
+            row.error_code = Some(failure.code);
+            row.error_message = Some(failure.message);
+            row.error_stack = failure.stack;
+        }
+        self.executions.record(row);
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        if self.row.is_some() {
+            self.write(Err(Failure::new(Code::ClientDisconnected, "the client went away")), 0, 0);
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! What the host tells its operator and keeps of each execution.
+
+pub mod capture;

@@ -1,0 +1,166 @@
+//! What the host serves now: apps, their keys, their functions. A snapshot in memory that the request path reads without a lock;
+//! the store behind it is read at start and written by the management API, which then swaps what changed.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use tokio::sync::OnceCell;
+
+use crate::auth::jwt::TokenKey;
+use crate::auth::{Identity, KeyHash};
+use crate::bindings::env::Environment;
+use crate::ids::{ApiKeyId, AppName, FunctionName};
+use crate::runtime::admission::Gate;
+use crate::runtime::component::Linked;
+use crate::store::functions::FunctionVersion;
+
+/// Every app by name.
+#[derive(Default)]
+pub struct Table {
+    apps: ArcSwap<HashMap<AppName, Arc<App>>>,
+}
+
+impl Table {
+    /// The app with this name.
+    pub fn app(&self, name: &AppName) -> Option<Arc<App>> {
+        self.apps.load().get(name).cloned()
+    }
+
+    /// Adds an app.
+    pub fn insert(&self, app: Arc<App>) {
+        self.apps.rcu(|apps| {
+            let mut apps = HashMap::clone(apps);
+            apps.insert(app.name.clone(), app.clone());
+            apps
+        });
+    }
+}
+
+/// A tenant, as the request path sees it.
+pub struct App {
+    /// Its name.
+    pub name: AppName,
+    /// Checks its users' tokens.
+    pub tokens: TokenKey,
+    api_keys: ArcSwap<HashMap<KeyHash, ApiKeyId>>,
+    functions: ArcSwap<HashMap<FunctionName, Arc<Function>>>,
+}
+
+impl App {
+    /// An app without functions.
+    pub fn new(name: AppName, tokens: TokenKey, api_keys: HashMap<KeyHash, ApiKeyId>) -> Self {
+        Self { name, tokens, api_keys: ArcSwap::from_pointee(api_keys), functions: ArcSwap::default() }
+    }
+
+    /// Who presents this API key.
+    pub fn api_key(&self, hash: KeyHash) -> Option<Identity> {
+        self.api_keys.load().get(&hash).copied().map(Identity::ApiKey)
+    }
+
+    /// Adds an API key.
+    pub fn add_api_key(&self, hash: KeyHash, id: ApiKeyId) {
+        self.api_keys.rcu(|keys| {
+            let mut keys = HashMap::clone(keys);
+            keys.insert(hash, id);
+            keys
+        });
+    }
+
+    /// Removes an API key: the next request with it is refused.
+    pub fn remove_api_key(&self, id: ApiKeyId) {
+        self.api_keys.rcu(|keys| keys.iter().filter(|(_, other)| **other != id).map(|(hash, id)| (*hash, *id)).collect::<HashMap<_, _>>());
+    }
+
+    /// The active version of a function.
+    pub fn function(&self, name: &FunctionName) -> Option<Arc<Function>> {
+        self.functions.load().get(name).cloned()
+    }
+
+    /// Makes a version the active one. Requests that run go on with theirs.
+    pub fn activate(&self, function: Arc<Function>) {
+        self.functions.rcu(|functions| {
+            let mut functions = HashMap::clone(functions);
+            functions.insert(function.version.name.clone(), function.clone());
+            functions
+        });
+    }
+
+    /// Takes a function out of service.
+    pub fn remove(&self, name: &FunctionName) {
+        self.functions.rcu(|functions| {
+            let mut functions = HashMap::clone(functions);
+            functions.remove(name);
+            functions
+        });
+    }
+
+    /// Forgets the variables of all functions, because one of the app's has changed.
+    pub fn forget_environments(&self) {
+        for function in self.functions.load().values() {
+            function.environment.forget();
+        }
+    }
+}
+
+/// One active version of a function.
+pub struct Function {
+    /// Its settings and what it is made of.
+    pub version: FunctionVersion,
+    /// Its component, loaded at first use.
+    pub component: OnceCell<Arc<Linked>>,
+    /// Its variables, read at first use.
+    pub environment: EnvironmentCell,
+    /// Its share of the host; versions of one function share it.
+    pub gate: Gate,
+}
+
+/// The variables of a function, until one changes.
+#[derive(Default)]
+pub struct EnvironmentCell(Mutex<EnvironmentState>);
+
+#[derive(Default)]
+struct EnvironmentState {
+    /// Counts changes, so that what was read before a change is not kept after it.
+    generation: u64,
+    value: Option<Arc<Environment>>,
+}
+
+impl EnvironmentCell {
+    /// What is known, or the generation to hand to [`EnvironmentCell::keep`] after reading.
+    pub fn get(&self) -> Result<Arc<Environment>, u64> {
+        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.value.clone().ok_or(state.generation)
+    }
+
+    /// Keeps what was read, unless something changed meanwhile.
+    pub fn keep(&self, generation: u64, value: &Arc<Environment>) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.generation == generation {
+            state.value = Some(value.clone());
+        }
+    }
+
+    /// The variables have changed.
+    pub fn forget(&self) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.generation += 1;
+        state.value = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_read_before_a_change_is_not_kept() {
+        let cell = EnvironmentCell::default();
+        let generation = cell.get().unwrap_err();
+        cell.forget();
+        cell.keep(generation, &Arc::default());
+        let generation = cell.get().unwrap_err();
+        cell.keep(generation, &Arc::default());
+        assert!(cell.get().is_ok());
+    }
+}

@@ -1,0 +1,117 @@
+//! Machine code on disk, keyed by component and engine. Loading foreign machine code would be running it outside the sandbox, so
+//! every file carries a tag that only this data directory's key can make.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+use crate::error::Error;
+use crate::ids::ContentHash;
+use crate::secrets::seal::Sealer;
+
+/// Bytes of the tag at the end of a file.
+const TAG_BYTES: usize = 32;
+
+/// The compiled components of one data directory.
+#[derive(Clone)]
+pub struct Cache {
+    directory: PathBuf,
+    engine: Engine,
+    version: Arc<str>,
+    sealer: Arc<Sealer>,
+}
+
+impl Cache {
+    /// The cache in this directory, which is made if it is missing.
+    pub fn open(directory: &Path, engine: Engine, sealer: Arc<Sealer>) -> io::Result<Self> {
+        let version: Arc<str> = engine_version(&engine).into();
+        let directory = directory.join(&*version);
+        std::fs::create_dir_all(&directory)?;
+        Ok(Self { directory, engine, version, sealer })
+    }
+
+    /// The component with this hash, if this host compiled it for this engine. Blocks on the disk.
+    pub fn load(&self, hash: ContentHash) -> Option<Component> {
+        let file = std::fs::read(self.path(hash)).ok()?;
+        let (code, tag) = file.split_last_chunk::<TAG_BYTES>()?;
+        if !self.sealer.verify_artifact_tag(&self.parts(&hash, code), tag) {
+            tracing::warn!(component = %hash, "a compiled component in the cache was not made by this host; ignored");
+            return None;
+        }
+        match self.instantiate(code) {
+            Ok(component) => Some(component),
+            Err(error) => {
+                tracing::warn!(component = %hash, %error, "a compiled component in the cache cannot be used");
+                None
+            }
+        }
+    }
+
+    /// Keeps machine code that this host just made, and loads it. Blocks on the disk.
+    pub fn store(&self, hash: ContentHash, code: &[u8]) -> Result<Component, Error> {
+        let component = self.instantiate(code).map_err(Error::internal)?;
+        let tag = self.sealer.artifact_tag(&self.parts(&hash, code));
+        // Written aside and renamed: a crash leaves the old file or the new one. Losing it costs a compilation.
+        let written = self.write(hash, code, &tag);
+        if let Err(error) = written {
+            tracing::warn!(component = %hash, %error, "a compiled component could not be kept; it will be compiled again");
+        }
+        Ok(component)
+    }
+
+    fn write(&self, hash: ContentHash, code: &[u8], tag: &[u8; TAG_BYTES]) -> io::Result<()> {
+        let aside = self.directory.join(format!("{hash}.{}", uuid::Uuid::new_v4()));
+        let mut file = std::fs::File::create_new(&aside)?;
+        let done = file.write_all(code).and_then(|()| file.write_all(tag)).and_then(|()| std::fs::rename(&aside, self.path(hash)));
+        if done.is_err() {
+            let _ = std::fs::remove_file(&aside);
+        }
+        done
+    }
+
+    fn path(&self, hash: ContentHash) -> PathBuf {
+        self.directory.join(format!("{hash}.cwasm"))
+    }
+
+    fn parts<'a>(&'a self, hash: &'a ContentHash, code: &'a [u8]) -> [&'a [u8]; 3] {
+        [self.version.as_bytes(), &hash.0, code]
+    }
+
+    #[expect(unsafe_code, reason = "machine code can only be loaded through an unsafe function")]
+    fn instantiate(&self, code: &[u8]) -> wasmtime::Result<Component> {
+        // SAFETY: `code` was made by `Engine::precompile_component` in our own compiling process: either just now, or in an earlier run
+        // that authenticated it with a key nobody else has. It is a private copy, so nobody can change it after the check.
+        unsafe { Component::deserialize(&self.engine, code) }
+    }
+}
+
+/// A name for everything that decides the machine code: another engine never finds it.
+fn engine_version(engine: &Engine) -> String {
+    use std::hash::{Hash, Hasher};
+    let mut hasher = sha2_hasher::Sha256Hasher::default();
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    env!("CARGO_PKG_VERSION").hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
+}
+
+/// A stable `Hasher`: the standard one may change between Rust versions, and then the cache would only grow.
+mod sha2_hasher {
+    use sha2::{Digest, Sha256};
+
+    #[derive(Default)]
+    pub(super) struct Sha256Hasher(Sha256);
+
+    impl std::hash::Hasher for Sha256Hasher {
+        fn write(&mut self, bytes: &[u8]) {
+            self.0.update(bytes);
+        }
+
+        fn finish(&self) -> u64 {
+            let digest: [u8; 32] = self.0.clone().finalize().into();
+            digest.first_chunk().map_or(0, |head| u64::from_be_bytes(*head))
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! From a compiled component to something that can be called: its world, its imports, its pre-instantiation.
+
+use wasmtime::Engine;
+use wasmtime::component::{Component, InstancePre, Linker};
+use wasmtime_wasi_http::p2::bindings::ProxyPre;
+use wasmtime_wasi_http::p3::bindings::ServicePre;
+
+use super::ctx::Ctx;
+use crate::bindings::{self, FunctionPre};
+use crate::error::{Code, Error};
+
+/// What a component exports, and so how it is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum World {
+    /// `caddis:function/handler@0.1`.
+    Lean,
+    /// `wasi:http/incoming-handler@0.2`.
+    Http02,
+    /// `wasi:http/handler@0.3`.
+    Http03,
+}
+
+/// Worlds in order of preference, with the interface that marks them.
+const WORLDS: [(World, &str, &str); 3] = [
+    (World::Lean, "caddis:function/handler", "0.1"),
+    (World::Http03, "wasi:http/handler", "0.3"),
+    (World::Http02, "wasi:http/incoming-handler", "0.2"),
+];
+
+/// What the host implements: package, version track it is compatible with, interfaces.
+const INTERFACES: [(&str, &str, &[&str]); 14] = [
+    ("caddis:function", "0.1", &["db", "env", "http", "log", "outgoing", "user"]),
+    ("wasi:cli", "0.2", CLI),
+    ("wasi:cli", "0.3", CLI),
+    ("wasi:clocks", "0.2", &["monotonic-clock", "wall-clock"]),
+    ("wasi:clocks", "0.3", &["monotonic-clock", "system-clock", "types"]),
+    ("wasi:filesystem", "0.2", &["preopens", "types"]),
+    ("wasi:filesystem", "0.3", &["preopens", "types"]),
+    ("wasi:http", "0.2", &["outgoing-handler", "types"]),
+    ("wasi:http", "0.3", &["client", "types"]),
+    ("wasi:io", "0.2", &["error", "poll", "streams"]),
+    ("wasi:random", "0.2", &["insecure", "insecure-seed", "random"]),
+    ("wasi:random", "0.3", &["insecure", "insecure-seed", "random"]),
+    ("wasi:sockets", "0.2", SOCKETS),
+    ("wasi:sockets", "0.3", SOCKETS),
+];
+
+const CLI: &[&str] = &[
+    "environment",
+    "exit",
+    "stderr",
+    "stdin",
+    "stdout",
+    "terminal-input",
+    "terminal-output",
+    "terminal-stderr",
+    "terminal-stdin",
+    "terminal-stdout",
+    "types",
+];
+
+const SOCKETS: &[&str] = &[
+    "instance-network",
+    "ip-name-lookup",
+    "network",
+    "tcp",
+    "tcp-create-socket",
+    "types",
+    "udp",
+    "udp-create-socket",
+];
+
+impl World {
+    /// The name clients see.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Lean => "caddis:function/handler@0.1",
+            Self::Http02 => "wasi:http/incoming-handler@0.2",
+            Self::Http03 => "wasi:http/handler@0.3",
+        }
+    }
+}
+
+/// A component that can be called: instantiating it looks nothing up.
+pub enum Entry {
+    /// The lean world.
+    Lean(FunctionPre<Ctx>),
+    /// WASI 0.2.
+    Http02(ProxyPre<Ctx>),
+    /// WASI 0.3.
+    Http03(ServicePre<Ctx>),
+}
+
+/// Links components to the host's interfaces.
+pub struct Host {
+    engine: Engine,
+    linker: Linker<Ctx>,
+}
+
+impl Host {
+    /// Everything a guest may import.
+    pub fn new(engine: Engine) -> wasmtime::Result<Self> {
+        let mut linker = Linker::new(&engine);
+        wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+        wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+        wasmtime_wasi::p3::add_to_linker(&mut linker)?;
+        wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
+        bindings::link_all(&mut linker)?;
+        Ok(Self { engine, linker })
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Makes a component callable, or says what is wrong with it.
+    pub fn link(&self, component: &Component) -> Result<Linked, Error> {
+        let world = self.world(component)?;
+        let imports = self.imports(component);
+        let pre = self.linker.instantiate_pre(component).map_err(|error| self.explain(&imports, &error))?;
+        let wasi_environment = imports.iter().any(|name| name.starts_with("wasi:cli/environment@"));
+        Ok(Linked { world, wasi_environment, entry: enter(world, pre)? })
+    }
+
+    fn imports(&self, component: &Component) -> Vec<String> {
+        component.component_type().imports(&self.engine).map(|(name, _)| name.to_owned()).collect()
+    }
+
+    fn world(&self, component: &Component) -> Result<World, Error> {
+        let exports: Vec<String> =
+            component.component_type().exports(&self.engine).map(|(name, _)| name.to_owned()).collect();
+        let found = WORLDS
+            .iter()
+            .find(|(_, interface, version)| exports.iter().any(|name| is_compatible(name, interface, version)));
+        found.map(|(world, ..)| *world).ok_or_else(|| no_handler(&exports))
+    }
+
+    fn explain(&self, imports: &[String], error: &wasmtime::Error) -> Error {
+        let unknown: Vec<&str> = imports.iter().map(String::as_str).filter(|name| !is_known(name)).collect();
+        let message = if unknown.is_empty() {
+            format!("the component does not fit this host: {error:#}")
+        } else {
+            format!("the component imports what this host does not have: {}", unknown.join(", "))
+        };
+        Error::new(Code::InvalidComponent, message)
+    }
+}
+
+/// A component that fits the host.
+pub struct Linked {
+    /// How it is called.
+    pub world: World,
+    /// Whether it reads `wasi:cli/environment`.
+    pub wasi_environment: bool,
+    /// What is called.
+    pub entry: Entry,
+}
+
+fn enter(world: World, pre: InstancePre<Ctx>) -> Result<Entry, Error> {
+    let entry = match world {
+        World::Lean => FunctionPre::new(pre).map(Entry::Lean),
+        World::Http02 => ProxyPre::new(pre).map(Entry::Http02),
+        World::Http03 => ServicePre::new(pre).map(Entry::Http03),
+    };
+    entry.map_err(|error| {
+        Error::new(Code::InvalidComponent, format!("the component's {} export does not fit: {error:#}", world.as_str()))
+    })
+}
+
+fn no_handler(exports: &[String]) -> Error {
+    let found = if exports.is_empty() { "nothing".to_owned() } else { exports.join(", ") };
+    let wanted = WORLDS.map(|(_, interface, version)| format!("{interface}@{version}")).join(", ");
+    Error::new(
+        Code::InvalidComponent,
+        format!("the component exports {found}; a function exports one of {wanted}"),
+    )
+}
+
+/// Whether an interface name like `wasi:http/types@0.2.3` is this interface on this version track.
+fn is_compatible(name: &str, interface: &str, track: &str) -> bool {
+    name.split_once('@').is_some_and(|(found, version)| found == interface && on_track(version, track))
+}
+
+fn on_track(version: &str, track: &str) -> bool {
+    version.strip_prefix(track).is_some_and(|patch| patch.is_empty() || patch.starts_with('.'))
+}
+
+fn is_known(import: &str) -> bool {
+    let Some((path, version)) = import.split_once('@') else { return false };
+    let Some((package, interface)) = path.split_once('/') else { return false };
+    INTERFACES
+        .iter()
+        .any(|(known, track, interfaces)| *known == package && on_track(version, track) && interfaces.contains(&interface))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patch_versions_are_compatible_and_others_are_not() {
+        assert!(is_known("wasi:io/streams@0.2.0"));
+        assert!(is_known("wasi:io/streams@0.2.99"));
+        assert!(!is_known("wasi:io/streams@0.20.0"));
+        assert!(!is_known("wasi:io/streams"));
+        assert!(!is_known("wasi:keyvalue/store@0.2.0"));
+        assert!(!is_known("caddis:function/queue@0.1.0"));
+    }
+}

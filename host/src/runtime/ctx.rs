@@ -1,0 +1,133 @@
+//! What a store holds: the bindings' states side by side, and the views that borrow them. No behaviour.
+
+use std::sync::Arc;
+
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+
+use super::limits::MemoryLimiter;
+use crate::auth::User;
+use crate::bindings::db::{DbState, DbView};
+use crate::bindings::env::{EnvView, Environment};
+use crate::bindings::fetch::Fetch;
+use crate::bindings::log::LogView;
+use crate::bindings::outgoing::{OutgoingView, Responder};
+use crate::bindings::user::UserView;
+use crate::bindings::{Views, log};
+use crate::observe::capture::{Level, LogCapture, Printer};
+use crate::tunables::{HEADER_FIELDS_BYTES, RANDOM_BYTES, RESOURCE_TABLE_ENTRIES};
+
+/// The data of one instance's store.
+pub struct Ctx {
+    table: ResourceTable,
+    wasi: WasiCtx,
+    http: WasiHttpCtx,
+    fetch: Fetch,
+    db: DbState,
+    environment: Arc<Environment>,
+    user: Option<Arc<User>>,
+    log: LogCapture,
+    printers: [Printer; 2],
+    /// Where the response goes.
+    pub responder: Option<Responder>,
+    /// The memory limit.
+    pub memory: MemoryLimiter,
+}
+
+/// What an execution brings to its store.
+pub struct CtxParts {
+    /// Outgoing HTTP.
+    pub fetch: Fetch,
+    /// The app's database.
+    pub db: DbState,
+    /// Variables and secrets.
+    pub environment: Arc<Environment>,
+    /// Whether to copy them into `wasi:cli/environment` as well.
+    pub wasi_environment: bool,
+    /// The caller.
+    pub user: Option<Arc<User>>,
+    /// Log lines.
+    pub log: LogCapture,
+    /// Where the response goes.
+    pub responder: Responder,
+    /// The memory limit.
+    pub memory: MemoryLimiter,
+}
+
+impl Ctx {
+    /// The data for a fresh store.
+    pub fn new(parts: CtxParts) -> Self {
+        let printers = [parts.log.printer(Level::Info), parts.log.printer(Level::Error)];
+        let [stdout, stderr] = printers.clone();
+        let mut wasi = WasiCtxBuilder::new();
+        // No files, no sockets, no arguments: what a guest may reach, it reaches through the other interfaces.
+        wasi.stdout(stdout).stderr(stderr).max_random_size(RANDOM_BYTES).allow_tcp(false).allow_udp(false);
+        if parts.wasi_environment {
+            for (name, value) in parts.environment.iter() {
+                wasi.env(name, value.expose());
+            }
+        }
+        let mut http = WasiHttpCtx::new();
+        http.set_field_size_limit(HEADER_FIELDS_BYTES);
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(RESOURCE_TABLE_ENTRIES);
+        Self {
+            table,
+            wasi: wasi.build(),
+            http,
+            fetch: parts.fetch,
+            db: parts.db,
+            environment: parts.environment,
+            user: parts.user,
+            log: parts.log,
+            printers,
+            responder: Some(parts.responder),
+            memory: parts.memory,
+        }
+    }
+
+    /// Ends lines that were printed without a line break.
+    pub fn finish_log(&self) {
+        self.printers.iter().for_each(Printer::finish);
+    }
+
+    /// The table of resources, to pass streams to the guest.
+    pub fn table(&mut self) -> &mut ResourceTable {
+        &mut self.table
+    }
+}
+
+impl WasiView for Ctx {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for Ctx {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { hooks: &mut self.fetch, table: &mut self.table, ctx: &mut self.http }
+    }
+}
+
+impl Views for Ctx {
+    fn db(&mut self) -> DbView<'_> {
+        DbView { state: &mut self.db, table: &mut self.table }
+    }
+
+    fn env(&mut self) -> EnvView<'_> {
+        EnvView(&self.environment)
+    }
+
+    fn user(&mut self) -> UserView<'_> {
+        UserView(self.user.as_deref())
+    }
+
+    fn log(&mut self) -> log::LogView<'_> {
+        LogView(&self.log)
+    }
+
+    fn outgoing(&mut self) -> OutgoingView<'_> {
+        OutgoingView { table: &mut self.table, responder: &mut self.responder }
+    }
+}

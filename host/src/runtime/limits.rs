@@ -1,0 +1,125 @@
+//! The memory limit of one instance, and the budget all instances share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use wasmtime::ResourceLimiter;
+
+/// Guest memory of the whole host. Growth beyond it is refused, so that many guests within their own limits cannot
+/// together take the machine down.
+#[derive(Debug)]
+pub struct MemoryBudget {
+    left: AtomicUsize,
+}
+
+impl MemoryBudget {
+    /// A budget of this many bytes.
+    pub fn new(bytes: usize) -> Arc<Self> {
+        Arc::new(Self { left: AtomicUsize::new(bytes) })
+    }
+
+    fn take(&self, bytes: usize) -> bool {
+        self.left.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(bytes)).is_ok()
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.left.fetch_add(bytes, Ordering::AcqRel);
+    }
+}
+
+/// Why a growth was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// The function's own limit.
+    Function,
+    /// The host's budget for all guests.
+    Host,
+}
+
+/// Sums all linear memories and tables of one instance against the function's limit.
+#[derive(Debug)]
+pub struct MemoryLimiter {
+    limit: usize,
+    used: usize,
+    refusal: Option<Refusal>,
+    budget: Arc<MemoryBudget>,
+}
+
+impl MemoryLimiter {
+    /// A limiter for one instance, in bytes.
+    pub fn new(limit: usize, budget: Arc<MemoryBudget>) -> Self {
+        Self { limit, used: 0, refusal: None, budget }
+    }
+
+    /// The most memory the instance had. Memories never shrink, so this is also what it has.
+    pub fn peak(&self) -> usize {
+        self.used
+    }
+
+    /// Whether a growth was refused, and by which limit.
+    pub fn refusal(&self) -> Option<Refusal> {
+        self.refusal
+    }
+
+    fn grow(&mut self, bytes: usize) -> bool {
+        let Some(used) = self.used.checked_add(bytes).filter(|used| *used <= self.limit) else {
+            self.refusal = Some(Refusal::Function);
+            return false;
+        };
+        if !self.budget.take(bytes) {
+            self.refusal = Some(Refusal::Host);
+            return false;
+        }
+        self.used = used;
+        true
+    }
+}
+
+impl Drop for MemoryLimiter {
+    fn drop(&mut self) {
+        self.budget.give_back(self.used);
+    }
+}
+
+impl ResourceLimiter for MemoryLimiter {
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        // A growth past the memory's own maximum fails whatever we say: it is the module's choice, not our limit.
+        if maximum.is_some_and(|maximum| desired > maximum) && desired <= self.limit {
+            return Ok(false);
+        }
+        Ok(self.grow(desired.saturating_sub(current)))
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(self.grow(desired.saturating_sub(current).saturating_mul(size_of::<usize>())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memories_and_tables_count_together() {
+        let budget = MemoryBudget::new(1 << 20);
+        let mut limiter = MemoryLimiter::new(200_000, budget.clone());
+        assert!(limiter.memory_growing(0, 65_536, None).unwrap());
+        assert!(limiter.memory_growing(0, 65_536, None).unwrap());
+        assert!(limiter.table_growing(0, 1_000, None).unwrap());
+        assert!(!limiter.memory_growing(65_536, 131_072, None).unwrap());
+        assert_eq!(limiter.refusal(), Some(Refusal::Function));
+        assert_eq!(limiter.peak(), 2 * 65_536 + 8_000);
+    }
+
+    #[test]
+    fn the_budget_is_shared_and_returned() {
+        let budget = MemoryBudget::new(100_000);
+        let mut first = MemoryLimiter::new(1 << 20, budget.clone());
+        let mut second = MemoryLimiter::new(1 << 20, budget.clone());
+        assert!(first.memory_growing(0, 65_536, None).unwrap());
+        assert!(!second.memory_growing(0, 65_536, None).unwrap());
+        assert_eq!(second.refusal(), Some(Refusal::Host));
+        drop(first);
+        assert!(second.memory_growing(0, 65_536, None).unwrap());
+    }
+}
