@@ -1,5 +1,6 @@
 //! Caddis: a self-hosted function host.
 
+pub mod bindings;
 pub mod error;
 pub mod ids;
 pub mod settings;
