@@ -392,15 +392,13 @@ async fn odd_uris_are_refused() {
         format!("http://{}:0/", address.ip()),
         format!("http://{}:65616/", address.ip()),
         "http://[::1%25lo]/".to_owned(),
-        "http://127.0.0.1%2e/".to_owned(),
         "http://a..b/".to_owned(),
         format!("ftp://{address}/"),
         "/path".to_owned(),
         address.to_string(),
     ];
     for uri in refused {
-        // What the type of a URI itself refuses cannot be sent.
-        let Ok(uri) = uri.parse::<Uri>() else { continue };
+        let uri: Uri = uri.parse().unwrap();
         let mut request = get("http://replaced/");
         *request.uri_mut() = uri.clone();
         let error = send(&mut fetch, request).await.err().unwrap();
@@ -559,7 +557,7 @@ async fn broken_responses_have_codes_of_their_own() {
         }),
         (
             "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n",
-            |error| matches!(error, Error::HttpUpgradeFailed | Error::HttpProtocolError),
+            |error| matches!(error, Error::HttpUpgradeFailed),
         ),
     ];
     for (response, expected) in cases {
