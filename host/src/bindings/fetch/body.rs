@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::{Sleep, sleep};
 use wasmtime_wasi::runtime::AbortOnDropJoinHandle;
 use wasmtime_wasi_http::{Error, Result, WasiBody};
@@ -42,17 +41,17 @@ impl Body for NonEmptyFrames {
 }
 
 /// The body of a response, which owns the connection it comes from: dropping it closes the connection.
-pub(super) struct ResponseBody {
-    incoming: Incoming,
+pub(super) struct ResponseBody<B> {
+    incoming: B,
     patience: Duration,
     /// Runs only while somebody waits for a frame: a guest that takes its time is not the server's fault.
     pause: Option<Pin<Box<Sleep>>>,
     _driver: AbortOnDropJoinHandle<()>,
 }
 
-impl ResponseBody {
+impl<B> ResponseBody<B> {
     /// Fails when the server is silent for longer than `patience`.
-    pub(super) fn new(incoming: Incoming, driver: AbortOnDropJoinHandle<()>, patience: Duration) -> Self {
+    pub(super) fn new(incoming: B, driver: AbortOnDropJoinHandle<()>, patience: Duration) -> Self {
         Self {
             incoming,
             patience,
@@ -62,7 +61,7 @@ impl ResponseBody {
     }
 }
 
-impl Body for ResponseBody {
+impl<B: Body<Data = Bytes, Error = hyper::Error> + Unpin> Body for ResponseBody<B> {
     type Data = Bytes;
     type Error = Error;
 

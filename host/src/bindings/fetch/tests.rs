@@ -495,6 +495,13 @@ async fn a_request_body_arrives_without_its_empty_frames() {
 }
 
 #[tokio::test]
+async fn endless_empty_frames_yield() {
+    let frames = futures::stream::repeat_with(|| Ok(Frame::data(Bytes::new())));
+    let mut body = body::NonEmptyFrames(StreamBody::new(frames).boxed_unsync());
+    assert!(poll_immediate(body.frame()).await.is_none());
+}
+
+#[tokio::test]
 async fn a_request_body_of_known_length_says_so() {
     let (listener, address) = listen().await;
     let server = tokio::spawn(async move {
@@ -625,6 +632,18 @@ async fn silence_runs_into_the_timeouts_the_guest_asked_for() {
     server.await.unwrap();
 }
 
+#[tokio::test]
+async fn a_slow_body_is_not_a_silent_one() {
+    // Frames come later than the patience allows for all of them, sooner than it allows for each.
+    let frames = futures::stream::unfold(0, |sent| async move {
+        tokio::time::sleep(Duration::from_millis(40)).await;
+        (sent < 3).then(|| (Ok(Frame::data(Bytes::from("x"))), sent + 1))
+    });
+    let driver = wasmtime_wasi::runtime::spawn(async {});
+    let body = body::ResponseBody::new(StreamBody::new(Box::pin(frames)), driver, Duration::from_millis(60));
+    assert_eq!(body.collect().await.unwrap().to_bytes(), "xxx");
+}
+
 #[test]
 fn a_guest_cannot_ask_for_endless_patience() {
     let endless = Some(Duration::MAX);
@@ -664,27 +683,35 @@ async fn dropping_a_request_or_a_body_closes_the_connection() {
     closed(stream).await;
 }
 
-/// A TLS server for `secure.example` that answers one request and says which name it was asked for.
+/// The server name and the protocol a TLS server and its client agreed on.
+type Agreed = (Option<String>, Option<Vec<u8>>);
+
+/// A TLS server for `secure.example` that answers one request; its address, its certificate, and what it was asked.
 async fn tls_server() -> (
     SocketAddr,
     String,
-    tokio::task::JoinHandle<io::Result<(Option<String>, String)>>,
+    tokio::task::JoinHandle<io::Result<(Agreed, String)>>,
 ) {
     let issued = rcgen::generate_simple_self_signed(["secure.example".to_owned()]).unwrap();
     let key = PrivateKeyDer::try_from(issued.signing_key.serialize_der()).unwrap();
-    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+    let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
         .with_single_cert(vec![issued.cert.der().clone()], key)
         .unwrap();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let (listener, address) = listen().await;
     let server = tokio::spawn(async move {
         let (stream, _) = listener.accept().await?;
         let mut stream = TlsAcceptor::from(Arc::new(config)).accept(stream).await?;
-        let name = stream.get_ref().1.server_name().map(str::to_owned);
+        let session = stream.get_ref().1;
+        let agreed = (
+            session.server_name().map(str::to_owned),
+            session.alpn_protocol().map(<[u8]>::to_vec),
+        );
         let head = answer(&mut stream, PLAIN).await;
-        Ok((name, head))
+        Ok((agreed, head))
     });
     (address, issued.cert.pem(), server)
 }
@@ -703,8 +730,8 @@ async fn a_private_root_is_trusted_when_it_was_given() {
     let (address, root, server) = tls_server().await;
     let response = send_tls(address, &root, "secure.example").await.unwrap();
     assert_eq!(text(response).await, "ok");
-    let (name, head) = server.await.unwrap().unwrap();
-    assert_eq!(name.as_deref(), Some("secure.example"));
+    let (agreed, head) = server.await.unwrap().unwrap();
+    assert_eq!(agreed, (Some("secure.example".to_owned()), Some(b"http/1.1".to_vec())));
     assert!(
         head.contains(&format!("host: secure.example:{}\r\n", address.port())),
         "{head}"
