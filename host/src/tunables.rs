@@ -58,6 +58,26 @@ pub const SUBREQUESTS: u32 = 50;
 /// Outgoing requests of one execution that are open at the same time.
 pub const OPEN_SUBREQUESTS: usize = 6;
 
+/// How long an outgoing request may take to find its destination, connect to it and agree on TLS.
+pub const FETCH_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long an outgoing request waits for the head of its response, and the most a guest may ask to wait for anything:
+/// the longest wall clock, so that by default the function's own ends the wait.
+pub const FETCH_FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(TIMEOUT_SECONDS.max as u64);
+
+/// How long the body of a response to an outgoing request may pause.
+pub const FETCH_BETWEEN_BYTES_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Head of a response to an outgoing request, in bytes; also what the host buffers of one connection.
+pub const FETCH_HEAD_BYTES: usize = 64 * 1024;
+
+/// Addresses of one name an outgoing request tries: enough for a destination with a dead one, too few to scan with.
+pub const FETCH_ADDRESSES: usize = 4;
+
+/// Names the host resolves at the same time. A lookup cannot be cancelled and holds a thread until the resolver gives
+/// up, so without a bound a function could take all the threads others need.
+pub const FETCH_LOOKUPS: usize = 64;
+
 /// Log lines of one execution; more are counted and dropped.
 pub const LOG_LINES: usize = 1_000;
 

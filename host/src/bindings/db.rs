@@ -4,29 +4,179 @@ use std::time::Instant;
 
 use wasmtime::component::{Resource, ResourceTable};
 
-use super::wit::db;
-use crate::store::tenant::{self, ConstraintKind, Database};
+use super::wit::db::{self as wit, Host, HostTransaction};
+use crate::store::tenant::{self, ConstraintKind, Database, Transaction, TransactionMode, Value};
 
-/// A guest's transaction. Rolled back when dropped with its store.
-#[derive(Debug)]
-pub struct TransactionHandle(tenant::Transaction);
+/// What the generated bindings know a transaction by. Dropped with its store, it is rolled back.
+pub type TransactionHandle = Transaction;
 
 /// The database of one execution.
-#[derive(Debug)]
 pub struct DbState {
-    /// The app's database.
-    pub database: Database,
-    /// When the execution ends at the latest.
-    pub deadline: Instant,
-    /// Whether a transaction is open: one request has at most one.
-    pub in_transaction: bool,
+    database: Database,
+    deadline: Instant,
+    /// One request has at most one transaction: a second would wait for the first until both run out of time.
+    in_transaction: bool,
+}
+
+impl DbState {
+    /// The state of an execution that ends at `deadline` at the latest.
+    pub fn new(database: Database, deadline: Instant) -> Self {
+        Self { database, deadline, in_transaction: false }
+    }
 }
 
 /// What `db` sees of a store.
-#[derive(Debug)]
 pub struct DbView<'a> {
     /// The state.
     pub state: &'a mut DbState,
     /// Transactions live here.
     pub table: &'a mut ResourceTable,
+}
+
+type Answer<T> = wasmtime::Result<Result<T, wit::Error>>;
+
+fn answer<T, U: From<T>>(result: Result<T, tenant::Error>) -> Answer<U> {
+    Ok(result.map(U::from).map_err(wit::Error::from))
+}
+
+fn values(parameters: Vec<wit::Value>) -> Vec<Value> {
+    parameters.into_iter().map(Value::from).collect()
+}
+
+impl Host for DbView<'_> {
+    async fn query(&mut self, sql: String, parameters: Vec<wit::Value>) -> Answer<wit::Rows> {
+        answer(self.state.database.query(sql, values(parameters), self.state.deadline).await)
+    }
+
+    async fn execute(&mut self, sql: String, parameters: Vec<wit::Value>) -> Answer<wit::Changes> {
+        answer(self.state.database.execute(sql, values(parameters), self.state.deadline).await)
+    }
+}
+
+impl HostTransaction for DbView<'_> {
+    async fn begin(&mut self, mode: wit::TransactionMode) -> Answer<Resource<Transaction>> {
+        if self.state.in_transaction {
+            let message = "this request has an open transaction already; end it before another is begun";
+            return Ok(Err(wit::Error::Denied(message.to_owned())));
+        }
+        let mode = match mode {
+            wit::TransactionMode::ReadOnly => TransactionMode::ReadOnly,
+            wit::TransactionMode::ReadWrite => TransactionMode::ReadWrite,
+        };
+        match self.state.database.begin(mode, self.state.deadline).await {
+            Ok(transaction) => {
+                let handle = self.table.push(transaction)?;
+                self.state.in_transaction = true;
+                Ok(Ok(handle))
+            }
+            Err(error) => Ok(Err(error.into())),
+        }
+    }
+
+    async fn query(
+        &mut self,
+        transaction: Resource<Transaction>,
+        sql: String,
+        parameters: Vec<wit::Value>,
+    ) -> Answer<wit::Rows> {
+        let transaction = self.table.get(&transaction)?;
+        answer(transaction.query(sql, values(parameters), self.state.deadline).await)
+    }
+
+    async fn execute(
+        &mut self,
+        transaction: Resource<Transaction>,
+        sql: String,
+        parameters: Vec<wit::Value>,
+    ) -> Answer<wit::Changes> {
+        let transaction = self.table.get(&transaction)?;
+        answer(transaction.execute(sql, values(parameters), self.state.deadline).await)
+    }
+
+    async fn commit(&mut self, transaction: Resource<Transaction>) -> Answer<()> {
+        self.state.in_transaction = false;
+        answer(self.table.delete(transaction)?.commit().await)
+    }
+
+    async fn rollback(&mut self, transaction: Resource<Transaction>) -> Answer<()> {
+        self.state.in_transaction = false;
+        answer(self.table.delete(transaction)?.rollback().await)
+    }
+
+    async fn drop(&mut self, transaction: Resource<Transaction>) -> wasmtime::Result<()> {
+        self.state.in_transaction = false;
+        drop(self.table.delete(transaction)?);
+        Ok(())
+    }
+}
+
+impl From<wit::Value> for Value {
+    fn from(value: wit::Value) -> Self {
+        match value {
+            wit::Value::Null => Self::Null,
+            wit::Value::Integer(value) => Self::Integer(value),
+            wit::Value::Real(value) => Self::Real(value),
+            wit::Value::Text(value) => Self::Text(value),
+            wit::Value::Blob(value) => Self::Blob(value),
+        }
+    }
+}
+
+impl From<Value> for wit::Value {
+    fn from(value: Value) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::Integer(value) => Self::Integer(value),
+            Value::Real(value) => Self::Real(value),
+            Value::Text(value) => Self::Text(value),
+            Value::Blob(value) => Self::Blob(value),
+        }
+    }
+}
+
+impl From<tenant::Rows> for wit::Rows {
+    fn from(rows: tenant::Rows) -> Self {
+        let row = |row: Vec<Value>| row.into_iter().map(wit::Value::from).collect();
+        Self { columns: rows.columns, rows: rows.rows.into_iter().map(row).collect() }
+    }
+}
+
+impl From<tenant::Changes> for wit::Changes {
+    fn from(changes: tenant::Changes) -> Self {
+        Self { rows_affected: changes.rows_affected, last_insert_id: changes.last_insert_id }
+    }
+}
+
+impl From<tenant::Error> for wit::Error {
+    fn from(error: tenant::Error) -> Self {
+        match error {
+            tenant::Error::Syntax(message) => Self::Syntax(message),
+            tenant::Error::Parameter(message) => Self::Parameter(message),
+            tenant::Error::Constraint { kind, message } => {
+                Self::Constraint(wit::ConstraintViolation { kind: kind.into(), message })
+            }
+            tenant::Error::Denied(message) => Self::Denied(message),
+            tenant::Error::Busy(message) => Self::Busy(message),
+            tenant::Error::Limit(message) => Self::Limit(message),
+            tenant::Error::Timeout => Self::Timeout,
+            tenant::Error::Closed => Self::Closed,
+            tenant::Error::Internal(cause) => {
+                tracing::error!(%cause, "a database failed");
+                Self::Internal("the host's database failed; its log has the cause".to_owned())
+            }
+        }
+    }
+}
+
+impl From<ConstraintKind> for wit::ConstraintKind {
+    fn from(kind: ConstraintKind) -> Self {
+        match kind {
+            ConstraintKind::Unique => Self::Unique,
+            ConstraintKind::PrimaryKey => Self::PrimaryKey,
+            ConstraintKind::NotNull => Self::NotNull,
+            ConstraintKind::Check => Self::Check,
+            ConstraintKind::ForeignKey => Self::ForeignKey,
+            ConstraintKind::Other => Self::Other,
+        }
+    }
 }
