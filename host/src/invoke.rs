@@ -25,7 +25,7 @@ use crate::ids::{ExecutionId, FunctionName};
 use crate::observe::capture::LogCapture;
 use crate::router::table::{App, Function};
 use crate::runtime::admission::{Admission, Permit};
-use crate::runtime::component::{Host, Linked};
+use crate::runtime::component::Host;
 use crate::runtime::ctx::CtxParts;
 use crate::runtime::engine::mebibytes;
 use crate::runtime::execution::{Execution, Finished};

@@ -26,7 +26,7 @@ const LIMIT_MAX: u32 = 1_000;
 pub(super) struct ExecutionsQuery {
     limit: Option<u32>,
     #[serde(default)]
-    offset: u64,
+    offset: u32,
     status: Option<StatusName>,
 }
 
@@ -126,6 +126,6 @@ pub(super) async fn list(
     // A caller who just got a response finds its execution here.
     api.store.executions().flush().await?;
     let status = query.status.map(Status::from);
-    let rows = api.store.executions().list(&app.name, id, limit, query.offset, status).await?;
+    let rows = api.store.executions().list(app.name.clone(), id, limit, query.offset, status).await?;
     Ok(Json(rows.into_iter().map(ExecutionObject::from).collect::<Vec<_>>()).into_response())
 }

@@ -13,7 +13,6 @@ use wasmtime::component::{HasData, Linker};
 
 /// What `bindgen!` makes of `wit/`.
 #[expect(missing_docs, reason = "generated from the documented WIT")]
-#[expect(unreachable_pub, reason = "generated code")]
 mod generated {
     wasmtime::component::bindgen!({
         path: "../wit",

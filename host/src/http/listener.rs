@@ -44,7 +44,7 @@ impl Listener {
             let Ok(place) = self.places.clone().acquire_owned().await else { break };
             let accepted = tokio::select! {
                 accepted = self.socket.accept() => accepted,
-                _ = shutdown.wait_for(|stop| *stop) => break,
+                () = told(&mut shutdown) => break,
             };
             match accepted {
                 Ok((stream, _)) => {
@@ -84,7 +84,7 @@ async fn connection(
     tokio::pin!(served);
     let result = tokio::select! {
         result = served.as_mut() => result,
-        _ = shutdown.wait_for(|stop| *stop) => {
+        () = told(&mut shutdown) => {
             served.as_mut().graceful_shutdown();
             served.await
         }
@@ -92,4 +92,9 @@ async fn connection(
     if let Err(error) = result {
         tracing::debug!(%error, "connection");
     }
+}
+
+/// Waits for the shutdown; also over when nobody is left who could announce it.
+async fn told(shutdown: &mut watch::Receiver<bool>) {
+    let _ = shutdown.wait_for(|stop| *stop).await;
 }

@@ -1,6 +1,7 @@
 //! One execution: a fresh store and instance, one call, and nothing left. A store is never used again, whatever its end.
 
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -225,6 +226,9 @@ fn is_clean_exit(error: &wasmtime::Error) -> bool {
     error.downcast_ref::<wasmtime_wasi::I32Exit>().is_some_and(|exit| exit.0 == 0)
 }
 
+/// Whether the body of the request came through.
+type Sent = Pin<Box<dyn Future<Output = Result<(), wasmtime_wasi_http::Error>> + Send>>;
+
 async fn drive_http_03(
     service: &p3::bindings::ServicePre<Ctx>,
     store: &mut Store<Ctx>,
@@ -235,8 +239,10 @@ async fn drive_http_03(
     let instance = service.instantiate_async(&mut *store).await?;
     store
         .run_concurrent(async |accessor| -> wasmtime::Result<()> {
-            let (request, sent) = accessor
-                .with(|mut access| p3::Request::from_http(access.get().http().hooks, without_host(request)));
+            let (request, sent) = accessor.with(|mut access| {
+                let (request, sent) = p3::Request::from_http(access.get().http().hooks, without_host(request));
+                (request, Box::pin(sent) as Sent)
+            });
             let response = instance.handle(accessor, request).await?.map_err(|code| {
                 Failure::new(Code::FunctionError, format!("the function reported {code:?}"))
             })?;
