@@ -1,7 +1,5 @@
 //! The entry: from the host's request to the host's response.
 
-use std::future::Future;
-
 use crate::bindings::caddis::function::http as wit;
 use crate::{Context, Error, Request, Response};
 
@@ -9,14 +7,10 @@ use crate::{Context, Error, Request, Response};
 ///
 /// # Errors
 /// The failure to report to the host.
-pub fn run<Work, E>(
+pub fn run<E: Into<Error>>(
     request: wit::Request,
-    handler: impl FnOnce(Request, Context) -> Work,
-) -> Result<wit::Response, wit::Error>
-where
-    Work: Future<Output = Result<Response, E>>,
-    E: Into<Error>,
-{
+    handler: impl AsyncFnOnce(Request, Context) -> Result<Response, E>,
+) -> Result<wit::Response, wit::Error> {
     // Streams must be dropped while the event loop still runs: all of the answer is made inside.
     wstd::runtime::block_on(async move {
         let request = Request::from_wit(request).map_err(Error::into_failure)?;

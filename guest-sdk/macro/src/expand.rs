@@ -1,7 +1,7 @@
 //! From the handler to the export of the component.
 
-use proc_macro2::TokenStream;
-use quote::{format_ident, quote, quote_spanned};
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::quote;
 use syn::spanned::Spanned;
 use syn::{Error, FnArg, ItemFn, Result, ReturnType, Signature};
 
@@ -79,16 +79,23 @@ fn check(signature: &Signature) -> Result<()> {
 
 fn export(signature: &Signature) -> TokenStream {
     let name = &signature.ident;
-    // Each argument carries the span of its type, so that a wrong type is reported there.
-    let names = ["request", "context"].map(|name| format_ident!("{name}"));
-    let arguments = signature.inputs.iter().zip(&names).map(|(input, name)| {
-        let span = match input {
-            FnArg::Typed(typed) => typed.ty.span(),
-            FnArg::Receiver(receiver) => receiver.span(),
-        };
-        quote_spanned! { span => ::core::convert::identity(#name) }
-    });
-    let run = quote_spanned! { signature.output.span() => ::caddis_sdk::__private::run };
+    // What has to fit the author's types carries their spans, so that a wrong type is reported where it is written.
+    let arguments = signature
+        .inputs
+        .iter()
+        .zip(["request", "context"])
+        .map(|(input, name)| {
+            let span = match input {
+                FnArg::Typed(typed) => typed.ty.span(),
+                FnArg::Receiver(receiver) => receiver.span(),
+            };
+            Ident::new(name, Span::call_site().located_at(span))
+        });
+    let output = match &signature.output {
+        ReturnType::Type(_, output) => output.span(),
+        ReturnType::Default => Span::call_site(),
+    };
+    let answer = Ident::new("answer", Span::call_site().located_at(output));
     quote! {
         const _: () = {
             #[cfg_attr(not(target_family = "wasm"), allow(dead_code))]
@@ -98,11 +105,13 @@ fn export(signature: &Signature) -> TokenStream {
                 fn handle(
                     request: ::caddis_sdk::__private::wit::Request,
                 ) -> ::core::result::Result<::caddis_sdk::__private::wit::Response, ::caddis_sdk::__private::wit::Error> {
-                    #run(
-                        request,
-                        #[allow(unused_variables)]
-                        |request: ::caddis_sdk::Request, context: ::caddis_sdk::Context| #name(#(#arguments),*),
-                    )
+                    #[allow(unused_variables)]
+                    let handler = async |request: ::caddis_sdk::Request, context: ::caddis_sdk::Context| {
+                        let #answer = #name(#(#arguments),*).await;
+                        let answer: ::core::result::Result<::caddis_sdk::Response, _> = #answer;
+                        answer
+                    };
+                    ::caddis_sdk::__private::run(request, handler)
                 }
             }
 
