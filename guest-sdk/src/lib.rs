@@ -25,7 +25,7 @@
 //! nothing else of the same request runs meanwhile. The request ends when the handler and all detached tasks have.
 //!
 //! # On other targets
-//! The crate compiles everywhere, so that functions can be unit tested, but calls to the host panic outside a host.
+//! The crate compiles everywhere, so that the logic of a function can be unit tested, but calls to the host panic there.
 
 #[doc(hidden)]
 pub mod bindings;

@@ -98,7 +98,6 @@ fn export(signature: &Signature) -> TokenStream {
     let answer = Ident::new("answer", Span::call_site().located_at(output));
     quote! {
         const _: () = {
-            #[cfg_attr(not(target_family = "wasm"), allow(dead_code))]
             struct Function;
 
             impl ::caddis_sdk::__private::wit::Guest for Function {
@@ -117,6 +116,11 @@ fn export(signature: &Signature) -> TokenStream {
 
             #[cfg(target_family = "wasm")]
             ::caddis_sdk::bindings::export!(Function with_types_in ::caddis_sdk::bindings);
+            // Keeps the handler in use where nothing is exported: in unit tests.
+            #[cfg(not(target_family = "wasm"))]
+            const _: () = {
+                let _ = <Function as ::caddis_sdk::__private::wit::Guest>::handle;
+            };
         };
     }
 }
