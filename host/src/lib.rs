@@ -2,5 +2,6 @@
 
 pub mod error;
 pub mod ids;
+pub mod secrets;
 pub mod settings;
 pub mod tunables;
