@@ -4,4 +4,5 @@ pub mod error;
 pub mod ids;
 pub mod secrets;
 pub mod settings;
+pub mod store;
 pub mod tunables;
