@@ -169,6 +169,22 @@ fn what_is_not_a_database_or_not_writable_is_named_in_one_line() {
     }
 }
 
+/// Loss of power cannot be tested here; the pragmas that stand against it can.
+#[tokio::test]
+async fn commits_wait_for_the_disk_where_it_matters() {
+    let (directory, store) = open();
+    let pragmas = |connection: &Connection| {
+        let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+        let journal: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+        Ok((journal, pragma("synchronous")?, pragma("foreign_keys")?))
+    };
+    assert_eq!(system(&store).write(pragmas).await.unwrap(), ("wal".to_owned(), 2, 1));
+    drop(store);
+    let path = directory.path().join(EXECUTIONS_FILE);
+    let log = Database::open(&path, Durability::ProcessCrash, migrate::EXECUTIONS).unwrap();
+    assert_eq!(log.write(pragmas).await.unwrap(), ("wal".to_owned(), 1, 1));
+}
+
 #[tokio::test]
 async fn everything_acknowledged_survives_a_crash_and_a_restart() {
     let (directory, store, app) = open_with_app().await;
