@@ -1,0 +1,137 @@
+//! Apps and the secrets that sign their users' tokens.
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension, Row};
+
+use super::columns::Micros;
+use super::{Reader, StoreError, Writer};
+use crate::ids::AppName;
+use crate::secrets::Secret;
+
+const INSERT: &str =
+    "INSERT INTO apps (name, jwt_secret, created_at) VALUES (?1, ?2, ?3) ON CONFLICT (name) DO NOTHING";
+const SET_JWT_SECRET: &str = "UPDATE apps SET jwt_secret = ?2 WHERE name = ?1";
+const LIST: &str = "SELECT name, created_at FROM apps ORDER BY name";
+const JWT_SECRET: &str = "SELECT jwt_secret FROM apps WHERE name = ?1";
+
+/// An app, without its secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct App {
+    /// Its name, for good.
+    pub name: AppName,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// Makes an app.
+///
+/// # Errors
+/// [`StoreError::Conflict`] when there is one of this name.
+pub fn create(tx: &Writer<'_>, name: &AppName, jwt_secret: &Secret) -> Result<App, StoreError> {
+    let created_at = Micros::now();
+    let sealed = tx.seal(&jwt_context(name), jwt_secret);
+    match tx.connection.execute(INSERT, (name, sealed, created_at))? {
+        0 => Err(StoreError::Conflict("an app of this name")),
+        _ => Ok(App {
+            name: name.clone(),
+            created_at: created_at.0,
+        }),
+    }
+}
+
+/// All apps, by name.
+///
+/// # Errors
+/// [`StoreError::Internal`] when the database fails.
+pub fn list(tx: &Reader<'_>) -> Result<Vec<App>, StoreError> {
+    let mut statement = tx.connection.prepare_cached(LIST)?;
+    let apps = statement.query_map((), app)?.collect::<rusqlite::Result<_>>()?;
+    Ok(apps)
+}
+
+/// The secret that signs the tokens of an app's users.
+///
+/// # Errors
+/// [`StoreError::NotFound`] when there is no such app.
+pub fn jwt_secret(tx: &Reader<'_>, name: &AppName) -> Result<Secret, StoreError> {
+    let mut statement = tx.connection.prepare_cached(JWT_SECRET)?;
+    let sealed: Option<Vec<u8>> = statement.query_row([name], |row| row.get(0)).optional()?;
+    tx.unseal(&jwt_context(name), &sealed.ok_or(StoreError::NotFound)?)
+}
+
+/// See [`super::Store::ensure_default_app`].
+pub(super) fn ensure_default(tx: &Writer<'_>, given: Option<&Secret>) -> Result<(), StoreError> {
+    let name = AppName::default_app();
+    let exists = list(tx)?.iter().any(|app| app.name == name);
+    match given {
+        None if exists => {}
+        Some(secret) if exists => {
+            tx.connection
+                .execute(SET_JWT_SECRET, (&name, tx.seal(&jwt_context(&name), secret)))?;
+        }
+        Some(secret) => drop(create(tx, &name, secret)?),
+        None => drop(create(tx, &name, &Secret::generate(""))?),
+    }
+    Ok(())
+}
+
+fn jwt_context(name: &AppName) -> String {
+    format!("app/{name}/jwt_secret")
+}
+
+fn app(row: &Row<'_>) -> rusqlite::Result<App> {
+    Ok(App {
+        name: row.get("name")?,
+        created_at: row.get::<_, Micros>("created_at")?.0,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::tests::{app_name, open, secret};
+
+    #[tokio::test]
+    async fn an_app_keeps_its_secret_and_its_name() {
+        let (_directory, store) = open();
+        let made = store
+            .write(|tx| create(tx, &app_name("shop"), &secret("s1")))
+            .await
+            .unwrap();
+        assert_eq!(store.read(list).await.unwrap(), [made]);
+        let found = store.read(|tx| jwt_secret(tx, &app_name("shop"))).await.unwrap();
+        assert_eq!(found.expose(), "s1");
+        let again = store
+            .write(|tx| create(tx, &app_name("shop"), &secret("s2")))
+            .await
+            .unwrap_err();
+        assert!(matches!(again, StoreError::Conflict(_)));
+        let found = store.read(|tx| jwt_secret(tx, &app_name("shop"))).await.unwrap();
+        assert_eq!(found.expose(), "s1", "the first one stays");
+        let missing = store.read(|tx| jwt_secret(tx, &app_name("none"))).await.unwrap_err();
+        assert!(matches!(missing, StoreError::NotFound));
+    }
+
+    #[tokio::test]
+    async fn the_default_app_gets_a_secret_once_or_the_one_given() {
+        let (_directory, store) = open();
+        let default_secret = || store.read(|tx| jwt_secret(tx, &AppName::default_app()));
+        store.ensure_default_app(None).await.unwrap();
+        let generated = default_secret().await.unwrap();
+        assert!(generated.expose().len() >= 43);
+        store.ensure_default_app(None).await.unwrap();
+        assert_eq!(default_secret().await.unwrap().expose(), generated.expose());
+        store.ensure_default_app(Some(secret("given"))).await.unwrap();
+        assert_eq!(default_secret().await.unwrap().expose(), "given");
+        store.ensure_default_app(None).await.unwrap();
+        assert_eq!(default_secret().await.unwrap().expose(), "given");
+    }
+
+    #[tokio::test]
+    async fn the_default_app_can_start_with_the_given_secret() {
+        let (_directory, store) = open();
+        store.ensure_default_app(Some(secret("given"))).await.unwrap();
+        let found = store.read(|tx| jwt_secret(tx, &AppName::default_app())).await.unwrap();
+        assert_eq!(found.expose(), "given");
+    }
+}

@@ -1,0 +1,143 @@
+//! The thread that writes the log: batches in, old rows out.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use jiff::{SignedDuration, Timestamp};
+use rusqlite::{Connection, params};
+use tokio::sync::watch;
+
+use super::queue::Queue;
+use super::{ExecutionRow, Options};
+use crate::ids::FunctionId;
+use crate::store::StoreError;
+use crate::store::columns::{Count, Micros};
+use crate::store::conn::Database;
+
+const INSERT: &str = "INSERT INTO executions \
+     (id, app, function_id, function_version, trigger_type, user_id, method, path, status, status_code, duration_ms, fuel, \
+     peak_memory_bytes, logs, logs_dropped, error_code, error_message, error_stack, executed_at, completed_at) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)";
+const DELETE_OLD: &str = "DELETE FROM executions WHERE sequence IN \
+     (SELECT sequence FROM executions WHERE executed_at < ?1 ORDER BY executed_at LIMIT ?2)";
+const DELETE_SURPLUS: &str = "DELETE FROM executions WHERE function_id = ?1 AND id <= \
+     (SELECT id FROM executions WHERE function_id = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)";
+
+/// Writes until the queue is closed and empty. `progress` is how many accepted rows are dealt with.
+pub(super) fn run(queue: &Queue, database: &Database, options: Options, progress: &watch::Sender<u64>) {
+    let mut retention = Retention::new(options);
+    retention.trim(database);
+    let mut reported_drops = 0;
+    while let Some(batch) = queue.next_batch() {
+        if let Err(error) = write(database, &batch) {
+            queue.count_dropped(batch.len() as u64);
+            tracing::error!(%error, rows = batch.len(), "executions could not be recorded");
+        }
+        progress.send_modify(|written| *written += batch.len() as u64);
+        let dropped = queue.dropped();
+        if dropped > reported_drops {
+            tracing::warn!(
+                rows = dropped - reported_drops,
+                total = dropped,
+                "executions were dropped from the log"
+            );
+            reported_drops = dropped;
+        }
+        retention.wrote(&batch);
+        if retention.is_due() {
+            retention.trim(database);
+        }
+    }
+}
+
+fn write(database: &Database, batch: &[ExecutionRow]) -> Result<(), StoreError> {
+    if batch.is_empty() {
+        return Ok(());
+    }
+    database.write_blocking(|connection| batch.iter().try_for_each(|row| insert(connection, row)))
+}
+
+fn insert(connection: &Connection, row: &ExecutionRow) -> Result<(), StoreError> {
+    connection.prepare_cached(INSERT)?.execute(params![
+        row.id,
+        row.app,
+        row.function_id,
+        row.function_version,
+        row.trigger_type,
+        row.user_id,
+        row.method,
+        row.path,
+        row.status,
+        row.status_code,
+        Count(row.duration_ms),
+        Count(row.fuel),
+        Count(row.peak_memory_bytes),
+        row.logs,
+        Count(row.logs_dropped),
+        row.error_code,
+        row.error_message,
+        row.error_stack,
+        Micros(row.executed_at),
+        Micros(row.completed_at),
+    ])?;
+    Ok(())
+}
+
+/// When to remove rows, and whose: only functions that ran since the last round can have too many.
+struct Retention {
+    options: Options,
+    rows: usize,
+    functions: BTreeSet<FunctionId>,
+    last: Instant,
+}
+
+impl Retention {
+    fn new(options: Options) -> Self {
+        Self {
+            options,
+            rows: 0,
+            functions: BTreeSet::new(),
+            last: Instant::now(),
+        }
+    }
+
+    fn wrote(&mut self, batch: &[ExecutionRow]) {
+        self.rows += batch.len();
+        self.functions.extend(batch.iter().map(|row| row.function_id));
+    }
+
+    fn is_due(&self) -> bool {
+        self.rows >= self.options.trim_rows || self.last.elapsed() >= self.options.trim_interval
+    }
+
+    fn trim(&mut self, database: &Database) {
+        let functions = std::mem::take(&mut self.functions);
+        let kept = self.options.kept;
+        let trimmed = self.delete_old(database).and_then(|()| {
+            functions.into_iter().try_for_each(|function| {
+                database.write_blocking(|connection| delete_surplus(connection, function, kept))
+            })
+        });
+        if let Err(error) = trimmed {
+            tracing::error!(%error, "old executions could not be removed");
+        }
+        self.rows = 0;
+        self.last = Instant::now();
+    }
+
+    /// Removes twice as much as one round can have brought in, so that it keeps up but never holds the writer for long.
+    fn delete_old(&self, database: &Database) -> Result<(), StoreError> {
+        let kept_for = SignedDuration::try_from(self.options.kept_for).unwrap_or(SignedDuration::MAX);
+        let oldest = Timestamp::now().checked_sub(kept_for).unwrap_or(Timestamp::MIN);
+        let most = Count(2 * self.options.trim_rows as u64);
+        database.write_blocking(|connection| {
+            connection.prepare_cached(DELETE_OLD)?.execute((Micros(oldest), most))?;
+            Ok(())
+        })
+    }
+}
+
+fn delete_surplus(connection: &Connection, function: FunctionId, kept: u32) -> Result<(), StoreError> {
+    connection.prepare_cached(DELETE_SURPLUS)?.execute((function, kept))?;
+    Ok(())
+}
