@@ -27,7 +27,7 @@ use crate::runtime::limits::MemoryBudget;
 use crate::runtime::scheduler::Scheduler;
 use crate::secrets::Secret;
 use crate::secrets::seal::{MasterKey, Sealer};
-use crate::store::tenant::Databases;
+use crate::store::tenant::{Databases, install_allocator};
 use crate::store::{Store, StoreError, api_keys};
 use crate::tunables::{ADMISSION_QUEUE_FACTOR, ADMISSION_WAIT};
 
@@ -58,8 +58,8 @@ pub struct Started {
 impl App {
     /// Opens the data directory, builds the engine, and last of all binds the port.
     pub async fn start(config: Config) -> Result<Started, StartError> {
-        std::fs::create_dir_all(&config.data)
-            .map_err(|error| format!("cannot make data directory {}: {error}", config.data.display()))?;
+        // SQLite takes its allocator from whoever comes first.
+        install_allocator();
         let master = MasterKey::load(config.keys.master_key.as_ref(), &config.data.join("master.key"))?;
         let sealer = Arc::new(Sealer::new(&master));
         let store = Store::open(&config.data, sealer.clone())?;
