@@ -29,8 +29,7 @@ impl Context {
     /// # Errors
     /// A failure of the function that names the variable.
     pub fn env_required(&self, name: &str) -> Result<String> {
-        self.env(name)
-            .ok_or_else(|| Error::new(format_args!("the variable `{name}` is not set")))
+        self.env(name).ok_or_else(|| Error::new(format_args!("the variable `{name}` is not set")))
     }
 
     /// All variables and secrets the function can read.

@@ -72,27 +72,17 @@ impl Rows {
     /// # Errors
     /// [`Error::Decode`], which names the column.
     pub fn into<T: DeserializeOwned>(self) -> Result<Vec<T>, Error> {
-        self.rows
-            .into_iter()
-            .map(|row| row::decode(&self.columns, row))
-            .collect()
+        self.rows.into_iter().map(|row| row::decode(&self.columns, row)).collect()
     }
 
     fn into_first<T: DeserializeOwned>(self) -> Result<Option<T>, Error> {
-        self.rows
-            .into_iter()
-            .next()
-            .map(|row| row::decode(&self.columns, row))
-            .transpose()
+        self.rows.into_iter().next().map(|row| row::decode(&self.columns, row)).transpose()
     }
 }
 
 impl From<wit::Rows> for Rows {
     fn from(rows: wit::Rows) -> Self {
-        Self {
-            columns: rows.columns,
-            rows: rows.rows,
-        }
+        Self { columns: rows.columns, rows: rows.rows }
     }
 }
 
@@ -146,10 +136,9 @@ macro_rules! statements {
 pub struct Db;
 
 impl Db {
-    statements!(
-        |_: &Self, sql, parameters| wit::query(sql, parameters),
-        |_: &Self, sql, parameters| wit::execute(sql, parameters)
-    );
+    statements!(|_: &Self, sql, parameters| wit::query(sql, parameters), |_: &Self, sql, parameters| wit::execute(
+        sql, parameters
+    ));
 
     /// Starts a transaction, and rolls it back when the value is dropped before [`Transaction::commit`]. One request has
     /// at most one open transaction.
@@ -177,10 +166,9 @@ impl Db {
 pub struct Transaction(wit::Transaction);
 
 impl Transaction {
-    statements!(
-        |this: &Self, sql, parameters| this.0.query(sql, parameters),
-        |this: &Self, sql, parameters| this.0.execute(sql, parameters)
-    );
+    statements!(|this: &Self, sql, parameters| this.0.query(sql, parameters), |this: &Self, sql, parameters| this
+        .0
+        .execute(sql, parameters));
 
     /// Makes the writes visible and durable, all or none.
     ///

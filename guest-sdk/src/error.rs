@@ -33,10 +33,7 @@ pub struct Error {
 impl Error {
     /// A failure of the function with this message.
     pub fn new(message: impl fmt::Display) -> Self {
-        Self {
-            status: None,
-            cause: anyhow::Error::msg(message.to_string()),
-        }
+        Self { status: None, cause: anyhow::Error::msg(message.to_string()) }
     }
 
     /// An answer with this status and message. Statuses outside 400 to 599 become 500.
@@ -57,11 +54,7 @@ impl Error {
     pub fn with_status(mut self, status: u16) -> Self {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let is_error = status.is_client_error() || status.is_server_error();
-        self.status = Some(if is_error {
-            status
-        } else {
-            StatusCode::INTERNAL_SERVER_ERROR
-        });
+        self.status = Some(if is_error { status } else { StatusCode::INTERNAL_SERVER_ERROR });
         self
     }
 
@@ -75,10 +68,7 @@ impl Error {
 
     /// The failure to report to the host, whatever the status: for when a response has already begun.
     pub(crate) fn into_failure(self) -> wit::Error {
-        wit::Error {
-            message: self.to_string(),
-            stack: None,
-        }
+        wit::Error { message: self.to_string(), stack: None }
     }
 }
 
@@ -91,19 +81,13 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Error")
-            .field("status", &self.status)
-            .field("cause", &self.cause)
-            .finish()
+        f.debug_struct("Error").field("status", &self.status).field("cause", &self.cause).finish()
     }
 }
 
 impl<E: Into<anyhow::Error>> From<E> for Error {
     fn from(cause: E) -> Self {
-        Self {
-            status: None,
-            cause: cause.into(),
-        }
+        Self { status: None, cause: cause.into() }
     }
 }
 
@@ -138,10 +122,7 @@ mod tests {
         let response = Error::status(404, "no such note").into_answer().unwrap();
         assert_eq!(response.status(), 404);
         let body: serde_json::Value = serde_json::from_slice(response.body().unwrap()).unwrap();
-        assert_eq!(
-            body,
-            serde_json::json!({ "error": "Not Found", "message": "no such note", "code": "not_found" })
-        );
+        assert_eq!(body, serde_json::json!({ "error": "Not Found", "message": "no such note", "code": "not_found" }));
     }
 
     #[test]

@@ -81,8 +81,7 @@ impl Request {
 
     /// The first value of this name in the query, decoded.
     pub fn query_value(&self, name: &str) -> Option<Cow<'_, str>> {
-        self.query_pairs()
-            .find_map(|(key, value)| (key == name).then_some(value))
+        self.query_pairs().find_map(|(key, value)| (key == name).then_some(value))
     }
 
     /// The header fields by name. Values of one name keep their order.
@@ -120,11 +119,7 @@ impl Request {
             Body::Taken => return Err(body_taken()),
         };
         self.body.replace(Body::Bytes(bytes.clone()));
-        if bytes.len() > limit {
-            Err(body_too_long(limit))
-        } else {
-            Ok(bytes)
-        }
+        if bytes.len() > limit { Err(body_too_long(limit)) } else { Ok(bytes) }
     }
 
     /// The whole body as text.
@@ -142,10 +137,7 @@ impl Request {
     /// As [`Request::bytes`], and status 400 with the place and the reason when it does not parse or does not fit the type.
     pub async fn json<T: DeserializeOwned>(&self) -> Result<T> {
         serde_json::from_slice(&self.bytes().await?).map_err(|error| {
-            Error::status(
-                400,
-                format_args!("the request body is not the JSON expected here: {error}"),
-            )
+            Error::status(400, format_args!("the request body is not the JSON expected here: {error}"))
         })
     }
 
@@ -182,10 +174,7 @@ async fn collect(mut stream: BodyStream, limit: usize) -> Result<Bytes> {
 }
 
 fn body_too_long(limit: usize) -> Error {
-    Error::status(
-        413,
-        format_args!("the request body is longer than the {limit} bytes accepted here"),
-    )
+    Error::status(413, format_args!("the request body is longer than the {limit} bytes accepted here"))
 }
 
 fn body_taken() -> Error {
@@ -208,10 +197,7 @@ enum Source {
 
 impl BodyStream {
     fn new(source: Source) -> Self {
-        Self {
-            readiness: OnceCell::new(),
-            source,
-        }
+        Self { readiness: OnceCell::new(), source }
     }
 
     /// The next bytes, never empty; none at the end of the body.
@@ -226,18 +212,10 @@ impl BodyStream {
         loop {
             match stream.read(READ_SIZE) {
                 Ok(bytes) if !bytes.is_empty() => return Ok(Some(bytes.into())),
-                Ok(_) => {
-                    self.readiness
-                        .get_or_init(|| AsyncPollable::new(stream.subscribe()))
-                        .wait_for()
-                        .await
-                }
+                Ok(_) => self.readiness.get_or_init(|| AsyncPollable::new(stream.subscribe())).wait_for().await,
                 Err(StreamError::Closed) => return Ok(None),
                 Err(StreamError::LastOperationFailed(error)) => {
-                    return Err(Error::new(format_args!(
-                        "reading the request body: {}",
-                        error.to_debug_string()
-                    )));
+                    return Err(Error::new(format_args!("reading the request body: {}", error.to_debug_string())));
                 }
             }
         }
@@ -255,10 +233,7 @@ mod tests {
             method: "POST".into(),
             url: format!("http://example.com/functions/v1/x{path}"),
             path_with_query: path.into(),
-            headers: headers
-                .iter()
-                .map(|(name, value)| (name.to_string(), value.as_bytes().to_vec()))
-                .collect(),
+            headers: headers.iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec())).collect(),
             body: wit::RequestBody::Bytes(body.into()),
         })
         .unwrap()
@@ -284,18 +259,9 @@ mod tests {
     fn duplicate_headers_keep_their_order() {
         let fields = [("x-tag", "2"), ("accept", "*/*"), ("x-tag", "1"), ("x-tag", "2")];
         let request = request("/", &fields, "");
-        let tags: Vec<_> = request
-            .headers()
-            .get_all("x-tag")
-            .iter()
-            .map(|value| value.to_str().unwrap())
-            .collect();
+        let tags: Vec<_> = request.headers().get_all("x-tag").iter().map(|value| value.to_str().unwrap()).collect();
         assert_eq!(tags, ["2", "1", "2"]);
-        let raw: Vec<_> = request
-            .raw_headers()
-            .iter()
-            .map(|(name, value)| (&**name, &**value))
-            .collect();
+        let raw: Vec<_> = request.raw_headers().iter().map(|(name, value)| (&**name, &**value)).collect();
         assert_eq!(raw, fields.map(|(name, value)| (name, value.as_bytes())));
         assert_eq!(request.header("X-Tag"), Some("2"));
     }

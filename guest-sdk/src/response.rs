@@ -45,13 +45,7 @@ impl fmt::Debug for Body {
 impl Response {
     /// A response with this status (200 to 599), no header fields and no body.
     pub fn new(status: u16) -> Self {
-        Self {
-            head: wit::ResponseHead {
-                status,
-                headers: Vec::new(),
-            },
-            body: Body::Whole(Vec::new()),
-        }
+        Self { head: wit::ResponseHead { status, headers: Vec::new() }, body: Body::Whole(Vec::new()) }
     }
 
     /// Status 204 without a body.
@@ -61,16 +55,12 @@ impl Response {
 
     /// Status 200 with plain text.
     pub fn text(text: impl Into<String>) -> Self {
-        Self::new(200)
-            .with_header("content-type", "text/plain; charset=utf-8")
-            .with_body(text.into())
+        Self::new(200).with_header("content-type", "text/plain; charset=utf-8").with_body(text.into())
     }
 
     /// Status 200 with HTML.
     pub fn html(html: impl Into<String>) -> Self {
-        Self::new(200)
-            .with_header("content-type", "text/html; charset=utf-8")
-            .with_body(html.into())
+        Self::new(200).with_header("content-type", "text/html; charset=utf-8").with_body(html.into())
     }
 
     /// Status 200 with JSON.
@@ -78,25 +68,17 @@ impl Response {
     /// # Errors
     /// When the value has no JSON form, such as a map whose keys are not strings.
     pub fn json(value: &(impl Serialize + ?Sized)) -> Result<Self> {
-        Ok(Self::new(200)
-            .with_header("content-type", "application/json")
-            .with_body(serde_json::to_vec(value)?))
+        Ok(Self::new(200).with_header("content-type", "application/json").with_body(serde_json::to_vec(value)?))
     }
 
     /// An error for programs and people: `{"error": "Not Found", "code": "not_found", "message": …}`, the shape of the
     /// host's own errors.
     pub fn error(status: u16, message: impl fmt::Display) -> Self {
-        let reason = http::StatusCode::from_u16(status)
-            .ok()
-            .and_then(|status| status.canonical_reason());
+        let reason = http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
         let reason = reason.unwrap_or("Error");
-        let code = reason
-            .to_ascii_lowercase()
-            .replace(|character: char| !character.is_ascii_alphanumeric(), "_");
+        let code = reason.to_ascii_lowercase().replace(|character: char| !character.is_ascii_alphanumeric(), "_");
         let body = serde_json::json!({ "error": reason, "code": code, "message": message.to_string() });
-        Self::new(status)
-            .with_header("content-type", "application/json")
-            .with_body(body.to_string())
+        Self::new(status).with_header("content-type", "application/json").with_body(body.to_string())
     }
 
     /// Status 302 to this location; [`Response::with_status`] makes it another kind of redirect.
@@ -125,10 +107,7 @@ impl Response {
     where
         Writing: Future<Output = Result<()>> + 'static,
     {
-        Self {
-            body: Body::Stream(Box::new(|writer| Box::pin(work(writer)))),
-            ..Self::new(200)
-        }
+        Self { body: Body::Stream(Box::new(|writer| Box::pin(work(writer)))), ..Self::new(200) }
     }
 
     /// Sets the status: 200 to 599.
@@ -139,9 +118,7 @@ impl Response {
 
     /// Adds a header field after those already there, also when one has the same name.
     pub fn with_header(mut self, name: impl AsRef<str>, value: impl AsRef<[u8]>) -> Self {
-        self.head
-            .headers
-            .push((name.as_ref().to_ascii_lowercase(), value.as_ref().to_vec()));
+        self.head.headers.push((name.as_ref().to_ascii_lowercase(), value.as_ref().to_vec()));
         self
     }
 
@@ -195,9 +172,9 @@ fn start_failed(error: &StartError) -> Error {
         StartError::InvalidStatus(status) => {
             Error::new(format_args!("the response's status {status} is not in 200 to 599"))
         }
-        StartError::InvalidField(name) => Error::new(format_args!(
-            "the response's header field {name:?} has a name or value that HTTP forbids"
-        )),
+        StartError::InvalidField(name) => {
+            Error::new(format_args!("the response's header field {name:?} has a name or value that HTTP forbids"))
+        }
         StartError::Closed => Error::new("the client went away"),
     }
 }
@@ -233,30 +210,18 @@ mod tests {
 
     #[test]
     fn header_fields_are_added_in_order_and_in_lower_case() {
-        let response = Response::text("x")
-            .with_header("Set-Cookie", "a=1")
-            .with_header("set-cookie", "b=2");
-        let fields: Vec<_> = response
-            .headers()
-            .iter()
-            .map(|(name, value)| (&**name, &**value))
-            .collect();
+        let response = Response::text("x").with_header("Set-Cookie", "a=1").with_header("set-cookie", "b=2");
+        let fields: Vec<_> = response.headers().iter().map(|(name, value)| (&**name, &**value)).collect();
         assert_eq!(
             fields,
-            [
-                ("content-type", &b"text/plain; charset=utf-8"[..]),
-                ("set-cookie", b"a=1"),
-                ("set-cookie", b"b=2")
-            ]
+            [("content-type", &b"text/plain; charset=utf-8"[..]), ("set-cookie", b"a=1"), ("set-cookie", b"b=2")]
         );
     }
 
     #[test]
     fn a_whole_response_is_passed_on_as_it_is() {
         let sent = wstd::runtime::block_on(Response::redirect("/x").with_status(307).send()).unwrap();
-        let wit::Response::Whole(whole) = sent else {
-            panic!("not whole")
-        };
+        let wit::Response::Whole(whole) = sent else { panic!("not whole") };
         assert_eq!((whole.head.status, whole.body.len()), (307, 0));
         assert_eq!(whole.head.headers, [("location".to_owned(), b"/x".to_vec())]);
     }

@@ -36,20 +36,8 @@ impl User {
 
 impl From<wit::Identity> for User {
     fn from(identity: wit::Identity) -> Self {
-        let wit::Identity {
-            id,
-            email,
-            role,
-            groups,
-            claims,
-        } = identity;
-        Self {
-            id,
-            email,
-            role,
-            groups,
-            claims,
-        }
+        let wit::Identity { id, email, role, groups, claims } = identity;
+        Self { id, email, role, groups, claims }
     }
 }
 

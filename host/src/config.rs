@@ -127,7 +127,8 @@ impl Config {
             Some(path) => options.or(read(path)?),
             None => options,
         };
-        let cores = std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(u32::MAX));
+        let cores =
+            std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(u32::MAX));
         let data = options.data.ok_or_else(|| {
             ConfigError("no data directory: give --data DIR, CADDIS_DATA or data in caddis.toml".to_owned())
         })?;
@@ -141,8 +142,11 @@ impl Config {
                 options.max_executions,
                 Range { default: cores.saturating_mul(64).min(EXECUTIONS_MAX), min: 1, max: EXECUTIONS_MAX },
             )?,
-            max_connections: number("max-connections", options.max_connections, Range { default: 4_096, min: 1, max: 1_000_000 })?
-                as usize,
+            max_connections: number(
+                "max-connections",
+                options.max_connections,
+                Range { default: 4_096, min: 1, max: 1_000_000 },
+            )? as usize,
             guest_memory_mb: number(
                 "guest-memory-mb",
                 options.guest_memory_mb,
@@ -164,6 +168,11 @@ impl Config {
 }
 
 impl ServeOptions {
+    /// With this data directory, unless another is given.
+    pub fn with_data(self, default: impl Into<PathBuf>) -> Self {
+        Self { data: self.data.or_else(|| Some(default.into())), ..self }
+    }
+
     fn or(self, other: Self) -> Self {
         Self {
             data: self.data.or(other.data),
@@ -217,7 +226,8 @@ fn read(path: &Path) -> Result<ServeOptions, ConfigError> {
     let text = std::fs::read_to_string(path).map_err(|error| ConfigError(format!("{}: {error}", path.display())))?;
     toml::from_str(&text).map_err(|error| {
         let message = error.message().replace('\n', " ");
-        let line = error.span().map_or(0, |span| text.bytes().take(span.start).filter(|byte| *byte == b'\n').count() + 1);
+        let line =
+            error.span().map_or(0, |span| text.bytes().take(span.start).filter(|byte| *byte == b'\n').count() + 1);
         ConfigError(format!("{}:{line}: {message}", path.display()))
     })
 }
@@ -227,7 +237,11 @@ fn at_most<T: Copy>(range: Range<T>) -> Range<T> {
     Range { default: range.max, ..range }
 }
 
-fn number<T: PartialOrd + std::fmt::Display + Copy>(flag: &str, value: Option<T>, range: Range<T>) -> Result<T, ConfigError> {
+fn number<T: PartialOrd + std::fmt::Display + Copy>(
+    flag: &str,
+    value: Option<T>,
+    range: Range<T>,
+) -> Result<T, ConfigError> {
     let value = value.unwrap_or(range.default);
     if value < range.min || value > range.max {
         return Err(ConfigError(format!("--{flag} must be between {} and {}, got {value}", range.min, range.max)));
@@ -237,7 +251,8 @@ fn number<T: PartialOrd + std::fmt::Display + Copy>(flag: &str, value: Option<T>
 
 /// Half of what the container or the machine has.
 fn half_of_memory_mb() -> u32 {
-    let cgroup = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse::<u64>().ok());
+    let cgroup =
+        std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse::<u64>().ok());
     let machine = rustix::system::sysinfo();
     let machine = (machine.totalram as u64).saturating_mul(u64::from(machine.mem_unit));
     let bytes = cgroup.map_or(machine, |limit| limit.min(machine));
@@ -266,10 +281,13 @@ mod tests {
 
     #[test]
     fn errors_name_the_option_or_the_line() {
-        let error = |options, text: &str| Config::new(options, Some(write(text).path()), Keys::default()).unwrap_err().to_string();
+        let error = |options, text: &str| {
+            Config::new(options, Some(write(text).path()), Keys::default()).unwrap_err().to_string()
+        };
         assert!(error(ServeOptions::default(), "").contains("--data"));
         assert!(error(ServeOptions::default(), "data = \"x\"\nport = 1\n").contains(":2: unknown field `port`"));
-        let options = ServeOptions { max_memory_limit_mb: Some(2000), data: Some("x".into()), ..ServeOptions::default() };
+        let options =
+            ServeOptions { max_memory_limit_mb: Some(2000), data: Some("x".into()), ..ServeOptions::default() };
         assert_eq!(error(options, ""), "--max-memory-limit-mb must be between 64 and 1024, got 2000");
     }
 }

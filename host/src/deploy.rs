@@ -136,7 +136,7 @@ impl Deployer {
     pub async fn linked(&self, function: &Function) -> Result<Arc<Linked>, Error> {
         let load = || async {
             let hash = function.version.component;
-            if let Some(linked) = self.from_cache(hash).await? {
+            if let Some(linked) = self.cached(hash).await? {
                 return Ok(linked);
             }
             let bytes = self.store.read(move |tx| functions::component_bytes(tx, hash)).await?;
@@ -146,13 +146,13 @@ impl Deployer {
     }
 
     async fn prepare(&self, hash: ContentHash, bytes: Bytes) -> Result<Arc<Linked>, Error> {
-        match self.from_cache(hash).await? {
+        match self.cached(hash).await? {
             Some(linked) => Ok(linked),
             None => self.compile(hash, bytes).await,
         }
     }
 
-    async fn from_cache(&self, hash: ContentHash) -> Result<Option<Arc<Linked>>, Error> {
+    async fn cached(&self, hash: ContentHash) -> Result<Option<Arc<Linked>>, Error> {
         let cache = self.cache.clone();
         let component = spawn_blocking(move || cache.load(hash)).await.map_err(Error::internal)?;
         component.map(|component| self.link(&component)).transpose()

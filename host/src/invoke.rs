@@ -14,8 +14,8 @@ use wasmtime_wasi_http::WasiBody;
 use crate::auth::Identity;
 use crate::auth::policy::{Verdict, judge};
 use crate::bindings::db::DbState;
-use crate::bindings::env::Environment;
 use crate::bindings::egress::EgressPolicy;
+use crate::bindings::env::Environment;
 use crate::bindings::fetch::{Dialer, Fetch};
 use crate::bindings::outgoing::{Responder, SentStatus};
 use crate::deploy::Deployer;
@@ -32,10 +32,10 @@ use crate::runtime::execution::{Execution, Finished};
 use crate::runtime::limits::{MemoryBudget, MemoryLimiter};
 use crate::runtime::outcome::{Failure, Limits};
 use crate::runtime::scheduler::Scheduler;
+use crate::store::Store;
 use crate::store::executions::{ExecutionLog, ExecutionRow, Status, Trigger};
 use crate::store::secrets;
 use crate::store::tenant::Databases;
-use crate::store::Store;
 
 /// A request to a function, before anybody asked whether it may.
 pub struct Call {
@@ -117,7 +117,8 @@ impl Invoker {
         let (responder, status, response) = Responder::new();
         let log = LogCapture::default();
         let completion = Completion::default();
-        let record = Record::open(self.store.executions(), id, &function, &identity, &call.request, log.clone(), status);
+        let record =
+            Record::open(self.store.executions(), id, &function, &identity, &call.request, log.clone(), status);
         let execution = Execution {
             limits: limits(&function),
             deadline: deadline.into(),
@@ -144,7 +145,12 @@ impl Invoker {
         }
     }
 
-    fn start(&self, execution: Execution, record: Record, permit: Permit) -> (CancelOnDrop, oneshot::Receiver<Failure>) {
+    fn start(
+        &self,
+        execution: Execution,
+        record: Record,
+        permit: Permit,
+    ) -> (CancelOnDrop, oneshot::Receiver<Failure>) {
         let (sender, receiver) = oneshot::channel();
         let host = self.host.clone();
         let (task, handle) = abortable(async move {
@@ -195,17 +201,15 @@ fn authorize(call: &Call) -> Result<Arc<Function>, Error> {
             Code::Unauthorized,
             "this function needs a token of the app or an API key in the Authorization header",
         )),
-        Verdict::Forbidden => Err(Error::new(Code::Forbidden, "the function's access policy does not include this user")),
+        Verdict::Forbidden => {
+            Err(Error::new(Code::Forbidden, "the function's access policy does not include this user"))
+        }
     }
 }
 
 fn limits(function: &Function) -> Limits {
     let settings = &function.version.settings;
-    Limits {
-        timeout_seconds: settings.timeout_seconds,
-        memory_limit_mb: settings.memory_limit_mb,
-        fuel: settings.fuel,
-    }
+    Limits { timeout_seconds: settings.timeout_seconds, memory_limit_mb: settings.memory_limit_mb, fuel: settings.fuel }
 }
 
 fn no_room() -> Error {
@@ -274,7 +278,8 @@ impl Record {
             Some(Code::Timeout | Code::CpuLimit) => Status::Timeout,
             Some(_) => Status::Error,
         };
-        let answered_with = failed_with.filter(|code| *code != Code::ClientDisconnected).map(|code| code.status().as_u16());
+        let answered_with =
+            failed_with.filter(|code| *code != Code::ClientDisconnected).map(|code| code.status().as_u16());
         row.status_code = self.status.get().or(answered_with);
         row.duration_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         row.fuel = fuel;

@@ -179,7 +179,10 @@ mod tests {
     #[test]
     fn what_is_left_out_stays_and_null_clears() {
         let settings = apply(json!({"description": "x", "timeout_seconds": 5})).unwrap();
-        assert_eq!((settings.description.as_deref(), settings.timeout_seconds, settings.memory_limit_mb), (Some("x"), 5, 128));
+        assert_eq!(
+            (settings.description.as_deref(), settings.timeout_seconds, settings.memory_limit_mb),
+            (Some("x"), 5, 128)
+        );
         let cleared: SettingsPatch = serde_json::from_value(json!({"description": null})).unwrap();
         assert_eq!(cleared.apply(settings, &MAXIMA).unwrap().description, None);
     }

@@ -18,48 +18,26 @@ pub(crate) fn handler(arguments: TokenStream, item: TokenStream) -> TokenStream 
 
 fn parse(arguments: TokenStream, item: TokenStream) -> Result<ItemFn> {
     if !arguments.is_empty() {
-        return Err(Error::new_spanned(
-            arguments,
-            "`#[caddis_sdk::handler]` takes no arguments",
-        ));
+        return Err(Error::new_spanned(arguments, "`#[caddis_sdk::handler]` takes no arguments"));
     }
     let span = item.span();
     syn::parse2(item).map_err(|_| Error::new(span, "`#[caddis_sdk::handler]` belongs on an `async fn`"))
 }
 
 fn check(signature: &Signature) -> Result<()> {
-    let Signature {
-        asyncness,
-        fn_token,
-        generics,
-        inputs,
-        output,
-        ..
-    } = signature;
+    let Signature { asyncness, fn_token, generics, inputs, output, .. } = signature;
     if asyncness.is_none() {
-        return Err(Error::new_spanned(
-            fn_token,
-            "the handler must be async: write `async fn`",
-        ));
+        return Err(Error::new_spanned(fn_token, "the handler must be async: write `async fn`"));
     }
     if !generics.params.is_empty() {
-        return Err(Error::new_spanned(
-            generics,
-            "the handler cannot be generic: the host calls it with fixed types",
-        ));
+        return Err(Error::new_spanned(generics, "the handler cannot be generic: the host calls it with fixed types"));
     }
     if let Some(receiver) = signature.receiver() {
-        return Err(Error::new_spanned(
-            receiver,
-            "the handler must be a free function, without `self`",
-        ));
+        return Err(Error::new_spanned(receiver, "the handler must be a free function, without `self`"));
     }
     match inputs.iter().nth(2) {
         _ if inputs.is_empty() => {
-            return Err(Error::new(
-                signature.paren_token.span.join(),
-                "the handler must take a `caddis_sdk::Request`",
-            ));
+            return Err(Error::new(signature.paren_token.span.join(), "the handler must take a `caddis_sdk::Request`"));
         }
         Some(extra) => {
             let message =
@@ -80,17 +58,13 @@ fn check(signature: &Signature) -> Result<()> {
 fn export(signature: &Signature) -> TokenStream {
     let name = &signature.ident;
     // What has to fit the author's types carries their spans, so that a wrong type is reported where it is written.
-    let arguments = signature
-        .inputs
-        .iter()
-        .zip(["request", "context"])
-        .map(|(input, name)| {
-            let span = match input {
-                FnArg::Typed(typed) => typed.ty.span(),
-                FnArg::Receiver(receiver) => receiver.span(),
-            };
-            Ident::new(name, Span::call_site().located_at(span))
-        });
+    let arguments = signature.inputs.iter().zip(["request", "context"]).map(|(input, name)| {
+        let span = match input {
+            FnArg::Typed(typed) => typed.ty.span(),
+            FnArg::Receiver(receiver) => receiver.span(),
+        };
+        Ident::new(name, Span::call_site().located_at(span))
+    });
     let output = match &signature.output {
         ReturnType::Type(_, output) => output.span(),
         ReturnType::Default => Span::call_site(),

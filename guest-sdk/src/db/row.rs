@@ -11,11 +11,7 @@ use super::{Error, Value};
 
 /// Decodes one row.
 pub(super) fn decode<T: DeserializeOwned>(columns: &[String], row: Vec<Value>) -> Result<T, Error> {
-    T::deserialize(Row {
-        columns: columns.iter(),
-        values: row.into_iter(),
-        pending: None,
-    })
+    T::deserialize(Row { columns: columns.iter(), values: row.into_iter(), pending: None })
 }
 
 /// What is left of a row.
@@ -28,10 +24,7 @@ struct Row<'a> {
 
 impl<'a> Row<'a> {
     fn next_column(&mut self) -> Option<Column<'a>> {
-        Some(Column {
-            name: self.columns.next()?,
-            value: self.values.next()?,
-        })
+        Some(Column { name: self.columns.next()?, value: self.values.next()? })
     }
 
     /// The only column, for types that are not a whole row.
@@ -125,10 +118,7 @@ impl<'de> MapAccess<'de> for Row<'_> {
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
-        let column = self
-            .pending
-            .take()
-            .ok_or_else(|| Error::custom("a value was asked for before its name"))?;
+        let column = self.pending.take().ok_or_else(|| Error::custom("a value was asked for before its name"))?;
         seed.deserialize(column)
     }
 }
@@ -188,9 +178,9 @@ impl<'de> Deserializer<'de> for Column<'_> {
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self.value {
-            Value::Blob(bytes) => visitor
-                .visit_seq(SeqDeserializer::new(bytes.into_iter()))
-                .map_err(in_column(self.name)),
+            Value::Blob(bytes) => {
+                visitor.visit_seq(SeqDeserializer::new(bytes.into_iter())).map_err(in_column(self.name))
+            }
             value => Column { value, ..self }.deserialize_any(visitor),
         }
     }
@@ -206,9 +196,7 @@ impl<'de> Deserializer<'de> for Column<'_> {
         visitor: V,
     ) -> Result<V::Value, Error> {
         match self.value {
-            Value::Text(text) => visitor
-                .visit_enum(StringDeserializer::new(text))
-                .map_err(in_column(self.name)),
+            Value::Text(text) => visitor.visit_enum(StringDeserializer::new(text)).map_err(in_column(self.name)),
             value => Column { value, ..self }.deserialize_any(visitor),
         }
     }

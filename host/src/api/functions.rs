@@ -154,7 +154,9 @@ pub(super) async fn put(
         }
         other => Err(Error::new(
             Code::UnsupportedMediaType,
-            format!("Content-Type must be application/wasm (a component) or application/json (settings), got {other:?}"),
+            format!(
+                "Content-Type must be application/wasm (a component) or application/json (settings), got {other:?}"
+            ),
         )),
     }
 }

@@ -64,7 +64,11 @@ pub(super) async fn list(State(api): State<Arc<Api>>, InApp(app): InApp) -> Resu
 }
 
 /// `POST /api-keys`: the only answer that ever holds the key.
-pub(super) async fn create(State(api): State<Arc<Api>>, InApp(app): InApp, request: Request) -> Result<Response, Error> {
+pub(super) async fn create(
+    State(api): State<Arc<Api>>,
+    InApp(app): InApp,
+    request: Request,
+) -> Result<Response, Error> {
     let NewKey { name } = json(request).await?;
     if name.is_empty() || name.len() > NAME_BYTES {
         return Err(Error::invalid(format!("name must have 1 to {NAME_BYTES} bytes")));

@@ -73,7 +73,9 @@ impl TokenKey {
 fn explain(kind: &ErrorKind) -> InvalidToken {
     match kind {
         ErrorKind::InvalidSignature => InvalidToken::Signature,
-        ErrorKind::InvalidAlgorithm | ErrorKind::InvalidAlgorithmName | ErrorKind::MissingAlgorithm => InvalidToken::Algorithm,
+        ErrorKind::InvalidAlgorithm | ErrorKind::InvalidAlgorithmName | ErrorKind::MissingAlgorithm => {
+            InvalidToken::Algorithm
+        }
         ErrorKind::ExpiredSignature => InvalidToken::Expired,
         ErrorKind::ImmatureSignature => InvalidToken::Immature,
         ErrorKind::MissingRequiredClaim(claim) => InvalidToken::Claim(claim.clone()),
@@ -117,9 +119,14 @@ mod tests {
     #[test]
     fn a_valid_token_names_its_user() {
         let user = key()
-            .verify(&token(json!({"sub": "u1", "exp": now() + 60, "email": "a@example.com", "groups": ["x", 1], "k": [1]})))
+            .verify(&token(
+                json!({"sub": "u1", "exp": now() + 60, "email": "a@example.com", "groups": ["x", 1], "k": [1]}),
+            ))
             .unwrap();
-        assert_eq!((user.id.as_str(), user.email.as_deref(), user.role.as_str()), ("u1", Some("a@example.com"), "authenticated"));
+        assert_eq!(
+            (user.id.as_str(), user.email.as_deref(), user.role.as_str()),
+            ("u1", Some("a@example.com"), "authenticated")
+        );
         assert_eq!(user.groups, ["x"]);
         assert_eq!(user.claims.get("k"), Some(&json!([1])));
     }

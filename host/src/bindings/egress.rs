@@ -66,11 +66,8 @@ const SPECIAL_V6: [(Ipv6Net, &str); 11] = [
 const PUBLIC_V6: Ipv6Net = v6([0x2000, 0, 0, 0, 0, 0, 0, 0], 3);
 
 /// IPv6 addresses that stand for the IPv4 address in their last 32 bits: mapped, compatible, and NAT64.
-const EMBEDS_V4: [Ipv6Net; 3] = [
-    v6([0, 0, 0, 0, 0, 0xffff, 0, 0], 96),
-    v6([0, 0, 0, 0, 0, 0, 0, 0], 96),
-    v6([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 96),
-];
+const EMBEDS_V4: [Ipv6Net; 3] =
+    [v6([0, 0, 0, 0, 0, 0xffff, 0, 0], 96), v6([0, 0, 0, 0, 0, 0, 0, 0], 96), v6([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 96)];
 
 const fn v4([a, b, c, d]: [u8; 4], prefix: u8) -> Ipv4Net {
     Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), prefix)
@@ -139,10 +136,7 @@ impl AllowRule {
         }
         let (host, port) = text.rsplit_once(':')?;
         let port = port.parse().ok().filter(|port| *port != 0)?;
-        is_host_name(host).then(|| Self::Name {
-            host: canonical_name(host),
-            port,
-        })
+        is_host_name(host).then(|| Self::Name { host: canonical_name(host), port })
     }
 
     fn opens_name(&self, name: &str, wanted: u16) -> bool {
@@ -239,19 +233,12 @@ impl EgressPolicy {
             return Ok(());
         }
         Err(if name.parse::<IpAddr>().is_ok() {
-            Denied {
-                what: address.to_string(),
-                why,
-                opened_by: AllowRule::Socket(address),
-            }
+            Denied { what: address.to_string(), why, opened_by: AllowRule::Socket(address) }
         } else {
             Denied {
                 what: format!("{name} at {address}"),
                 why,
-                opened_by: AllowRule::Name {
-                    host: name,
-                    port: address.port(),
-                },
+                opened_by: AllowRule::Name { host: name, port: address.port() },
             }
         })
     }
@@ -267,10 +254,7 @@ pub(super) fn is_host_name(text: &str) -> bool {
     let labels = text.strip_suffix('.').unwrap_or(text);
     text.len() <= NAME_BYTES
         && labels.split('.').all(|label| {
-            !label.is_empty()
-                && label
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+            !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
         })
 }
 
@@ -280,14 +264,8 @@ fn canonical_name(host: &str) -> String {
 }
 
 fn is_internal_name(name: &str) -> bool {
-    const NAMES: [&str; 6] = [
-        "localhost",
-        "internal",
-        "metadata",
-        "instance-data",
-        "kubernetes.default",
-        "kubernetes.default.svc",
-    ];
+    const NAMES: [&str; 6] =
+        ["localhost", "internal", "metadata", "instance-data", "kubernetes.default", "kubernetes.default.svc"];
     const SUFFIXES: [&str; 2] = [".localhost", ".internal"];
     NAMES.contains(&name)
         || SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
@@ -308,10 +286,7 @@ fn destination(address: IpAddr) -> IpAddr {
 /// What makes the address other than public unicast, if anything does.
 fn closed_because(address: IpAddr) -> Option<&'static str> {
     match address {
-        IpAddr::V4(v4) => SPECIAL_V4
-            .iter()
-            .find(|(network, _)| network.contains(&v4))
-            .map(|(_, why)| *why),
+        IpAddr::V4(v4) => SPECIAL_V4.iter().find(|(network, _)| network.contains(&v4)).map(|(_, why)| *why),
         IpAddr::V6(v6) => SPECIAL_V6
             .iter()
             .find(|(network, _)| network.contains(&v6))

@@ -64,13 +64,7 @@ pub struct Fetch {
 impl Fetch {
     /// The state of a new execution. Without `allow_net` every request fails with `HTTP-request-denied`.
     pub fn new(dialer: Arc<Dialer>, policy: Arc<EgressPolicy>, allow_net: bool) -> Self {
-        Self {
-            dialer,
-            policy,
-            allow_net,
-            remaining: SUBREQUESTS,
-            slots: Arc::new(Semaphore::new(OPEN_SUBREQUESTS)),
-        }
+        Self { dialer, policy, allow_net, remaining: SUBREQUESTS, slots: Arc::new(Semaphore::new(OPEN_SUBREQUESTS)) }
     }
 
     /// Counts the request and checks all that can be checked without resolving its name.

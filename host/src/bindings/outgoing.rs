@@ -100,11 +100,16 @@ pub fn response_head(head: ResponseHead) -> Result<Response<()>, StartError> {
 fn append(headers: &mut HeaderMap, name: &str, value: &[u8]) -> Option<()> {
     let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
     let value = HeaderValue::from_bytes(value).ok()?;
-    let malformed_length = || value.to_str().ok().and_then(|text| text.parse::<u64>().ok()).is_none();
-    if name == CONTENT_LENGTH && (headers.contains_key(CONTENT_LENGTH) || malformed_length()) {
+    if name == CONTENT_LENGTH && (headers.contains_key(CONTENT_LENGTH) || !is_length(&value)) {
         return None;
     }
     headers.try_append(name, value).ok().map(|_| ())
+}
+
+/// One or more digits (RFC 9110, section 8.6), and a number; `u64::from_str` alone would take a sign as well.
+fn is_length(value: &HeaderValue) -> bool {
+    let digits = value.as_bytes().iter().all(u8::is_ascii_digit);
+    digits && value.to_str().is_ok_and(|text| text.parse::<u64>().is_ok())
 }
 
 #[cfg(test)]

@@ -1,11 +1,210 @@
-//! `caddis dev DIR`: build, serve, deploy, and say how to call it.
+//! `caddis dev DIR`: build what is there, serve it, and say how to call it.
 
-use std::path::Path;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use http::Method;
+use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::Failure;
-use crate::config::ServeOptions;
+use super::client::Client;
+use super::serve::{print, runtime, start_logging, termination};
+use crate::app::{App, Started};
+use crate::config::{Config, Keys, ServeOptions};
+use crate::secrets::Secret;
+
+/// What Rust functions are built for.
+const TARGET: &str = "wasm32-wasip2";
+
+/// Where a host for development keeps its data, below the current directory.
+const DATA: &str = ".caddis";
+
+/// A component and what its author says about it.
+struct Project {
+    name: String,
+    component: PathBuf,
+    hints: Hints,
+}
+
+/// `[package.metadata.caddis]` of a crate.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Hints {
+    /// `public` or `authenticated`.
+    access: Option<String>,
+    /// What follows the URL in the `curl` line: a path, a body, options.
+    example: String,
+}
 
 /// Runs the command until a signal ends it.
-pub(super) fn run(_directory: &Path, _options: ServeOptions) -> Result<(), Failure> {
-    Err("not there yet".into())
+pub(super) fn run(directory: &Path, options: ServeOptions) -> Result<(), Failure> {
+    let projects = projects(directory)?;
+    if projects.is_empty() {
+        return Err(
+            format!("{}: found neither a Rust crate of type cdylib nor a .wasm file", directory.display()).into()
+        );
+    }
+    let mut keys = Keys::from_environment()?;
+    let token = keys.admin_token.get_or_insert_with(|| Secret::generate("cad_")).clone();
+    let config = Config::new(options.with_data(DATA), None, keys)?;
+    start_logging()?;
+    runtime()?.block_on(async {
+        let Started { app, .. } = App::start(config).await?;
+        let client = Client { address: app.address(), token };
+        let serving = tokio::spawn(app.run(termination()?));
+        for project in &projects {
+            deploy(&client, project).await?;
+        }
+        print(&format!("\nadmin token: {}", client.token.expose()));
+        print(&format!("listening on http://{} (Ctrl-C stops)", client.address));
+        serving.await?;
+        Ok(())
+    })
+}
+
+async fn deploy(client: &Client, project: &Project) -> Result<(), Failure> {
+    let Project { name, component, hints } = project;
+    let access = hints.access.as_deref().unwrap_or("public");
+    let bytes = std::fs::read(component).map_err(|error| format!("{}: {error}", component.display()))?;
+    let path = format!("/api/v1/functions/{name}?access={access}");
+    let function = client
+        .send(Method::PUT, &path, "application/wasm", bytes.into())
+        .await
+        .map_err(|error| format!("{name}: {error}"))?;
+    let authorization = if access == "public" { String::new() } else { user_header(client).await? };
+    let version = function.get("version").and_then(Value::as_u64).unwrap_or_default();
+    print(&format!("{name} (version {version})"));
+    print(&format!("  curl {authorization}http://{}/functions/v1/{name}{}", client.address, hints.example));
+    Ok(())
+}
+
+/// A header that makes the request one of a user.
+async fn user_header(client: &Client) -> Result<String, Failure> {
+    let body = json!({"sub": "developer", "email": "developer@example.com", "expires_in": 86_400}).to_string();
+    let answer = client.send(Method::POST, "/api/v1/user-tokens", "application/json", body.into()).await?;
+    let token = answer.get("token").and_then(Value::as_str).unwrap_or_default();
+    Ok(format!("-H 'Authorization: Bearer {token}' "))
+}
+
+/// Everything that can be deployed: the crates of the workspace there, or of each folder, and ready-made components.
+fn projects(directory: &Path) -> Result<Vec<Project>, Failure> {
+    if directory.join("Cargo.toml").is_file() {
+        return crates(directory);
+    }
+    let mut found = Vec::new();
+    let entries = std::fs::read_dir(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+    let mut paths = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>()?;
+    paths.sort();
+    for path in paths {
+        if path.join("Cargo.toml").is_file() {
+            found.extend(crates(&path)?);
+        } else if path.extension().is_some_and(|extension| extension == "wasm") {
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            found.push(Project { name, component: path, hints: Hints::default() });
+        }
+    }
+    Ok(found)
+}
+
+/// What `cargo metadata` says, as far as it matters here.
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    name: String,
+    targets: Vec<Target>,
+    metadata: Option<PackageMetadata>,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    kind: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct PackageMetadata {
+    caddis: Option<Hints>,
+}
+
+/// What `cargo build` says about each thing it has built.
+#[derive(Deserialize)]
+struct Built {
+    reason: String,
+    #[serde(default)]
+    filenames: Vec<PathBuf>,
+    target: Option<BuiltTarget>,
+}
+
+#[derive(Deserialize)]
+struct BuiltTarget {
+    name: String,
+}
+
+fn crates(directory: &Path) -> Result<Vec<Project>, Failure> {
+    ensure_target()?;
+    let output = cargo(directory).args(["metadata", "--no-deps", "--format-version", "1"]).output()?;
+    if !output.status.success() {
+        return Err(format!("cargo metadata: {}", String::from_utf8_lossy(&output.stderr).trim()).into());
+    }
+    let metadata: Metadata = serde_json::from_slice(&output.stdout)?;
+    let is_function =
+        |package: &Package| package.targets.iter().any(|target| target.kind.iter().any(|kind| kind == "cdylib"));
+    let components = build(directory)?;
+    let mut projects = Vec::new();
+    for package in metadata.packages.into_iter().filter(is_function) {
+        // Cargo writes libraries with underscores.
+        let library = package.name.replace('-', "_");
+        let built = components.iter().find(|(name, _)| name.replace('-', "_") == library);
+        let Some((_, component)) = built else { continue };
+        let hints = package.metadata.and_then(|metadata| metadata.caddis).unwrap_or_default();
+        projects.push(Project { name: package.name, component: component.clone(), hints });
+    }
+    Ok(projects)
+}
+
+/// Builds every function there, with cargo's own progress on the terminal.
+fn build(directory: &Path) -> Result<Vec<(String, PathBuf)>, Failure> {
+    let mut child = cargo(directory)
+        .args(["build", "--release", "--target", TARGET, "--message-format", "json-render-diagnostics"])
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut components = Vec::new();
+    for line in child.stdout.take().into_iter().flat_map(|stdout| BufReader::new(stdout).lines()) {
+        let Ok(built) = serde_json::from_str::<Built>(&line?) else { continue };
+        let component =
+            built.filenames.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "wasm"));
+        if let ("compiler-artifact", Some(target), Some(component)) = (built.reason.as_str(), built.target, component) {
+            components.push((target.name, component));
+        }
+    }
+    if child.wait()?.success() { Ok(components) } else { Err("the functions do not build; see above".into()) }
+}
+
+/// The cargo of the person, undisturbed by one that may run this very command.
+fn cargo(directory: &Path) -> Command {
+    let mut command = Command::new("cargo");
+    command.current_dir(directory);
+    for name in ["CARGO", "CARGO_MANIFEST_DIR", "CARGO_TARGET_DIR", "CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS"] {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Adds the WebAssembly target if the toolchain lacks it.
+fn ensure_target() -> Result<(), Failure> {
+    let installed = Command::new("rustc").args(["--print", "target-libdir", "--target", TARGET]).output();
+    let directory = installed.ok().map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    if directory.is_some_and(|directory| Path::new(&directory).is_dir()) {
+        return Ok(());
+    }
+    let added = Command::new("rustup").args(["target", "add", TARGET]).status();
+    if added.is_ok_and(|status| status.success()) {
+        return Ok(());
+    }
+    Err(format!("Rust functions need the target {TARGET}; run: rustup target add {TARGET}").into())
 }

@@ -1,5 +1,6 @@
 //! The command line: arguments become one command, and its result an exit status.
 
+mod client;
 mod dev;
 mod serve;
 

@@ -129,7 +129,13 @@ pub struct ResponseBody {
 
 impl ResponseBody {
     /// A body of at most `limit` bytes. Dropping it before its end means that the client is gone, and cancels the execution.
-    pub fn new(inner: WasiBody, announced: Option<u64>, limit: u64, completion: Completion, cancel: CancelOnDrop) -> Self {
+    pub fn new(
+        inner: WasiBody,
+        announced: Option<u64>,
+        limit: u64,
+        completion: Completion,
+        cancel: CancelOnDrop,
+    ) -> Self {
         Self { inner, announced, sent: 0, limit, ended: false, completion, cancel }
     }
 
@@ -154,7 +160,10 @@ impl Body for ResponseBody {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         loop {
             let frame = match Pin::new(&mut self.inner).poll_frame(context) {
                 Poll::Pending => return Poll::Pending,

@@ -50,7 +50,12 @@ fn log(error: &Error) {
     }
 }
 
-fn respond(code: Code, message: &str, function: Option<&FunctionName>, execution: Option<ExecutionId>) -> Response<AnyBody> {
+fn respond(
+    code: Code,
+    message: &str,
+    function: Option<&FunctionName>,
+    execution: Option<ExecutionId>,
+) -> Response<AnyBody> {
     let status = code.status();
     let error = match execution {
         // The wording of FX8.

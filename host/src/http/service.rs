@@ -84,7 +84,10 @@ impl Service {
         let announced = request.body().size_hint().lower();
         if announced > self.max_request_bytes as u64 {
             let limit = self.max_request_bytes;
-            return Err(Error::new(Code::TooLarge, format!("the body must have at most {limit} bytes, it has {announced}")));
+            return Err(Error::new(
+                Code::TooLarge,
+                format!("the body must have at most {limit} bytes, it has {announced}"),
+            ));
         }
         let identity = identify(request.headers(), &app, self.admin_token);
         let (head, body) = request.into_parts();

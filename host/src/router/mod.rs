@@ -66,7 +66,8 @@ mod tests {
 
     #[test]
     fn everything_else_is_management() {
-        for path in ["/", "/v1/shop/functions", "/v1/shop", "/functions/v2/x", "/api/v1/functions/fn/x", "/v1/a/fnx/b"] {
+        for path in ["/", "/v1/shop/functions", "/v1/shop", "/functions/v2/x", "/api/v1/functions/fn/x", "/v1/a/fnx/b"]
+        {
             assert_eq!(route(path), Ok(Route::Manage), "{path}");
         }
     }

@@ -69,7 +69,9 @@ impl App {
 
     /// Removes an API key: the next request with it is refused.
     pub fn remove_api_key(&self, id: ApiKeyId) {
-        self.api_keys.rcu(|keys| keys.iter().filter(|(_, other)| **other != id).map(|(hash, id)| (*hash, *id)).collect::<HashMap<_, _>>());
+        self.api_keys.rcu(|keys| {
+            keys.iter().filter(|(_, other)| **other != id).map(|(hash, id)| (*hash, *id)).collect::<HashMap<_, _>>()
+        });
     }
 
     /// The active version of a function.

@@ -65,7 +65,10 @@ impl Cache {
     fn write(&self, hash: ContentHash, code: &[u8], tag: &[u8; TAG_BYTES]) -> io::Result<()> {
         let aside = self.directory.join(format!("{hash}.{}", uuid::Uuid::new_v4()));
         let mut file = std::fs::File::create_new(&aside)?;
-        let done = file.write_all(code).and_then(|()| file.write_all(tag)).and_then(|()| std::fs::rename(&aside, self.path(hash)));
+        let done = file
+            .write_all(code)
+            .and_then(|()| file.write_all(tag))
+            .and_then(|()| std::fs::rename(&aside, self.path(hash)));
         if done.is_err() {
             let _ = std::fs::remove_file(&aside);
         }

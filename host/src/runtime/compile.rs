@@ -83,8 +83,7 @@ impl Compiler {
         let mut code = Vec::new();
         let mut explanation = Vec::new();
         let mut stderr = stderr.take(EXPLANATION_BYTES);
-        let (_, read, _) =
-            tokio::join!(send, stdout.read_to_end(&mut code), stderr.read_to_end(&mut explanation));
+        let (_, read, _) = tokio::join!(send, stdout.read_to_end(&mut code), stderr.read_to_end(&mut explanation));
         read.map_err(Error::internal)?;
         let status = child.wait().await.map_err(Error::internal)?;
         match status.code() {
@@ -93,7 +92,9 @@ impl Compiler {
             _ => {
                 tracing::warn!(%status, explanation = %String::from_utf8_lossy(&explanation), "compiling failed");
                 let memory = self.limits.memory_mb;
-                Err(invalid(format!("compiling the component needs more than the host's limit of {memory} MiB of memory")))
+                Err(invalid(format!(
+                    "compiling the component needs more than the host's limit of {memory} MiB of memory"
+                )))
             }
         }
     }

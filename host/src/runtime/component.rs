@@ -59,16 +59,8 @@ const CLI: &[&str] = &[
     "types",
 ];
 
-const SOCKETS: &[&str] = &[
-    "instance-network",
-    "ip-name-lookup",
-    "network",
-    "tcp",
-    "tcp-create-socket",
-    "types",
-    "udp",
-    "udp-create-socket",
-];
+const SOCKETS: &[&str] =
+    &["instance-network", "ip-name-lookup", "network", "tcp", "tcp-create-socket", "types", "udp", "udp-create-socket"];
 
 impl World {
     /// The name clients see.
@@ -171,10 +163,7 @@ fn enter(world: World, pre: InstancePre<Ctx>) -> Result<Entry, Error> {
 fn no_handler(exports: &[String]) -> Error {
     let found = if exports.is_empty() { "nothing".to_owned() } else { exports.join(", ") };
     let wanted = WORLDS.map(|(_, interface, version)| format!("{interface}@{version}")).join(", ");
-    Error::new(
-        Code::InvalidComponent,
-        format!("the component exports {found}; a function exports one of {wanted}"),
-    )
+    Error::new(Code::InvalidComponent, format!("the component exports {found}; a function exports one of {wanted}"))
 }
 
 /// Whether an interface name like `wasi:http/types@0.2.3` is this interface on this version track.
@@ -189,9 +178,9 @@ fn on_track(version: &str, track: &str) -> bool {
 fn is_known(import: &str) -> bool {
     let Some((path, version)) = import.split_once('@') else { return false };
     let Some((package, interface)) = path.split_once('/') else { return false };
-    INTERFACES
-        .iter()
-        .any(|(known, track, interfaces)| *known == package && on_track(version, track) && interfaces.contains(&interface))
+    INTERFACES.iter().any(|(known, track, interfaces)| {
+        *known == package && on_track(version, track) && interfaces.contains(&interface)
+    })
 }
 
 #[cfg(test)]

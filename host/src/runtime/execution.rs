@@ -114,7 +114,8 @@ fn take_responder(store: &mut Store<Ctx>) -> wasmtime::Result<Responder> {
 /// Sends a response a guest made, if HTTP lets it be sent.
 fn respond(responder: Responder, response: Response<WasiBody>) -> Result<(), Failure> {
     if response.status() < StatusCode::OK {
-        let message = format!("the function answered with status {}; 200 to 599 are possible", response.status().as_u16());
+        let message =
+            format!("the function answered with status {}; 200 to 599 are possible", response.status().as_u16());
         return Err(Failure::new(Code::InvalidResponse, message));
     }
     // A client that is gone is noticed by whoever holds its connection.
@@ -146,10 +147,15 @@ async fn drive_lean(
     }
 }
 
-async fn lean_request(store: &mut Store<Ctx>, request: Request<WasiBody>, url: String) -> wasmtime::Result<lean::Request> {
+async fn lean_request(
+    store: &mut Store<Ctx>,
+    request: Request<WasiBody>,
+    url: String,
+) -> wasmtime::Result<lean::Request> {
     let (head, body) = request.into_parts();
     let path_with_query = head.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
-    let headers = head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())).collect();
+    let headers =
+        head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())).collect();
     let method = head.method.as_str().to_owned();
     Ok(lean::Request { method, url, path_with_query, headers, body: lean_body(store, body).await? })
 }
@@ -195,7 +201,11 @@ fn whole_body(bytes: Bytes) -> WasiBody {
     }
 }
 
-async fn drive_http_02(proxy: &ProxyPre<Ctx>, store: &mut Store<Ctx>, request: Request<WasiBody>) -> wasmtime::Result<()> {
+async fn drive_http_02(
+    proxy: &ProxyPre<Ctx>,
+    store: &mut Store<Ctx>,
+    request: Request<WasiBody>,
+) -> wasmtime::Result<()> {
     let responder = take_responder(store)?;
     let instance = proxy.instantiate_async(&mut *store).await?;
     let answer: Arc<Mutex<Option<Result<(), Failure>>>> = Arc::default();
@@ -243,9 +253,10 @@ async fn drive_http_03(
                 let (request, sent) = p3::Request::from_http(access.get().http().hooks, without_host(request));
                 (request, Box::pin(sent) as Sent)
             });
-            let response = instance.handle(accessor, request).await?.map_err(|code| {
-                Failure::new(Code::FunctionError, format!("the function reported {code:?}"))
-            })?;
+            let response = instance
+                .handle(accessor, request)
+                .await?
+                .map_err(|code| Failure::new(Code::FunctionError, format!("the function reported {code:?}")))?;
             let response = accessor.with(|mut access| response.into_http(&mut access, sent))?;
             respond(responder, response)?;
             // The body is pumped by this store, so the store stays until the last byte has left …

@@ -66,19 +66,13 @@ mod tests {
     #[test]
     fn printing_shows_nothing() {
         let secret = Secret::from("hunter2".to_owned());
-        assert_eq!(
-            format!("{secret} {secret:?} {:?}", Some(&secret)),
-            "[redacted] [redacted] Some([redacted])"
-        );
+        assert_eq!(format!("{secret} {secret:?} {:?}", Some(&secret)), "[redacted] [redacted] Some([redacted])");
         assert_eq!(secret.expose(), "hunter2");
     }
 
     #[test]
     fn a_value_of_the_wrong_type_is_not_repeated() {
-        assert_eq!(
-            serde_json::from_str::<Secret>("\"hunter2\"").unwrap().expose(),
-            "hunter2"
-        );
+        assert_eq!(serde_json::from_str::<Secret>("\"hunter2\"").unwrap().expose(), "hunter2");
         let error = serde_json::from_str::<Secret>("4711").unwrap_err().to_string();
         assert!(error.contains("must be a string") && !error.contains("4711"), "{error}");
     }

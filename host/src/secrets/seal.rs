@@ -78,10 +78,7 @@ impl MasterKey {
         }
         match Self::read(file) {
             Err(KeyError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
-                make_key_file(file).map_err(|source| KeyError::Io {
-                    path: file.to_owned(),
-                    source,
-                })?;
+                make_key_file(file).map_err(|source| KeyError::Io { path: file.to_owned(), source })?;
                 Self::read(file)
             }
             read => read,
@@ -89,24 +86,15 @@ impl MasterKey {
     }
 
     fn read(path: &Path) -> Result<Self, KeyError> {
-        let failed = |source| KeyError::Io {
-            path: path.to_owned(),
-            source,
-        };
+        let failed = |source| KeyError::Io { path: path.to_owned(), source };
         let file = File::open(path).map_err(failed)?;
         let mode = file.metadata().map_err(failed)?.mode() & 0o7777;
         if mode & 0o077 != 0 {
-            return Err(KeyError::Exposed {
-                path: path.to_owned(),
-                mode,
-            });
+            return Err(KeyError::Exposed { path: path.to_owned(), mode });
         }
         let mut text = Zeroizing::new(Vec::with_capacity(128));
         file.take(KEY_FILE_BYTES).read_to_end(&mut text).map_err(failed)?;
-        str::from_utf8(&text)
-            .ok()
-            .and_then(Self::parse)
-            .ok_or_else(|| KeyError::MalformedFile(path.to_owned()))
+        str::from_utf8(&text).ok().and_then(Self::parse).ok_or_else(|| KeyError::MalformedFile(path.to_owned()))
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -126,11 +114,7 @@ fn parse_hex(text: &str) -> Option<Vec<u8>> {
     if text.len() != 2 * KEY_BYTES {
         return None;
     }
-    let nibble = |digit: &u8| {
-        char::from(*digit)
-            .to_digit(16)
-            .and_then(|value| u8::try_from(value).ok())
-    };
+    let nibble = |digit: &u8| char::from(*digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
     let mut bytes = Vec::with_capacity(KEY_BYTES);
     for pair in text.as_bytes().chunks_exact(2) {
         let [high, low] = pair else { return None };
@@ -142,17 +126,10 @@ fn parse_hex(text: &str) -> Option<Vec<u8>> {
 /// The file appears under its name only when it is complete and on disk: a crash leaves no half key behind, and of two
 /// hosts that start together both end up with the same one.
 fn make_key_file(path: &Path) -> io::Result<()> {
-    let directory = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     let unfinished = path.with_added_extension(Uuid::new_v4().simple().to_string());
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&unfinished)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
     let mut line = Zeroizing::new(STANDARD.encode(random::<KEY_BYTES>().as_slice()));
     line.push('\n');
     file.write_all(line.as_bytes())?;
@@ -167,10 +144,7 @@ fn make_key_file(path: &Path) -> io::Result<()> {
 }
 
 /// Random bytes from the operating system.
-#[expect(
-    clippy::expect_used,
-    reason = "without the system's random numbers no key, nonce or identifier can be made"
-)]
+#[expect(clippy::expect_used, reason = "without the system's random numbers no key, nonce or identifier can be made")]
 pub(super) fn random<const N: usize>() -> Zeroizing<[u8; N]> {
     let mut bytes = Zeroizing::new([0; N]);
     getrandom::fill(bytes.as_mut_slice()).expect("the operating system gives random numbers");
@@ -191,10 +165,7 @@ pub struct Sealer {
 impl Sealer {
     /// A sealer with the subkeys of this master key.
     pub fn new(master: &MasterKey) -> Self {
-        Self {
-            sealing_key: subkey(master, "caddis v1 seal"),
-            tag_key: subkey(master, "caddis v1 artifact tag"),
-        }
+        Self { sealing_key: subkey(master, "caddis v1 seal"), tag_key: subkey(master, "caddis v1 artifact tag") }
     }
 
     /// `plain`, encrypted and authenticated. It opens only with the same `context`, which names the place the value
@@ -202,14 +173,8 @@ impl Sealer {
     #[expect(clippy::expect_used, reason = "fails only for more than 256 GiB")]
     pub fn seal(&self, context: &str, plain: &[u8]) -> Vec<u8> {
         let nonce = random::<NONCE_BYTES>();
-        let payload = Payload {
-            msg: plain,
-            aad: context.as_bytes(),
-        };
-        let encrypted = self
-            .cipher()
-            .encrypt(&XNonce::from(*nonce), payload)
-            .expect("the value fits the cipher");
+        let payload = Payload { msg: plain, aad: context.as_bytes() };
+        let encrypted = self.cipher().encrypt(&XNonce::from(*nonce), payload).expect("the value fits the cipher");
         let mut sealed = Vec::with_capacity(1 + NONCE_BYTES + encrypted.len());
         sealed.push(VERSION);
         sealed.extend_from_slice(nonce.as_slice());
@@ -226,14 +191,8 @@ impl Sealer {
             return Err(OpenError);
         };
         let (nonce, encrypted) = rest.split_first_chunk::<NONCE_BYTES>().ok_or(OpenError)?;
-        let payload = Payload {
-            msg: encrypted,
-            aad: context.as_bytes(),
-        };
-        let plain = self
-            .cipher()
-            .decrypt(&XNonce::from(*nonce), payload)
-            .map_err(|_| OpenError)?;
+        let payload = Payload { msg: encrypted, aad: context.as_bytes() };
+        let plain = self.cipher().decrypt(&XNonce::from(*nonce), payload).map_err(|_| OpenError)?;
         Ok(Zeroizing::new(plain))
     }
 

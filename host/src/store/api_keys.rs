@@ -38,14 +38,8 @@ pub struct ApiKey {
 /// [`StoreError::NotFound`] when there is no such app.
 pub fn create(tx: &Writer<'_>, app: &AppName, name: &str, hash: &TokenHash) -> Result<ApiKey, StoreError> {
     let created_at = Micros::now();
-    let key = ApiKey {
-        id: ApiKeyId::generate(),
-        app: app.clone(),
-        name: name.to_owned(),
-        created_at: created_at.0,
-    };
-    tx.connection
-        .execute(INSERT, (key.id, &key.app, &key.name, hash, created_at))?;
+    let key = ApiKey { id: ApiKeyId::generate(), app: app.clone(), name: name.to_owned(), created_at: created_at.0 };
+    tx.connection.execute(INSERT, (key.id, &key.app, &key.name, hash, created_at))?;
     Ok(key)
 }
 
@@ -64,11 +58,7 @@ pub fn list(tx: &Reader<'_>, app: &AppName) -> Result<Vec<ApiKey>, StoreError> {
 /// # Errors
 /// [`StoreError::Internal`] when the database fails.
 pub fn find(tx: &Reader<'_>, hash: &TokenHash) -> Result<Option<ApiKey>, StoreError> {
-    Ok(tx
-        .connection
-        .prepare_cached(FIND)?
-        .query_row([hash], api_key)
-        .optional()?)
+    Ok(tx.connection.prepare_cached(FIND)?.query_row([hash], api_key).optional()?)
 }
 
 /// The hashes of an app's keys, with whose they are: what the request path compares with.
@@ -135,10 +125,7 @@ mod tests {
         assert_eq!(store.read(|tx| find(tx, &[2; 32])).await.unwrap(), None);
         assert_eq!(store.read(|tx| list(tx, &AppName::default_app())).await.unwrap(), [key]);
         assert_eq!(store.read(|tx| list(tx, &app_name("other"))).await.unwrap(), []);
-        let other = store
-            .write(move |tx| delete(tx, &app_name("other"), id))
-            .await
-            .unwrap_err();
+        let other = store.write(move |tx| delete(tx, &app_name("other"), id)).await.unwrap_err();
         assert!(matches!(other, StoreError::NotFound), "another app cannot delete it");
         store.write(move |tx| delete(tx, &app, id)).await.unwrap();
         assert_eq!(store.read(|tx| find(tx, &[1; 32])).await.unwrap(), None);
@@ -147,10 +134,7 @@ mod tests {
     #[tokio::test]
     async fn a_key_needs_an_app() {
         let (_directory, store, _) = open_with_app().await;
-        let error = store
-            .write(|tx| create(tx, &app_name("none"), "ci", &[1; 32]))
-            .await
-            .unwrap_err();
+        let error = store.write(|tx| create(tx, &app_name("none"), "ci", &[1; 32])).await.unwrap_err();
         assert!(matches!(error, StoreError::NotFound), "{error}");
     }
 

@@ -32,10 +32,7 @@ pub fn create(tx: &Writer<'_>, name: &AppName, jwt_secret: &Secret) -> Result<Ap
     let sealed = tx.seal(&jwt_context(name), jwt_secret);
     match tx.connection.execute(INSERT, (name, sealed, created_at))? {
         0 => Err(StoreError::Conflict("an app of this name")),
-        _ => Ok(App {
-            name: name.clone(),
-            created_at: created_at.0,
-        }),
+        _ => Ok(App { name: name.clone(), created_at: created_at.0 }),
     }
 }
 
@@ -66,8 +63,7 @@ pub(super) fn ensure_default(tx: &Writer<'_>, given: Option<&Secret>) -> Result<
     match given {
         None if exists => {}
         Some(secret) if exists => {
-            tx.connection
-                .execute(SET_JWT_SECRET, (&name, tx.seal(&jwt_context(&name), secret)))?;
+            tx.connection.execute(SET_JWT_SECRET, (&name, tx.seal(&jwt_context(&name), secret)))?;
         }
         Some(secret) => drop(create(tx, &name, secret)?),
         None => drop(create(tx, &name, &Secret::generate(""))?),
@@ -80,10 +76,7 @@ fn jwt_context(name: &AppName) -> String {
 }
 
 fn app(row: &Row<'_>) -> rusqlite::Result<App> {
-    Ok(App {
-        name: row.get("name")?,
-        created_at: row.get::<_, Micros>("created_at")?.0,
-    })
+    Ok(App { name: row.get("name")?, created_at: row.get::<_, Micros>("created_at")?.0 })
 }
 
 #[cfg(test)]
@@ -94,17 +87,11 @@ mod tests {
     #[tokio::test]
     async fn an_app_keeps_its_secret_and_its_name() {
         let (_directory, store) = open();
-        let made = store
-            .write(|tx| create(tx, &app_name("shop"), &secret("s1")))
-            .await
-            .unwrap();
+        let made = store.write(|tx| create(tx, &app_name("shop"), &secret("s1"))).await.unwrap();
         assert_eq!(store.read(list).await.unwrap(), [made]);
         let found = store.read(|tx| jwt_secret(tx, &app_name("shop"))).await.unwrap();
         assert_eq!(found.expose(), "s1");
-        let again = store
-            .write(|tx| create(tx, &app_name("shop"), &secret("s2")))
-            .await
-            .unwrap_err();
+        let again = store.write(|tx| create(tx, &app_name("shop"), &secret("s2"))).await.unwrap_err();
         assert!(matches!(again, StoreError::Conflict(_)));
         let found = store.read(|tx| jwt_secret(tx, &app_name("shop"))).await.unwrap();
         assert_eq!(found.expose(), "s1", "the first one stays");

@@ -110,9 +110,7 @@ impl ToSql for Micros {
 
 impl FromSql for Micros {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        Timestamp::from_microsecond(value.as_i64()?)
-            .map(Self)
-            .map_err(FromSqlError::other)
+        Timestamp::from_microsecond(value.as_i64()?).map(Self).map_err(FromSqlError::other)
     }
 }
 
@@ -122,17 +120,13 @@ pub(super) struct Count(pub(super) u64);
 
 impl ToSql for Count {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::Owned(Value::Integer(
-            i64::try_from(self.0).unwrap_or(i64::MAX),
-        )))
+        Ok(ToSqlOutput::Owned(Value::Integer(i64::try_from(self.0).unwrap_or(i64::MAX))))
     }
 }
 
 impl FromSql for Count {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         let integer = value.as_i64()?;
-        u64::try_from(integer)
-            .map(Self)
-            .map_err(|_| FromSqlError::OutOfRange(integer))
+        u64::try_from(integer).map(Self).map_err(|_| FromSqlError::OutOfRange(integer))
     }
 }

@@ -48,28 +48,15 @@ pub(super) struct Database {
 impl Database {
     /// Opens the file, or makes it with mode 0600, and brings its schema up to date. Blocks.
     pub(super) fn open(path: &Path, durability: Durability, migrations: Migrations) -> Result<Self, OpenError> {
-        private_file(path).map_err(|source| OpenError::NotWritable {
-            path: path.to_owned(),
-            source,
-        })?;
+        private_file(path).map_err(|source| OpenError::NotWritable { path: path.to_owned(), source })?;
         let writer = open_writer(path, durability, migrations).map_err(|error| match error {
-            MigrateError::Newer { found, known } => OpenError::Newer {
-                path: path.to_owned(),
-                found,
-                known,
-            },
-            MigrateError::Database(error) => OpenError::Damaged {
-                path: path.to_owned(),
-                source: error.into(),
-            },
+            MigrateError::Newer { found, known } => OpenError::Newer { path: path.to_owned(), found, known },
+            MigrateError::Database(error) => OpenError::Damaged { path: path.to_owned(), source: error.into() },
         })?;
         let readers = (0..READERS)
             .map(|_| open_reader(path))
             .collect::<rusqlite::Result<Vec<_>>>()
-            .map_err(|error| OpenError::Damaged {
-                path: path.to_owned(),
-                source: error.into(),
-            })?;
+            .map_err(|error| OpenError::Damaged { path: path.to_owned(), source: error.into() })?;
         Ok(Self {
             reader_permits: Arc::new(Semaphore::new(readers.len())),
             idle_readers: Arc::new(Mutex::new(readers)),
@@ -123,11 +110,7 @@ impl Database {
             .map_err(|_| StoreError::Busy)?
             .map_err(|closed| StoreError::Internal(closed.into()))?;
         let connection = lock(&self.idle_readers).pop();
-        Ok(Lease {
-            connection,
-            idle: Arc::clone(&self.idle_readers),
-            _permit: permit,
-        })
+        Ok(Lease { connection, idle: Arc::clone(&self.idle_readers), _permit: permit })
     }
 }
 
@@ -140,9 +123,7 @@ struct Lease {
 
 impl Lease {
     fn connection(&mut self) -> Result<&mut Connection, StoreError> {
-        self.connection
-            .as_mut()
-            .ok_or_else(|| StoreError::Internal("a permit without a connection".into()))
+        self.connection.as_mut().ok_or_else(|| StoreError::Internal("a permit without a connection".into()))
     }
 }
 
@@ -161,9 +142,7 @@ where
     F: FnOnce() -> Result<T, StoreError> + Send + 'static,
     T: Send + 'static,
 {
-    spawn_blocking(work)
-        .await
-        .unwrap_or_else(|error| Err(StoreError::Internal(error.into())))
+    spawn_blocking(work).await.unwrap_or_else(|error| Err(StoreError::Internal(error.into())))
 }
 
 fn commit<T, F>(connection: &mut Connection, work: F) -> Result<T, StoreError>
@@ -178,13 +157,7 @@ where
 
 /// Makes the file when it is not there, for its owner only: SQLite gives its log and its index the same mode.
 pub(super) fn private_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
 
 fn open_writer(path: &Path, durability: Durability, migrations: Migrations) -> Result<Connection, MigrateError> {
@@ -209,10 +182,8 @@ fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
 }
 
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
-    let connection = Connection::open_with_flags(
-        path,
-        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-    )?;
+    let connection =
+        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(WRITE_LOCK_WAIT)?;
     connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
     Ok(connection)

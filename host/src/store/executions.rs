@@ -211,13 +211,7 @@ impl ExecutionLog {
                 .name("execution-log".to_owned())
                 .spawn(move || writer::run(&queue, &database, options, &progress))?
         };
-        Ok(Self(Arc::new(Inner {
-            queue,
-            written,
-            writer: Mutex::new(Some(writer)),
-            database,
-            _lock: lock,
-        })))
+        Ok(Self(Arc::new(Inner { queue, written, writer: Mutex::new(Some(writer)), database, _lock: lock })))
     }
 
     /// Hands over a row. Never waits: a row that finds the queue full, or the log stopped, is dropped and counted.

@@ -99,12 +99,8 @@ pub fn publish_component(
     created_by: &str,
 ) -> Result<(FunctionVersion, Published), StoreError> {
     let size = Count(component.bytes.len() as u64);
-    tx.connection
-        .execute(INSERT_COMPONENT, (component.hash, size, component.bytes))?;
-    let found: Option<FunctionId> = tx
-        .connection
-        .query_row(FIND_ID, (app, name), |row| row.get(0))
-        .optional()?;
+    tx.connection.execute(INSERT_COMPONENT, (component.hash, size, component.bytes))?;
+    let found: Option<FunctionId> = tx.connection.query_row(FIND_ID, (app, name), |row| row.get(0)).optional()?;
     let now = Micros::now();
     let (id, published) = match found {
         Some(id) => (id, Published::Updated),
@@ -113,12 +109,7 @@ pub fn publish_component(
     if published == Published::Created {
         tx.connection.execute(INSERT_FUNCTION, (id, app, name, now))?;
     }
-    let version = NewVersion {
-        settings,
-        component: component.hash,
-        world: component.world,
-        created_by,
-    };
+    let version = NewVersion { settings, component: component.hash, world: component.world, created_by };
     activate_next(tx, id, version, now)?;
     Ok((get(tx, app, name)?, published))
 }
@@ -136,12 +127,7 @@ pub fn publish_settings(
     created_by: &str,
 ) -> Result<FunctionVersion, StoreError> {
     let active = get(tx, app, name)?;
-    let version = NewVersion {
-        settings,
-        component: active.component,
-        world: &active.world,
-        created_by,
-    };
+    let version = NewVersion { settings, component: active.component, world: &active.world, created_by };
     activate_next(tx, active.id, version, Micros::now())?;
     get(tx, app, name)
 }
@@ -151,10 +137,7 @@ pub fn publish_settings(
 /// # Errors
 /// [`StoreError::NotFound`] when there is no such function.
 pub fn get(tx: &Reader<'_>, app: &AppName, name: &FunctionName) -> Result<FunctionVersion, StoreError> {
-    Ok(tx
-        .connection
-        .prepare_cached(GET)?
-        .query_row((app, name), function_version)?)
+    Ok(tx.connection.prepare_cached(GET)?.query_row((app, name), function_version)?)
 }
 
 /// The functions of an app, by name.
@@ -163,9 +146,7 @@ pub fn get(tx: &Reader<'_>, app: &AppName, name: &FunctionName) -> Result<Functi
 /// [`StoreError::Internal`] when the database fails.
 pub fn list(tx: &Reader<'_>, app: &AppName) -> Result<Vec<FunctionVersion>, StoreError> {
     let mut statement = tx.connection.prepare_cached(LIST)?;
-    let functions = statement
-        .query_map([app], function_version)?
-        .collect::<rusqlite::Result<_>>()?;
+    let functions = statement.query_map([app], function_version)?.collect::<rusqlite::Result<_>>()?;
     Ok(functions)
 }
 
@@ -175,9 +156,7 @@ pub fn list(tx: &Reader<'_>, app: &AppName) -> Result<Vec<FunctionVersion>, Stor
 /// [`StoreError::Internal`] when the database fails.
 pub fn list_all(tx: &Reader<'_>) -> Result<Vec<FunctionVersion>, StoreError> {
     let mut statement = tx.connection.prepare_cached(LIST_ALL)?;
-    let functions = statement
-        .query_map((), function_version)?
-        .collect::<rusqlite::Result<_>>()?;
+    let functions = statement.query_map((), function_version)?.collect::<rusqlite::Result<_>>()?;
     Ok(functions)
 }
 
@@ -198,10 +177,7 @@ pub fn delete(tx: &Writer<'_>, app: &AppName, name: &FunctionName) -> Result<Fun
 /// # Errors
 /// [`StoreError::NotFound`] when no version has it.
 pub fn component_bytes(tx: &Reader<'_>, hash: ContentHash) -> Result<Vec<u8>, StoreError> {
-    Ok(tx
-        .connection
-        .prepare_cached(COMPONENT_BYTES)?
-        .query_row([hash], |row| row.get(0))?)
+    Ok(tx.connection.prepare_cached(COMPONENT_BYTES)?.query_row([hash], |row| row.get(0))?)
 }
 
 struct NewVersion<'a> {

@@ -26,10 +26,7 @@ pub(super) enum MigrateError {
 pub(super) fn migrate(connection: &mut Connection, migrations: Migrations) -> Result<(), MigrateError> {
     let done = schema_version(connection)?;
     if done > migrations.len() {
-        return Err(MigrateError::Newer {
-            found: done,
-            known: migrations.len(),
-        });
+        return Err(MigrateError::Newer { found: done, known: migrations.len() });
     }
     for (version, sql) in (1_i64..).zip(migrations).skip(done) {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -60,20 +57,15 @@ mod tests {
         migrate(&mut connection, &[FIRST, SECOND]).unwrap();
         migrate(&mut connection, &[FIRST, SECOND]).unwrap();
         assert_eq!(schema_version(&connection).unwrap(), 2);
-        let rows: i64 = connection
-            .query_row("SELECT count(*) FROM one", [], |row| row.get(0))
-            .unwrap();
+        let rows: i64 = connection.query_row("SELECT count(*) FROM one", [], |row| row.get(0)).unwrap();
         assert_eq!(rows, 1);
     }
 
     #[test]
     fn a_step_that_fails_leaves_no_trace() {
         let mut connection = Connection::open_in_memory().unwrap();
-        let error = migrate(
-            &mut connection,
-            &[FIRST, "CREATE TABLE two (x); INSERT INTO three VALUES (1)"],
-        )
-        .unwrap_err();
+        let error =
+            migrate(&mut connection, &[FIRST, "CREATE TABLE two (x); INSERT INTO three VALUES (1)"]).unwrap_err();
         assert!(matches!(error, MigrateError::Database(_)));
         assert_eq!(schema_version(&connection).unwrap(), 1);
         assert!(connection.prepare("SELECT * FROM two").is_err());
@@ -84,10 +76,7 @@ mod tests {
         let mut connection = Connection::open_in_memory().unwrap();
         for version in [2, -1] {
             connection.pragma_update(None, "user_version", version).unwrap();
-            assert!(matches!(
-                migrate(&mut connection, &[FIRST]),
-                Err(MigrateError::Newer { known: 1, .. })
-            ));
+            assert!(matches!(migrate(&mut connection, &[FIRST]), Err(MigrateError::Newer { known: 1, .. })));
         }
     }
 }

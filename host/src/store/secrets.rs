@@ -32,13 +32,7 @@ macro_rules! statements {
                 ", name) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at"
             ),
             delete: concat!("DELETE FROM ", $table, " WHERE ", $owner, " = ?1 AND name = ?2"),
-            list: concat!(
-                "SELECT name, updated_at FROM ",
-                $table,
-                " WHERE ",
-                $owner,
-                " = ?1 ORDER BY name"
-            ),
+            list: concat!("SELECT name, updated_at FROM ", $table, " WHERE ", $owner, " = ?1 ORDER BY name"),
             count: concat!("SELECT count(*) FROM ", $table, " WHERE ", $owner, " = ?1"),
             values: concat!("SELECT name, value FROM ", $table, " WHERE ", $owner, " = ?1"),
         }
@@ -118,9 +112,7 @@ pub fn delete(tx: &Writer<'_>, scope: &Scope, name: &VariableName) -> Result<boo
 /// [`StoreError::Internal`] when the database fails.
 pub fn list(tx: &Reader<'_>, scope: &Scope) -> Result<Vec<Variable>, StoreError> {
     let mut statement = tx.connection.prepare_cached(scope.statements().list)?;
-    let variables = statement
-        .query_map([scope.owner()], variable)?
-        .collect::<rusqlite::Result<_>>()?;
+    let variables = statement.query_map([scope.owner()], variable)?.collect::<rusqlite::Result<_>>()?;
     Ok(variables)
 }
 
@@ -162,10 +154,7 @@ fn damaged(error: rusqlite::types::FromSqlError) -> StoreError {
 }
 
 fn variable(row: &Row<'_>) -> rusqlite::Result<Variable> {
-    Ok(Variable {
-        name: row.get("name")?,
-        updated_at: row.get::<_, Micros>("updated_at")?.0,
-    })
+    Ok(Variable { name: row.get("name")?, updated_at: row.get::<_, Micros>("updated_at")?.0 })
 }
 
 #[cfg(test)]

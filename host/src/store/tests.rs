@@ -53,11 +53,7 @@ pub(super) async fn open_with_app() -> (TempDir, Store, AppName) {
 
 /// Publishes `bytes` as `name` in the default app.
 pub(super) fn publish(tx: &Writer<'_>, name: &str, bytes: &[u8]) -> Result<FunctionVersion, StoreError> {
-    let component = Component {
-        hash: ContentHash::of(bytes),
-        bytes,
-        world: "caddis:function",
-    };
+    let component = Component { hash: ContentHash::of(bytes), bytes, world: "caddis:function" };
     let app = AppName::default_app();
     functions::publish_component(tx, &app, &function_name(name), &Settings::default(), component, "admin")
         .map(|(function, _)| function)
@@ -107,10 +103,7 @@ fn a_second_host_is_refused_until_the_first_is_gone() {
     drop(store);
     let error = Store::open(directory.path(), sealer_of("5e")).unwrap_err();
     assert!(matches!(error, OpenError::InUse(_)));
-    assert!(
-        error.to_string().ends_with("is in use by another caddis process"),
-        "{error}"
-    );
+    assert!(error.to_string().ends_with("is in use by another caddis process"), "{error}");
     drop(clone);
     reopen(directory.path());
 }
@@ -120,10 +113,7 @@ fn the_log_alone_keeps_the_directory() {
     let (directory, store) = open();
     let log = store.executions().clone();
     drop(store);
-    assert!(matches!(
-        Store::open(directory.path(), sealer_of("5e")),
-        Err(OpenError::InUse(_))
-    ));
+    assert!(matches!(Store::open(directory.path(), sealer_of("5e")), Err(OpenError::InUse(_))));
     drop(log);
     reopen(directory.path());
 }
@@ -191,14 +181,8 @@ async fn everything_acknowledged_survives_a_crash_and_a_restart() {
     let function = store.write(|tx| publish(tx, "hello", b"component")).await.unwrap();
     let id = function.id;
     let values = [("KEY".parse().unwrap(), secret("value"))].into();
-    store
-        .write(move |tx| secrets::put(tx, &Scope::Function(id), &values))
-        .await
-        .unwrap();
-    store
-        .write(|tx| api_keys::set_admin_token_hash(tx, &[7; 32]))
-        .await
-        .unwrap();
+    store.write(move |tx| secrets::put(tx, &Scope::Function(id), &values)).await.unwrap();
+    store.write(|tx| api_keys::set_admin_token_hash(tx, &[7; 32])).await.unwrap();
 
     let crashed = copy_of(directory.path());
     drop(store);
@@ -208,10 +192,7 @@ async fn everything_acknowledged_survives_a_crash_and_a_restart() {
         store
             .read(move |tx| {
                 assert_eq!(functions::list_all(tx)?, [function_of(tx)?]);
-                assert_eq!(
-                    functions::component_bytes(tx, ContentHash::of(b"component"))?,
-                    b"component"
-                );
+                assert_eq!(functions::component_bytes(tx, ContentHash::of(b"component"))?, b"component");
                 assert_eq!(secrets::environment(tx, &app, id)?["KEY"].expose(), "value");
                 assert_eq!(apps::jwt_secret(tx, &app)?.expose(), "jwt-secret");
                 assert_eq!(api_keys::admin_token_hash(tx)?, Some([7; 32]));
@@ -231,26 +212,15 @@ fn function_of(tx: &Reader<'_>) -> Result<FunctionVersion, StoreError> {
 async fn no_secret_is_readable_in_the_files() {
     const PLANTED: &str = "planted-5b0e2f-secret";
     let (directory, store, app) = open_with_app().await;
-    store
-        .ensure_default_app(Some(secret(&format!("jwt {PLANTED}"))))
-        .await
-        .unwrap();
-    let id = store
-        .write(|tx| publish(tx, "visible-name", b"visible-component"))
-        .await
-        .unwrap()
-        .id;
+    store.ensure_default_app(Some(secret(&format!("jwt {PLANTED}")))).await.unwrap();
+    let id = store.write(|tx| publish(tx, "visible-name", b"visible-component")).await.unwrap().id;
     for scope in [Scope::App(app), Scope::Function(id)] {
         let values = [("VISIBLE_VARIABLE".parse().unwrap(), secret(PLANTED))].into();
         store.write(move |tx| secrets::put(tx, &scope, &values)).await.unwrap();
     }
     let contains = |needle: &str| {
-        let files = fs::read_dir(directory.path())
-            .unwrap()
-            .map(|entry| fs::read(entry.unwrap().path()).unwrap());
-        files
-            .into_iter()
-            .any(|bytes| bytes.windows(needle.len()).any(|window| window == needle.as_bytes()))
+        let files = fs::read_dir(directory.path()).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap());
+        files.into_iter().any(|bytes| bytes.windows(needle.len()).any(|window| window == needle.as_bytes()))
     };
     assert!(directory.path().join("caddis.sqlite-wal").exists());
     for visible in ["visible-component", "VISIBLE_VARIABLE", "visible-name"] {
@@ -258,10 +228,7 @@ async fn no_secret_is_readable_in_the_files() {
     }
     assert!(!contains(PLANTED));
     drop(store);
-    assert!(
-        contains("visible-component") && !contains(PLANTED),
-        "also after the log is merged"
-    );
+    assert!(contains("visible-component") && !contains(PLANTED), "also after the log is merged");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -330,9 +297,7 @@ async fn a_write_goes_on_when_its_caller_is_gone() {
             store.write(write).await
         }
     });
-    tokio::task::spawn_blocking(move || has_started.recv().unwrap())
-        .await
-        .unwrap();
+    tokio::task::spawn_blocking(move || has_started.recv().unwrap()).await.unwrap();
     caller.abort();
     assert!(caller.await.unwrap_err().is_cancelled());
     proceed.send(()).unwrap();
@@ -373,10 +338,7 @@ async fn waiting_for_a_connection_ends() {
         has_started.recv().await.unwrap();
     }
     let (read, written) = tokio::join!(store.read(|_| Ok(())), store.write(|_| Ok(())));
-    assert!(matches!(
-        (read, written),
-        (Err(StoreError::Busy), Err(StoreError::Busy))
-    ));
+    assert!(matches!((read, written), (Err(StoreError::Busy), Err(StoreError::Busy))));
     drop(release);
     for holder in holders {
         holder.await.unwrap().unwrap();

@@ -27,11 +27,7 @@ fn mistakes_are_reported_where_they_are() {
     for (item, message, place) in [
         ("fn handle(r: Request) -> R { }", "must be async", "fn"),
         ("async fn handle() -> R { }", "must take a `caddis_sdk::Request`", "()"),
-        (
-            "async fn handle(r: Request, c: Context, x: u8) -> R { }",
-            "nothing more",
-            "x: u8",
-        ),
+        ("async fn handle(r: Request, c: Context, x: u8) -> R { }", "nothing more", "x: u8"),
         ("async fn handle(r: Request) { }", "must return", ")"),
         ("async fn handle<T>(r: T) -> R { }", "cannot be generic", "<T>"),
         ("async fn handle(&self) -> R { }", "without `self`", "&self"),

@@ -7,10 +7,7 @@ use serde::Deserialize;
 use crate::db::{Error, Rows, Value};
 
 fn rows(columns: &[&str], row: Vec<Value>) -> Rows {
-    Rows {
-        columns: columns.iter().map(|name| name.to_string()).collect(),
-        rows: vec![row],
-    }
+    Rows { columns: columns.iter().map(|name| name.to_string()).collect(), rows: vec![row] }
 }
 
 fn one<T: serde::de::DeserializeOwned>(columns: &[&str], row: Vec<Value>) -> Result<T, Error> {
@@ -49,9 +46,7 @@ struct Note {
 #[test]
 fn a_struct_is_filled_by_the_names_of_the_columns() {
     let note: Note = one(
-        &[
-            "state", "picture", "due", "weight", "size", "pinned", "title", "id", "extra",
-        ],
+        &["state", "picture", "due", "weight", "size", "pinned", "title", "id", "extra"],
         vec![
             Value::Text("done".into()),
             Value::Blob(vec![0, 255]),
@@ -85,10 +80,7 @@ fn tuples_go_by_order_and_plain_values_by_the_only_column() {
     assert_eq!(one::<i64>(&["count(*)"], vec![Value::Integer(3)]).unwrap(), 3);
     assert_eq!(one::<Option<String>>(&["max"], vec![Value::Null]).unwrap(), None);
     assert_eq!(one::<Id>(&["id"], vec![Value::Integer(3)]).unwrap(), Id(3));
-    assert_eq!(
-        one::<State>(&["state"], vec![Value::Text("open".into())]).unwrap(),
-        State::Open
-    );
+    assert_eq!(one::<State>(&["state"], vec![Value::Text("open".into())]).unwrap(), State::Open);
     assert!(message::<(i64,)>(&["id", "title"], two()).contains("left over"));
     assert!(message::<i64>(&["id", "title"], two()).contains("2 columns"));
 }
@@ -112,18 +104,12 @@ fn what_does_not_fit_names_the_column() {
     assert_eq!(too_big, "column `x`: invalid value: integer `300`, expected u8");
     assert!(message::<Row<u64>>(&["x"], vec![Value::Integer(-1)]).starts_with("column `x`: invalid value"));
     let seven = message::<Row<bool>>(&["x"], vec![Value::Integer(7)]);
-    assert_eq!(
-        seven,
-        "column `x`: invalid value: integer `7`, expected a boolean: 0 or 1"
-    );
+    assert_eq!(seven, "column `x`: invalid value: integer `7`, expected a boolean: 0 or 1");
     assert!(message::<Row<String>>(&["x"], vec![Value::Null]).starts_with("column `x`: invalid type: "));
     assert!(message::<Row<i64>>(&["x"], vec![Value::Text("7".into())]).starts_with("column `x`: invalid type: string"));
     assert!(message::<Row<i64>>(&["x"], vec![Value::Real(1.5)]).starts_with("column `x`: invalid type: floating"));
     assert!(
         message::<Row<State>>(&["x"], vec![Value::Text("lost".into())]).contains("column `x`: unknown variant `lost`")
     );
-    assert_eq!(
-        message::<Row<i64>>(&["y"], vec![Value::Integer(1)]),
-        "missing field `x`"
-    );
+    assert_eq!(message::<Row<i64>>(&["y"], vec![Value::Integer(1)]), "missing field `x`");
 }

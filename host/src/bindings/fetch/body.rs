@@ -52,12 +52,7 @@ pub(super) struct ResponseBody<B> {
 impl<B> ResponseBody<B> {
     /// Fails when the server is silent for longer than `patience`.
     pub(super) fn new(incoming: B, driver: AbortOnDropJoinHandle<()>, patience: Duration) -> Self {
-        Self {
-            incoming,
-            patience,
-            pause: None,
-            _driver: driver,
-        }
+        Self { incoming, patience, pause: None, _driver: driver }
     }
 }
 

@@ -78,12 +78,7 @@ impl Dialer {
     ///
     /// `InvalidRoots` when `extra_roots` holds something else than usable certificates.
     pub fn new(extra_roots: &[u8]) -> Result<Self, InvalidRoots> {
-        Self::with_resolver(
-            extra_roots,
-            SystemResolver {
-                lookups: Arc::new(Semaphore::new(FETCH_LOOKUPS)),
-            },
-        )
+        Self::with_resolver(extra_roots, SystemResolver { lookups: Arc::new(Semaphore::new(FETCH_LOOKUPS)) })
     }
 
     /// As `new`, with another resolver.
@@ -92,9 +87,7 @@ impl Dialer {
     ///
     /// As `new`.
     pub fn with_resolver(extra_roots: &[u8], resolver: impl Resolve) -> Result<Self, InvalidRoots> {
-        let mut roots = RootCertStore {
-            roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-        };
+        let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         for certificate in CertificateDer::pem_slice_iter(extra_roots) {
             roots.add(certificate?)?;
         }
@@ -103,10 +96,7 @@ impl Dialer {
             .with_root_certificates(roots)
             .with_no_client_auth();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self {
-            tls: TlsConnector::from(Arc::new(config)),
-            resolver: Box::new(resolver),
-        })
+        Ok(Self { tls: TlsConnector::from(Arc::new(config)), resolver: Box::new(resolver) })
     }
 
     /// Connects to an address of `target` that `policy` opens, in `limit` altogether.
@@ -117,9 +107,7 @@ impl Dialer {
         limit: Duration,
     ) -> Result<Box<dyn Connection>> {
         let deadline = Instant::now() + limit;
-        let resolved = timeout_at(deadline, self.resolve(target))
-            .await
-            .map_err(|_| Error::DnsTimeout)??;
+        let resolved = timeout_at(deadline, self.resolve(target)).await.map_err(|_| Error::DnsTimeout)??;
         let open = open_addresses(target, policy, resolved)?;
         let stream = connect_to_one_of(&open, deadline).await?;
         if !target.tls {
@@ -137,10 +125,7 @@ impl Dialer {
         if let Some(address) = target.address() {
             return Ok(vec![SocketAddr::new(address, target.port)]);
         }
-        let unresolved = Error::DnsError {
-            rcode: None,
-            info_code: None,
-        };
+        let unresolved = Error::DnsError { rcode: None, info_code: None };
         match self.resolver.resolve(&target.host, target.port).await {
             Ok(addresses) if addresses.is_empty() => Err(unresolved),
             Ok(addresses) => Ok(addresses),
@@ -167,20 +152,14 @@ fn open_addresses(target: &Target, policy: &EgressPolicy, resolved: Vec<SocketAd
         }
     };
     let open: Vec<_> = resolved.into_iter().filter(is_open).take(FETCH_ADDRESSES).collect();
-    if open.is_empty() {
-        Err(Error::DestinationIpProhibited)
-    } else {
-        Ok(open)
-    }
+    if open.is_empty() { Err(Error::DestinationIpProhibited) } else { Ok(open) }
 }
 
 /// Tries one address after the other, each with a fair share of the time left, so that a silent one cannot use it up.
 async fn connect_to_one_of(addresses: &[SocketAddr], deadline: Instant) -> Result<TcpStream> {
     let mut failure = Error::DestinationUnavailable;
     for (address, untried) in addresses.iter().zip((1..=addresses.len()).rev()) {
-        let share = deadline
-            .saturating_duration_since(Instant::now())
-            .div_f64(untried as f64);
+        let share = deadline.saturating_duration_since(Instant::now()).div_f64(untried as f64);
         failure = match timeout(share, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
                 // Worth no failure: without it small writes are merely slower.

@@ -73,10 +73,9 @@ fn tls_cause(error: &io::Error) -> Option<Error> {
     use rustls::Error::{AlertReceived, InvalidCertificate, NoCertificatesPresented};
     Some(match error.get_ref()?.downcast_ref::<rustls::Error>()? {
         InvalidCertificate(_) | NoCertificatesPresented => Error::TlsCertificateError,
-        AlertReceived(alert) => Error::TlsAlertReceived {
-            alert_id: Some(u8::from(*alert)),
-            alert_message: Some(format!("{alert:?}")),
-        },
+        AlertReceived(alert) => {
+            Error::TlsAlertReceived { alert_id: Some(u8::from(*alert)), alert_message: Some(format!("{alert:?}")) }
+        }
         _ => Error::TlsProtocolError,
     })
 }

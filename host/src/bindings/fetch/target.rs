@@ -59,9 +59,7 @@ fn host_and_port(authority: &Authority) -> Option<(&str, Option<u16>)> {
         rest => Some(rest.strip_prefix(':')?.parse().ok().filter(|port| *port != 0)?),
     };
     let host = match host.strip_prefix('[') {
-        Some(rest) => rest
-            .strip_suffix(']')
-            .filter(|inner| inner.parse::<std::net::Ipv6Addr>().is_ok())?,
+        Some(rest) => rest.strip_suffix(']').filter(|inner| inner.parse::<std::net::Ipv6Addr>().is_ok())?,
         None => Some(host).filter(|name| is_host_name(name))?,
     };
     Some((host, port))

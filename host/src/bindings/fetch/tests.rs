@@ -34,10 +34,7 @@ struct Script {
 
 impl Script {
     fn answers<const N: usize>(answers: [Vec<SocketAddr>; N]) -> Self {
-        Self {
-            answers: Mutex::new(answers.into()),
-            asked: Arc::default(),
-        }
+        Self { answers: Mutex::new(answers.into()), asked: Arc::default() }
     }
 }
 
@@ -45,11 +42,7 @@ impl Script {
 impl Resolve for Script {
     async fn resolve(&self, _host: &str, _port: u16) -> io::Result<Vec<SocketAddr>> {
         self.asked.fetch_add(1, Ordering::SeqCst);
-        self.answers
-            .lock()
-            .unwrap()
-            .pop_front()
-            .ok_or_else(|| io::Error::other("no such name"))
+        self.answers.lock().unwrap().pop_front().ok_or_else(|| io::Error::other("no such name"))
     }
 }
 
@@ -85,9 +78,7 @@ fn start(fetch: &mut Fetch, request: Request<WasiBody>, options: RequestOptions)
 }
 
 async fn send(fetch: &mut Fetch, request: Request<WasiBody>) -> Result<Response<WasiBody>> {
-    start(fetch, request, RequestOptions::default())
-        .await
-        .map(|(response, _)| response)
+    start(fetch, request, RequestOptions::default()).await.map(|(response, _)| response)
 }
 
 async fn listen() -> (TcpListener, SocketAddr) {
@@ -146,9 +137,7 @@ async fn closed(mut stream: TcpStream) {
 #[tokio::test]
 async fn a_rule_opens_a_server_on_loopback() {
     let (address, asked) = answer_once(PLAIN).await;
-    let response = send(&mut loopback(), get(format!("http://{address}/a/b?c=d")))
-        .await
-        .unwrap();
+    let response = send(&mut loopback(), get(format!("http://{address}/a/b?c=d"))).await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(text(response).await, "ok");
     let version = env!("CARGO_PKG_VERSION");
@@ -160,31 +149,15 @@ async fn a_rule_opens_a_server_on_loopback() {
 async fn without_a_rule_no_spelling_of_loopback_is_connected_to() {
     let (listener, address) = listen().await;
     let port = address.port();
-    let spellings = [
-        "127.0.0.1",
-        "[::ffff:127.0.0.1]",
-        "[::ffff:7f00:1]",
-        "2130706433",
-        "0x7f.1",
-        "017700000001",
-        "127.1",
-    ];
+    let spellings =
+        ["127.0.0.1", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "2130706433", "0x7f.1", "017700000001", "127.1"];
     for host in spellings {
-        let error = send(&mut fetch(&[]), get(format!("http://{host}:{port}/")))
-            .await
-            .err()
-            .unwrap();
+        let error = send(&mut fetch(&[]), get(format!("http://{host}:{port}/"))).await.err().unwrap();
         // A resolver may refuse an odd spelling; it must not open the way.
-        assert!(
-            matches!(error, Error::DestinationIpProhibited | Error::DnsError { .. }),
-            "{host}: {error}"
-        );
+        assert!(matches!(error, Error::DestinationIpProhibited | Error::DnsError { .. }), "{host}: {error}");
     }
     for host in ["localhost", "LOCALHOST.", "a.localhost", "metadata.google.internal"] {
-        let error = send(&mut fetch(&[]), get(format!("http://{host}:{port}/")))
-            .await
-            .err()
-            .unwrap();
+        let error = send(&mut fetch(&[]), get(format!("http://{host}:{port}/"))).await.err().unwrap();
         assert!(matches!(error, Error::HttpRequestDenied), "{host}: {error}");
     }
     assert_untouched(listener);
@@ -194,10 +167,7 @@ async fn without_a_rule_no_spelling_of_loopback_is_connected_to() {
 async fn a_name_that_resolves_to_loopback_is_denied() {
     let (listener, address) = listen().await;
     let dialer = Dialer::with_resolver(b"", Script::answers([vec![address]])).unwrap();
-    let error = send(&mut fetch_with(dialer, &[]), get("http://rebind.example/"))
-        .await
-        .err()
-        .unwrap();
+    let error = send(&mut fetch_with(dialer, &[]), get("http://rebind.example/")).await.err().unwrap();
     assert!(matches!(error, Error::DestinationIpProhibited), "{error}");
     assert_untouched(listener);
 }
@@ -222,10 +192,7 @@ async fn a_name_is_resolved_once_and_only_what_was_checked_is_dialled() {
     assert_eq!(asked.load(Ordering::SeqCst), 1);
 
     let error = send(&mut fetch, get(&uri)).await.err().unwrap();
-    assert!(
-        matches!(error, Error::DestinationIpProhibited),
-        "the second answer is judged anew: {error}"
-    );
+    assert!(matches!(error, Error::DestinationIpProhibited), "the second answer is judged anew: {error}");
     assert_eq!(asked.load(Ordering::SeqCst), 2);
     assert_untouched(listener);
 }
@@ -236,19 +203,14 @@ async fn the_next_address_is_tried_when_one_refuses() {
     drop(gone);
     let (address, _asked) = answer_once(PLAIN).await;
     let dialer = Dialer::with_resolver(b"", Script::answers([vec![refusing, address]])).unwrap();
-    let response = send(&mut fetch_with(dialer, &["127.0.0.1"]), get("http://twice.example/"))
-        .await
-        .unwrap();
+    let response = send(&mut fetch_with(dialer, &["127.0.0.1"]), get("http://twice.example/")).await.unwrap();
     assert_eq!(text(response).await, "ok");
 }
 
 #[tokio::test]
 async fn an_unknown_name_is_a_dns_error() {
     let dialer = Dialer::with_resolver(b"", Script::default()).unwrap();
-    let error = send(&mut fetch_with(dialer, &[]), get("http://nowhere.example/"))
-        .await
-        .err()
-        .unwrap();
+    let error = send(&mut fetch_with(dialer, &[]), get("http://nowhere.example/")).await.err().unwrap();
     assert!(matches!(error, Error::DnsError { .. }), "{error}");
 }
 
@@ -348,30 +310,14 @@ async fn no_header_of_the_guest_steers_the_request() {
     let head = asked.await.unwrap();
     let mut lines: Vec<_> = head.trim_end().split("\r\n").collect();
     lines.sort_unstable();
-    assert_eq!(
-        lines,
-        [
-            "GET / HTTP/1.1",
-            "authorization: Bearer x",
-            &format!("host: {address}"),
-            "user-agent: mine/1"
-        ]
-    );
+    assert_eq!(lines, ["GET / HTTP/1.1", "authorization: Bearer x", &format!("host: {address}"), "user-agent: mine/1"]);
 }
 
 #[test]
 fn hop_by_hop_headers_are_forbidden_to_guests() {
     let mut fetch = loopback();
     let filter = fetch.forbidden_header_filter();
-    for name in [
-        "host",
-        "connection",
-        "transfer-encoding",
-        "upgrade",
-        "te",
-        "trailer",
-        "proxy-authorization",
-    ] {
+    for name in ["host", "connection", "transfer-encoding", "upgrade", "te", "trailer", "proxy-authorization"] {
         let name = HeaderName::from_static(name);
         assert!(fetch.is_forbidden_header(&name) && filter(&name), "{name}");
     }
@@ -402,10 +348,7 @@ async fn odd_uris_are_refused() {
         let mut request = get("http://replaced/");
         *request.uri_mut() = uri.clone();
         let error = send(&mut fetch, request).await.err().unwrap();
-        assert!(
-            matches!(error, Error::HttpRequestUriInvalid | Error::HttpProtocolError),
-            "{uri}: {error}"
-        );
+        assert!(matches!(error, Error::HttpRequestUriInvalid | Error::HttpProtocolError), "{uri}: {error}");
     }
     let mut tunnel = get(format!("http://{address}/"));
     *tunnel.method_mut() = Method::CONNECT;
@@ -416,21 +359,13 @@ async fn odd_uris_are_refused() {
 
 #[test]
 fn the_request_line_holds_a_path_only() {
-    let cases = [
-        ("http://a.example", "/"),
-        ("http://a.example?q=1", "/?q=1"),
-        ("http://a.example/b?q=1", "/b?q=1"),
-    ];
+    let cases = [("http://a.example", "/"), ("http://a.example?q=1", "/?q=1"), ("http://a.example/b?q=1", "/b?q=1")];
     for (uri, path) in cases {
         let target = Target::of(&uri.parse().unwrap()).unwrap();
         assert_eq!(target.path.to_string(), path);
         assert_eq!((target.port, target.authority.as_bytes()), (80, &b"a.example"[..]));
     }
-    let star = Uri::builder()
-        .scheme("http")
-        .authority("a.example")
-        .path_and_query("*")
-        .build();
+    let star = Uri::builder().scheme("http").authority("a.example").path_and_query("*").build();
     assert!(star.is_err() || Target::of(&star.unwrap()).is_err());
     let target = Target::of(&"https://[2001:db8::1]/".parse().unwrap()).unwrap();
     assert_eq!((target.host.as_str(), target.port), ("2001:db8::1", 443));
@@ -453,18 +388,11 @@ async fn a_response_streams() {
     let (proceed, first_was_read) = oneshot::channel();
     let server = tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
-        answer(
-            &mut stream,
-            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n",
-        )
-        .await;
+        answer(&mut stream, "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n").await;
         first_was_read.await.unwrap();
         stream.write_all(b"3\r\ntwo\r\n0\r\n\r\n").await.unwrap();
     });
-    let mut body = send(&mut loopback(), get(format!("http://{address}/")))
-        .await
-        .unwrap()
-        .into_body();
+    let mut body = send(&mut loopback(), get(format!("http://{address}/"))).await.unwrap().into_body();
     assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "one");
     proceed.send(()).unwrap();
     assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "two");
@@ -483,10 +411,7 @@ async fn a_request_body_arrives_without_its_empty_frames() {
         (head, body)
     });
     let frames = ["", "one", "", "", "two", ""].map(|text| Ok(Frame::data(Bytes::from(text))));
-    let mut request = with_body(
-        format!("http://{address}/"),
-        StreamBody::new(futures::stream::iter(frames)),
-    );
+    let mut request = with_body(format!("http://{address}/"), StreamBody::new(futures::stream::iter(frames)));
     *request.method_mut() = Method::POST;
     send(&mut loopback(), request).await.unwrap();
     let (head, body) = server.await.unwrap();
@@ -520,16 +445,11 @@ async fn a_request_body_of_known_length_says_so() {
 async fn a_request_body_that_fails_is_reported_as_such() {
     let (listener, address) = listen().await;
     let server = tokio::spawn(async move { closed(listener.accept().await.unwrap().0).await });
-    let frames = [
-        Ok(Frame::data(Bytes::from("bo"))),
-        Err(Error::HttpRequestBodySize(Some(2))),
-    ];
+    let frames = [Ok(Frame::data(Bytes::from("bo"))), Err(Error::HttpRequestBodySize(Some(2)))];
     let mut request =
         get(format!("http://{address}/")).map(|_| StreamBody::new(futures::stream::iter(frames)).boxed_unsync());
     *request.method_mut() = Method::POST;
-    request
-        .headers_mut()
-        .insert(CONTENT_LENGTH, HeaderValue::from_static("4"));
+    request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("4"));
     let error = send(&mut loopback(), request).await.err().unwrap();
     assert!(matches!(error, Error::HttpRequestBodySize(Some(2))), "{error}");
     server.await.unwrap();
@@ -539,10 +459,7 @@ async fn a_request_body_that_fails_is_reported_as_such() {
 async fn a_closed_port_refuses() {
     let (listener, address) = listen().await;
     drop(listener);
-    let error = send(&mut loopback(), get(format!("http://{address}/")))
-        .await
-        .err()
-        .unwrap();
+    let error = send(&mut loopback(), get(format!("http://{address}/"))).await.err().unwrap();
     assert!(matches!(error, Error::ConnectionRefused), "{error}");
 }
 
@@ -553,19 +470,12 @@ async fn broken_responses_have_codes_of_their_own() {
     let many_headers = format!("HTTP/1.1 200 OK\r\n{}\r\n", "x: y\r\n".repeat(1_000));
     let cases: [(&str, Check); 5] = [
         ("", |error| matches!(error, Error::ConnectionTerminated)),
-        ("not HTTP at all\r\n\r\n", |error| {
-            matches!(error, Error::HttpProtocolError)
+        ("not HTTP at all\r\n\r\n", |error| matches!(error, Error::HttpProtocolError)),
+        (&long_head, |error| matches!(error, Error::HttpResponseHeaderSectionSize(_))),
+        (&many_headers, |error| matches!(error, Error::HttpResponseHeaderSectionSize(_))),
+        ("HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n", |error| {
+            matches!(error, Error::HttpUpgradeFailed)
         }),
-        (&long_head, |error| {
-            matches!(error, Error::HttpResponseHeaderSectionSize(_))
-        }),
-        (&many_headers, |error| {
-            matches!(error, Error::HttpResponseHeaderSectionSize(_))
-        }),
-        (
-            "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n",
-            |error| matches!(error, Error::HttpUpgradeFailed),
-        ),
     ];
     for (response, expected) in cases {
         let (listener, address) = listen().await;
@@ -577,16 +487,9 @@ async fn broken_responses_have_codes_of_their_own() {
             let _ = stream.write_all(response.as_bytes()).await;
             response
         });
-        let error = send(&mut loopback(), get(format!("http://{address}/")))
-            .await
-            .err()
-            .unwrap();
+        let error = send(&mut loopback(), get(format!("http://{address}/"))).await.err().unwrap();
         let response = server.await.unwrap();
-        assert!(
-            expected(&error),
-            "{error} after {:?}",
-            response.chars().take(40).collect::<String>()
-        );
+        assert!(expected(&error), "{error} after {:?}", response.chars().take(40).collect::<String>());
     }
 }
 
@@ -610,23 +513,12 @@ async fn silence_runs_into_the_timeouts_the_guest_asked_for() {
         closed(stalling).await;
     });
     let mut fetch = loopback();
-    let options = RequestOptions {
-        first_byte_timeout: brief,
-        ..RequestOptions::default()
-    };
-    let error = start(&mut fetch, get(format!("http://{address}/")), options)
-        .await
-        .err()
-        .unwrap();
+    let options = RequestOptions { first_byte_timeout: brief, ..RequestOptions::default() };
+    let error = start(&mut fetch, get(format!("http://{address}/")), options).await.err().unwrap();
     assert!(matches!(error, Error::ConnectionReadTimeout), "{error}");
 
-    let options = RequestOptions {
-        between_bytes_timeout: brief,
-        ..RequestOptions::default()
-    };
-    let (response, _) = start(&mut fetch, get(format!("http://{address}/")), options)
-        .await
-        .unwrap();
+    let options = RequestOptions { between_bytes_timeout: brief, ..RequestOptions::default() };
+    let (response, _) = start(&mut fetch, get(format!("http://{address}/")), options).await.unwrap();
     let error = response.into_body().collect().await.unwrap_err();
     assert!(matches!(error, Error::ConnectionReadTimeout), "{error}");
     server.await.unwrap();
@@ -647,11 +539,8 @@ async fn a_slow_body_is_not_a_silent_one() {
 #[test]
 fn a_guest_cannot_ask_for_endless_patience() {
     let endless = Some(Duration::MAX);
-    let options = RequestOptions {
-        connect_timeout: endless,
-        first_byte_timeout: endless,
-        between_bytes_timeout: endless,
-    };
+    let options =
+        RequestOptions { connect_timeout: endless, first_byte_timeout: endless, between_bytes_timeout: endless };
     let timeouts = Timeouts::from(options);
     for phase in [timeouts.connect, timeouts.first_byte, timeouts.between_bytes] {
         assert_eq!(phase, FETCH_FIRST_BYTE_TIMEOUT);
@@ -663,11 +552,7 @@ async fn dropping_a_request_or_a_body_closes_the_connection() {
     let (listener, address) = listen().await;
     let mut fetch = loopback();
 
-    let waiting = tokio::spawn(start(
-        &mut fetch,
-        get(format!("http://{address}/")),
-        RequestOptions::default(),
-    ));
+    let waiting = tokio::spawn(start(&mut fetch, get(format!("http://{address}/")), RequestOptions::default()));
     let (mut stream, _) = listener.accept().await.unwrap();
     read_head(&mut stream).await;
     waiting.abort();
@@ -687,11 +572,7 @@ async fn dropping_a_request_or_a_body_closes_the_connection() {
 type Agreed = (Option<String>, Option<Vec<u8>>);
 
 /// A TLS server for `secure.example` that answers one request; its address, its certificate, and what it was asked.
-async fn tls_server() -> (
-    SocketAddr,
-    String,
-    tokio::task::JoinHandle<io::Result<(Agreed, String)>>,
-) {
+async fn tls_server() -> (SocketAddr, String, tokio::task::JoinHandle<io::Result<(Agreed, String)>>) {
     let issued = rcgen::generate_simple_self_signed(["secure.example".to_owned()]).unwrap();
     let key = PrivateKeyDer::try_from(issued.signing_key.serialize_der()).unwrap();
     let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
@@ -706,10 +587,7 @@ async fn tls_server() -> (
         let (stream, _) = listener.accept().await?;
         let mut stream = TlsAcceptor::from(Arc::new(config)).accept(stream).await?;
         let session = stream.get_ref().1;
-        let agreed = (
-            session.server_name().map(str::to_owned),
-            session.alpn_protocol().map(<[u8]>::to_vec),
-        );
+        let agreed = (session.server_name().map(str::to_owned), session.alpn_protocol().map(<[u8]>::to_vec));
         let head = answer(&mut stream, PLAIN).await;
         Ok((agreed, head))
     });
@@ -718,11 +596,7 @@ async fn tls_server() -> (
 
 async fn send_tls(address: SocketAddr, roots: &str, host: &str) -> Result<Response<WasiBody>> {
     let dialer = Dialer::with_resolver(roots.as_bytes(), Script::answers([vec![address]])).unwrap();
-    send(
-        &mut fetch_with(dialer, &["127.0.0.1"]),
-        get(format!("https://{host}:{}/", address.port())),
-    )
-    .await
+    send(&mut fetch_with(dialer, &["127.0.0.1"]), get(format!("https://{host}:{}/", address.port()))).await
 }
 
 #[tokio::test]
@@ -732,10 +606,7 @@ async fn a_private_root_is_trusted_when_it_was_given() {
     assert_eq!(text(response).await, "ok");
     let (agreed, head) = server.await.unwrap().unwrap();
     assert_eq!(agreed, (Some("secure.example".to_owned()), Some(b"http/1.1".to_vec())));
-    assert!(
-        head.contains(&format!("host: secure.example:{}\r\n", address.port())),
-        "{head}"
-    );
+    assert!(head.contains(&format!("host: secure.example:{}\r\n", address.port())), "{head}");
 }
 
 #[tokio::test]
@@ -759,10 +630,7 @@ async fn a_plain_server_behind_https_is_a_tls_error() {
         stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
         closed(stream).await;
     });
-    let error = send(&mut loopback(), get(format!("https://{address}/")))
-        .await
-        .err()
-        .unwrap();
+    let error = send(&mut loopback(), get(format!("https://{address}/"))).await.err().unwrap();
     assert!(matches!(error, Error::TlsProtocolError), "{error}");
 }
 
@@ -789,12 +657,6 @@ fn no_text_of_the_host_reaches_the_guest() {
         assert!(!code.contains("10.0.0.7"), "{code}");
     }
     let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
-    assert!(matches!(
-        fetch.p2_error_from_connect(&refused),
-        p2::ErrorCode::ConnectionRefused
-    ));
-    assert!(matches!(
-        fetch.p3_error_from_connect(&refused),
-        p3::ErrorCode::ConnectionRefused
-    ));
+    assert!(matches!(fetch.p2_error_from_connect(&refused), p2::ErrorCode::ConnectionRefused));
+    assert!(matches!(fetch.p3_error_from_connect(&refused), p3::ErrorCode::ConnectionRefused));
 }

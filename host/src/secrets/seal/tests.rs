@@ -20,14 +20,7 @@ fn hex_and_base64_name_the_same_key() {
 
 #[test]
 fn a_malformed_value_is_refused_and_not_repeated() {
-    for bad in [
-        "",
-        "hunter2",
-        &HEX[1..],
-        &HEX.replace('0', "+"),
-        &BASE64[4..],
-        &"é".repeat(32),
-    ] {
+    for bad in ["", "hunter2", &HEX[1..], &HEX.replace('0', "+"), &BASE64[4..], &"é".repeat(32)] {
         let error = MasterKey::load(Some(&Secret::from(bad.to_owned())), Path::new("/nowhere")).unwrap_err();
         assert!(matches!(error, KeyError::MalformedValue), "{bad:?}");
         assert!(!format!("{error} {error:?}").contains("hunter2"));
@@ -41,11 +34,7 @@ fn the_key_file_is_made_once_for_its_owner_only() {
     let sealed = Sealer::new(&MasterKey::load(None, &file).unwrap()).seal("place", b"value");
     assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o600);
     assert_eq!(fs::metadata(file.parent().unwrap()).unwrap().mode() & 0o777, 0o700);
-    assert_eq!(
-        fs::read_dir(file.parent().unwrap()).unwrap().count(),
-        1,
-        "the unfinished file is gone"
-    );
+    assert_eq!(fs::read_dir(file.parent().unwrap()).unwrap().count(), 1, "the unfinished file is gone");
     let again = Sealer::new(&MasterKey::load(None, &file).unwrap());
     assert_eq!(*again.open("place", &sealed).unwrap(), b"value");
 }
@@ -55,9 +44,7 @@ fn hosts_that_start_together_get_one_key() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("master.key");
     let keys: Vec<MasterKey> = std::thread::scope(|scope| {
-        let starts: Vec<_> = (0..8)
-            .map(|_| scope.spawn(|| MasterKey::load(None, &file).unwrap()))
-            .collect();
+        let starts: Vec<_> = (0..8).map(|_| scope.spawn(|| MasterKey::load(None, &file).unwrap())).collect();
         starts.into_iter().map(|start| start.join().unwrap()).collect()
     });
     assert!(keys.iter().all(|key| *key.0 == *keys[0].0));
@@ -78,10 +65,7 @@ fn a_bad_key_file_is_refused_with_its_remedy() {
     for mode in [0o640, 0o604, 0o620] {
         fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
         let error = MasterKey::load(None, &file).unwrap_err();
-        assert!(
-            matches!(error, KeyError::Exposed { mode: found, .. } if found == mode),
-            "{error}"
-        );
+        assert!(matches!(error, KeyError::Exposed { mode: found, .. } if found == mode), "{error}");
         assert!(error.to_string().contains("chmod 600"));
     }
     let below_a_file = MasterKey::load(None, &file.join("master.key")).unwrap_err();
@@ -97,16 +81,8 @@ fn a_sealed_value_opens_only_in_its_place_and_whole() {
     for position in 0..sealed.len() {
         let mut damaged = sealed.clone();
         damaged[position] ^= 1;
-        assert_eq!(
-            sealer.open("app/a/secret/ONE", &damaged),
-            Err(OpenError),
-            "byte {position}"
-        );
-        assert_eq!(
-            sealer.open("app/a/secret/ONE", &sealed[..position]),
-            Err(OpenError),
-            "cut at {position}"
-        );
+        assert_eq!(sealer.open("app/a/secret/ONE", &damaged), Err(OpenError), "byte {position}");
+        assert_eq!(sealer.open("app/a/secret/ONE", &sealed[..position]), Err(OpenError), "cut at {position}");
     }
     assert_eq!(*sealer.open("empty", &sealer.seal("empty", b"")).unwrap(), b"");
 }

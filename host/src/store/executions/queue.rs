@@ -35,12 +35,7 @@ impl State {
 
 impl Queue {
     pub(super) fn new(options: Options) -> Self {
-        Self {
-            options,
-            state: Mutex::default(),
-            wake: Condvar::new(),
-            dropped: AtomicU64::new(0),
-        }
+        Self { options, state: Mutex::default(), wake: Condvar::new(), dropped: AtomicU64::new(0) }
     }
 
     /// Takes the row, or drops and counts it.

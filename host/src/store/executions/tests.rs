@@ -39,12 +39,7 @@ fn started_ago(function: FunctionId, age: SignedDuration) -> ExecutionRow {
     let executed_at = Micros::now().0 - age;
     let seconds = u64::try_from(executed_at.as_second()).unwrap();
     let id = ExecutionId(Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, seconds, 0)));
-    ExecutionRow {
-        id,
-        executed_at,
-        completed_at: executed_at,
-        ..row(function)
-    }
+    ExecutionRow { id, executed_at, completed_at: executed_at, ..row(function) }
 }
 
 async fn all(log: &ExecutionLog, function: FunctionId) -> Vec<ExecutionRow> {
@@ -83,14 +78,7 @@ async fn a_row_comes_back_as_it_was_and_newest_first() {
         error_stack: None,
         ..row(function)
     };
-    let rows = [
-        first,
-        bare,
-        ExecutionRow {
-            status: Status::Timeout,
-            ..row(function)
-        },
-    ];
+    let rows = [first, bare, ExecutionRow { status: Status::Timeout, ..row(function) }];
     // Runs end in another order than they begin.
     for index in [1, 2, 0] {
         log.record(rows[index].clone());
@@ -98,21 +86,11 @@ async fn a_row_comes_back_as_it_was_and_newest_first() {
     log.record(row(FunctionId::generate()));
     log.flush().await.unwrap();
     let [oldest, middle, newest] = rows;
-    assert_eq!(
-        all(log, function).await,
-        [newest.clone(), middle.clone(), oldest.clone()]
-    );
+    assert_eq!(all(log, function).await, [newest.clone(), middle.clone(), oldest.clone()]);
     let page = log.list(AppName::default_app(), function, 1, 1, None).await.unwrap();
     assert_eq!(page, std::slice::from_ref(&middle));
-    for (status, expected) in [
-        (Status::Timeout, newest),
-        (Status::Success, middle),
-        (Status::Error, oldest),
-    ] {
-        let page = log
-            .list(AppName::default_app(), function, 10, 0, Some(status))
-            .await
-            .unwrap();
+    for (status, expected) in [(Status::Timeout, newest), (Status::Success, middle), (Status::Error, oldest)] {
+        let page = log.list(AppName::default_app(), function, 10, 0, Some(status)).await.unwrap();
         assert_eq!(page, [expected]);
     }
     let other_app = log.list("other".parse().unwrap(), function, 10, 0, None).await.unwrap();
@@ -122,10 +100,7 @@ async fn a_row_comes_back_as_it_was_and_newest_first() {
 #[tokio::test(flavor = "multi_thread")]
 async fn everybody_sees_their_own_run_after_a_flush() {
     // A batch never fills and nothing else hurries the writer: only the flush can.
-    let (_directory, store) = open_with(Options {
-        batch_delay: Duration::from_secs(3600),
-        ..Options::default()
-    });
+    let (_directory, store) = open_with(Options { batch_delay: Duration::from_secs(3600), ..Options::default() });
     let callers: Vec<_> = (0..32)
         .map(|_| {
             let log = store.executions().clone();
@@ -146,11 +121,7 @@ async fn everybody_sees_their_own_run_after_a_flush() {
 
 #[tokio::test]
 async fn what_does_not_fit_the_queue_is_counted_and_the_rest_is_kept() {
-    let options = Options {
-        queue_rows: 10,
-        batch_rows: 4,
-        ..Options::default()
-    };
+    let options = Options { queue_rows: 10, batch_rows: 4, ..Options::default() };
     let (_directory, store) = open_with(options);
     let log = store.executions();
     let function = FunctionId::generate();
@@ -171,16 +142,10 @@ async fn what_does_not_fit_the_queue_is_counted_and_the_rest_is_kept() {
 
 #[tokio::test]
 async fn large_rows_cannot_fill_the_memory() {
-    let (_directory, store) = open_with(Options {
-        queue_bytes: 1_000_000,
-        ..Options::default()
-    });
+    let (_directory, store) = open_with(Options { queue_bytes: 1_000_000, ..Options::default() });
     let log = store.executions();
     let function = FunctionId::generate();
-    let large = || ExecutionRow {
-        logs: "x".repeat(300_000),
-        ..row(function)
-    };
+    let large = || ExecutionRow { logs: "x".repeat(300_000), ..row(function) };
     let release = stall(log).await;
     for _ in 0..10 {
         log.record(large());
@@ -198,11 +163,7 @@ async fn large_rows_cannot_fill_the_memory() {
 
 #[tokio::test]
 async fn a_function_keeps_its_newest_rows() {
-    let (_directory, store) = open_with(Options {
-        kept: 5,
-        trim_rows: 1,
-        ..Options::default()
-    });
+    let (_directory, store) = open_with(Options { kept: 5, trim_rows: 1, ..Options::default() });
     let log = store.executions();
     let (busy, quiet) = (FunctionId::generate(), FunctionId::generate());
     let rows: Vec<_> = (0..20).map(|_| row(busy)).collect();
@@ -219,11 +180,7 @@ async fn a_function_keeps_its_newest_rows() {
 
 #[tokio::test]
 async fn old_rows_go_while_running_and_at_the_start() {
-    let options = Options {
-        kept_for: Duration::from_secs(3600),
-        trim_rows: 1,
-        ..Options::default()
-    };
+    let options = Options { kept_for: Duration::from_secs(3600), trim_rows: 1, ..Options::default() };
     let (directory, store) = open_with(options);
     let function = FunctionId::generate();
     let log = store.executions();
@@ -236,10 +193,7 @@ async fn old_rows_go_while_running_and_at_the_start() {
     assert_eq!(all(log, function).await.len(), 2);
     drop(store);
 
-    let options = Options {
-        kept_for: Duration::from_secs(600),
-        ..options
-    };
+    let options = Options { kept_for: Duration::from_secs(600), ..options };
     let store = Store::open_with(directory.path(), sealer_of("5e"), options).unwrap();
     // The round at the start comes before the first batch.
     store.executions().record(row(FunctionId::generate()));
@@ -249,11 +203,7 @@ async fn old_rows_go_while_running_and_at_the_start() {
 
 #[tokio::test]
 async fn stopping_and_dropping_write_what_is_queued() {
-    let options = Options {
-        batch_delay: Duration::from_secs(3600),
-        batch_rows: 1000,
-        ..Options::default()
-    };
+    let options = Options { batch_delay: Duration::from_secs(3600), batch_rows: 1000, ..Options::default() };
     let (directory, store) = open_with(options);
     let (stopped, dropped) = (FunctionId::generate(), FunctionId::generate());
     (0..100).for_each(|_| store.executions().record(row(stopped)));
@@ -273,10 +223,7 @@ async fn stopping_and_dropping_write_what_is_queued() {
 
 #[tokio::test]
 async fn deleting_a_function_takes_its_rows_also_those_in_the_queue() {
-    let (_directory, store) = open_with(Options {
-        batch_delay: Duration::from_secs(3600),
-        ..Options::default()
-    });
+    let (_directory, store) = open_with(Options { batch_delay: Duration::from_secs(3600), ..Options::default() });
     let log = store.executions();
     let (gone, stays) = (FunctionId::generate(), FunctionId::generate());
     for _ in 0..DELETE_ROWS + 1 {
@@ -292,11 +239,7 @@ async fn deleting_a_function_takes_its_rows_also_those_in_the_queue() {
 async fn a_database_that_fails_costs_rows_but_blocks_nobody() {
     let (_directory, store) = open();
     let log = store.executions();
-    log.0
-        .database
-        .write(|connection| Ok(connection.execute_batch("DROP TABLE executions")?))
-        .await
-        .unwrap();
+    log.0.database.write(|connection| Ok(connection.execute_batch("DROP TABLE executions")?)).await.unwrap();
     (0..3).for_each(|_| log.record(row(FunctionId::generate())));
     log.flush().await.unwrap();
     assert_eq!(log.dropped(), 3);
@@ -313,10 +256,7 @@ async fn a_page_is_found_in_the_index() {
         Ok(steps.collect::<rusqlite::Result<Vec<_>>>()?.join("\n"))
     };
     let plan = store.executions().0.database.read(explain).await.unwrap();
-    assert!(
-        plan.contains("USING COVERING INDEX executions_by_function (function_id=?)"),
-        "{plan}"
-    );
+    assert!(plan.contains("USING COVERING INDEX executions_by_function (function_id=?)"), "{plan}");
     assert!(!plan.contains("SCAN executions"), "{plan}");
 }
 
@@ -324,11 +264,7 @@ async fn a_page_is_found_in_the_index() {
 #[ignore = "measures a million rows; prints its figures"]
 #[expect(clippy::print_stdout, reason = "the figures are for the person who runs it")]
 async fn a_million_rows_stay_fast() {
-    let options = Options {
-        queue_rows: 2_000_000,
-        queue_bytes: usize::MAX,
-        ..Options::default()
-    };
+    let options = Options { queue_rows: 2_000_000, queue_bytes: usize::MAX, ..Options::default() };
     let (_directory, store) = open_with(options);
     let log = store.executions();
     let functions: Vec<_> = (0..10).map(|_| FunctionId::generate()).collect();
@@ -338,20 +274,10 @@ async fn a_million_rows_stay_fast() {
     }
     let recorded = start.elapsed();
     log.flush().await.unwrap();
-    println!(
-        "1,000,000 rows: recorded in {recorded:?}, written after {:?}",
-        start.elapsed()
-    );
+    println!("1,000,000 rows: recorded in {recorded:?}, written after {:?}", start.elapsed());
     for (offset, status) in [(0, None), (99_900, None), (0, Some(Status::Timeout))] {
         let start = std::time::Instant::now();
-        let page = log
-            .list(AppName::default_app(), functions[3], 50, offset, status)
-            .await
-            .unwrap();
-        println!(
-            "offset {offset}, status {status:?}: {} rows in {:?}",
-            page.len(),
-            start.elapsed()
-        );
+        let page = log.list(AppName::default_app(), functions[3], 50, offset, status).await.unwrap();
+        println!("offset {offset}, status {status:?}: {} rows in {:?}", page.len(), start.elapsed());
     }
 }

@@ -36,11 +36,7 @@ pub(super) fn run(queue: &Queue, database: &Database, options: Options, progress
         progress.send_modify(|written| *written += batch.len() as u64);
         let dropped = queue.dropped();
         if dropped > reported_drops {
-            tracing::warn!(
-                rows = dropped - reported_drops,
-                total = dropped,
-                "executions were dropped from the log"
-            );
+            tracing::warn!(rows = dropped - reported_drops, total = dropped, "executions were dropped from the log");
             reported_drops = dropped;
         }
         retention.wrote(&batch);
@@ -93,12 +89,7 @@ struct Retention {
 
 impl Retention {
     fn new(options: Options) -> Self {
-        Self {
-            options,
-            rows: 0,
-            functions: BTreeSet::new(),
-            last: Instant::now(),
-        }
+        Self { options, rows: 0, functions: BTreeSet::new(), last: Instant::now() }
     }
 
     fn wrote(&mut self, batch: &[ExecutionRow]) {

@@ -8,48 +8,23 @@ use crate::store::tests::{app_name, function_name, open_with_app, publish, secre
 async fn publishing_makes_immutable_versions_and_moves_the_active_one() {
     let (_directory, store, app) = open_with_app().await;
     let first = store.write(|tx| publish(tx, "hello", b"one")).await.unwrap();
-    assert_eq!(
-        (first.version, first.size_bytes, first.component),
-        (1, 3, ContentHash::of(b"one"))
-    );
-    assert_eq!(
-        (first.app.clone(), first.name.as_str(), first.created_by.as_str()),
-        (app.clone(), "hello", "admin")
-    );
+    assert_eq!((first.version, first.size_bytes, first.component), (1, 3, ContentHash::of(b"one")));
+    assert_eq!((first.app.clone(), first.name.as_str(), first.created_by.as_str()), (app.clone(), "hello", "admin"));
     assert_eq!(first.created_at, first.updated_at);
 
     let second = store.write(|tx| publish(tx, "hello", b"second")).await.unwrap();
-    assert_eq!(
-        (second.version, second.id, second.created_at),
-        (2, first.id, first.created_at)
-    );
+    assert_eq!((second.version, second.id, second.created_at), (2, first.id, first.created_at));
     assert!(second.updated_at > first.updated_at);
 
-    let settings = Settings {
-        fuel: u64::from(u32::MAX),
-        description: Some("é".to_owned()),
-        ..Settings::default()
-    };
+    let settings = Settings { fuel: u64::from(u32::MAX), description: Some("é".to_owned()), ..Settings::default() };
     let third = {
         let (app, settings) = (app.clone(), settings.clone());
         let publish = move |tx: &Writer<'_>| publish_settings(tx, &app, &function_name("hello"), &settings, "ci");
         store.write(publish).await.unwrap()
     };
-    assert_eq!(
-        (third.version, third.component, &third.settings),
-        (3, second.component, &settings)
-    );
-    assert_eq!(
-        (third.created_by.as_str(), third.world.as_str()),
-        ("ci", "caddis:function")
-    );
-    assert_eq!(
-        store
-            .read(move |tx| get(tx, &app, &function_name("hello")))
-            .await
-            .unwrap(),
-        third
-    );
+    assert_eq!((third.version, third.component, &third.settings), (3, second.component, &settings));
+    assert_eq!((third.created_by.as_str(), third.world.as_str()), ("ci", "caddis:function"));
+    assert_eq!(store.read(move |tx| get(tx, &app, &function_name("hello"))).await.unwrap(), third);
 
     let versions = "SELECT count(*) FROM function_versions WHERE component IN (?1, ?2)";
     let count: i64 = system(&store)
@@ -65,11 +40,7 @@ async fn publishing_makes_immutable_versions_and_moves_the_active_one() {
 async fn publishing_says_whether_the_function_is_new() {
     let (_directory, store, app) = open_with_app().await;
     let publish = move |tx: &Writer<'_>| {
-        let component = Component {
-            hash: ContentHash::of(b"x"),
-            bytes: b"x",
-            world: "w",
-        };
+        let component = Component { hash: ContentHash::of(b"x"), bytes: b"x", world: "w" };
         publish_component(tx, &app, &function_name("f"), &Settings::default(), component, "admin").map(|(_, how)| how)
     };
     assert_eq!(store.write(publish.clone()).await.unwrap(), Published::Created);
@@ -80,40 +51,20 @@ async fn publishing_says_whether_the_function_is_new() {
 async fn lists_are_sorted_and_keep_apps_apart() {
     let (_directory, store, app) = open_with_app().await;
     let in_other_app = |tx: &Writer<'_>| {
-        let component = Component {
-            hash: ContentHash::of(b"x"),
-            bytes: b"x",
-            world: "w",
-        };
+        let component = Component { hash: ContentHash::of(b"x"), bytes: b"x", world: "w" };
         let other = app_name("other");
         crate::store::apps::create(tx, &other, &secret("s"))?;
-        publish_component(
-            tx,
-            &other,
-            &function_name("a"),
-            &Settings::default(),
-            component,
-            "admin",
-        )
+        publish_component(tx, &other, &function_name("a"), &Settings::default(), component, "admin")
     };
     store.write(in_other_app).await.unwrap();
     for name in ["b", "a"] {
         store.write(move |tx| publish(tx, name, b"x")).await.unwrap();
     }
     let names = |functions: Vec<FunctionVersion>| -> Vec<String> {
-        functions
-            .into_iter()
-            .map(|function| format!("{}/{}", function.app, function.name))
-            .collect()
+        functions.into_iter().map(|function| format!("{}/{}", function.app, function.name)).collect()
     };
-    assert_eq!(
-        names(store.read(move |tx| list(tx, &app)).await.unwrap()),
-        ["default/a", "default/b"]
-    );
-    assert_eq!(
-        names(store.read(list_all).await.unwrap()),
-        ["default/a", "default/b", "other/a"]
-    );
+    assert_eq!(names(store.read(move |tx| list(tx, &app)).await.unwrap()), ["default/a", "default/b"]);
+    assert_eq!(names(store.read(list_all).await.unwrap()), ["default/a", "default/b", "other/a"]);
 }
 
 #[tokio::test]
@@ -124,41 +75,19 @@ async fn what_is_not_there_is_not_found() {
     assert!(matches!(outcome, Err(StoreError::NotFound)));
     let outcome = store.read(|tx| component_bytes(tx, ContentHash::of(b"none"))).await;
     assert!(matches!(outcome, Err(StoreError::NotFound)));
-    let outcome = store
-        .write(|tx| delete(tx, &AppName::default_app(), &function_name("none")))
-        .await;
+    let outcome = store.write(|tx| delete(tx, &AppName::default_app(), &function_name("none"))).await;
     assert!(matches!(outcome, Err(StoreError::NotFound)));
     let settings = |tx: &Writer<'_>| {
-        publish_settings(
-            tx,
-            &AppName::default_app(),
-            &function_name("none"),
-            &Settings::default(),
-            "admin",
-        )
+        publish_settings(tx, &AppName::default_app(), &function_name("none"), &Settings::default(), "admin")
     };
     assert!(matches!(store.write(settings).await, Err(StoreError::NotFound)));
     let unknown_app = |tx: &Writer<'_>| {
-        let component = Component {
-            hash: ContentHash::of(b"x"),
-            bytes: b"x",
-            world: "w",
-        };
-        publish_component(
-            tx,
-            &app_name("none"),
-            &function_name("f"),
-            &Settings::default(),
-            component,
-            "admin",
-        )
+        let component = Component { hash: ContentHash::of(b"x"), bytes: b"x", world: "w" };
+        publish_component(tx, &app_name("none"), &function_name("f"), &Settings::default(), component, "admin")
     };
     assert!(matches!(store.write(unknown_app).await, Err(StoreError::NotFound)));
     let outcome = store.read(|tx| component_bytes(tx, ContentHash::of(b"x"))).await;
-    assert!(
-        matches!(outcome, Err(StoreError::NotFound)),
-        "the component went with the refused function"
-    );
+    assert!(matches!(outcome, Err(StoreError::NotFound)), "the component went with the refused function");
 }
 
 #[tokio::test]
@@ -175,17 +104,11 @@ async fn deleting_removes_versions_variables_and_unused_components() {
         })
         .await
         .unwrap();
-    let deleted = store
-        .write(move |tx| delete(tx, &app, &function_name("gone")))
-        .await
-        .unwrap();
+    let deleted = store.write(move |tx| delete(tx, &app, &function_name("gone"))).await.unwrap();
     assert_eq!(deleted, id);
     store
         .read(move |tx| {
-            assert!(matches!(
-                component_bytes(tx, ContentHash::of(b"own")),
-                Err(StoreError::NotFound)
-            ));
+            assert!(matches!(component_bytes(tx, ContentHash::of(b"own")), Err(StoreError::NotFound)));
             assert_eq!(component_bytes(tx, ContentHash::of(b"shared"))?, b"shared");
             assert_eq!(secrets::count(tx, &Scope::Function(id))?, 0);
             assert_eq!(list_all(tx)?.len(), 1);

@@ -7,10 +7,7 @@ use crate::store::Store;
 use crate::store::tests::{app_name, open_with_app, publish, secret, system};
 
 fn values(pairs: &[(&str, &str)]) -> BTreeMap<VariableName, Secret> {
-    pairs
-        .iter()
-        .map(|(name, value)| (name.parse().unwrap(), secret(value)))
-        .collect()
+    pairs.iter().map(|(name, value)| (name.parse().unwrap(), secret(value))).collect()
 }
 
 async fn set(store: &Store, scope: &Scope, pairs: &[(&str, &str)]) -> Result<(), StoreError> {
@@ -19,20 +16,12 @@ async fn set(store: &Store, scope: &Scope, pairs: &[(&str, &str)]) -> Result<(),
 }
 
 async fn environment_of(store: &Store, function: FunctionId) -> Result<Vec<(String, String)>, StoreError> {
-    let environment = store
-        .read(move |tx| environment(tx, &AppName::default_app(), function))
-        .await?;
-    Ok(environment
-        .into_iter()
-        .map(|(name, value)| (name, value.expose().to_owned()))
-        .collect())
+    let environment = store.read(move |tx| environment(tx, &AppName::default_app(), function)).await?;
+    Ok(environment.into_iter().map(|(name, value)| (name, value.expose().to_owned())).collect())
 }
 
 fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
-    expected
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect()
+    expected.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
 #[tokio::test]
@@ -40,18 +29,11 @@ async fn a_function_sees_its_own_variables_over_those_of_its_app() {
     let (_directory, store, app) = open_with_app().await;
     let id = store.write(|tx| publish(tx, "f", b"x")).await.unwrap().id;
     let other = store.write(|tx| publish(tx, "g", b"x")).await.unwrap().id;
-    set(&store, &Scope::App(app), &[("SHARED", "app"), ("HIDDEN", "app")])
-        .await
-        .unwrap();
-    set(&store, &Scope::Function(id), &[("HIDDEN", "function"), ("OWN", "")])
-        .await
-        .unwrap();
+    set(&store, &Scope::App(app), &[("SHARED", "app"), ("HIDDEN", "app")]).await.unwrap();
+    set(&store, &Scope::Function(id), &[("HIDDEN", "function"), ("OWN", "")]).await.unwrap();
     let expected = pairs(&[("HIDDEN", "function"), ("OWN", ""), ("SHARED", "app")]);
     assert_eq!(environment_of(&store, id).await.unwrap(), expected);
-    assert_eq!(
-        environment_of(&store, other).await.unwrap(),
-        pairs(&[("HIDDEN", "app"), ("SHARED", "app")])
-    );
+    assert_eq!(environment_of(&store, other).await.unwrap(), pairs(&[("HIDDEN", "app"), ("SHARED", "app")]));
 }
 
 #[tokio::test]
@@ -66,10 +48,7 @@ async fn setting_replaces_and_deleting_removes_one_name() {
         })
         .await
         .unwrap();
-    assert_eq!(
-        before.iter().map(|variable| variable.name.as_str()).collect::<Vec<_>>(),
-        ["A", "B"]
-    );
+    assert_eq!(before.iter().map(|variable| variable.name.as_str()).collect::<Vec<_>>(), ["A", "B"]);
     set(&store, &scope, &[("B", "2")]).await.unwrap();
     let after = store
         .read({
@@ -82,11 +61,7 @@ async fn setting_replaces_and_deleting_removes_one_name() {
     assert!(after[1].updated_at > before[1].updated_at);
     let remove = move |tx: &Writer<'_>| {
         let name = "B".parse().unwrap();
-        Ok((
-            delete(tx, &scope, &name)?,
-            delete(tx, &scope, &name)?,
-            count(tx, &scope)?,
-        ))
+        Ok((delete(tx, &scope, &name)?, delete(tx, &scope, &name)?, count(tx, &scope)?))
     };
     assert_eq!(store.write(remove).await.unwrap(), (true, false, 1));
 }
@@ -115,18 +90,12 @@ async fn a_caller_can_refuse_what_would_be_too_many() {
             }
         })
     };
-    put_at_most_three(values(&[("A", "2"), ("B", "2"), ("C", "2")]))
-        .await
-        .unwrap();
+    put_at_most_three(values(&[("A", "2"), ("B", "2"), ("C", "2")])).await.unwrap();
     let refused = put_at_most_three(values(&[("A", "3"), ("D", "3")])).await.unwrap_err();
     assert!(matches!(refused, StoreError::Refused(_)));
     let id = FunctionId::generate();
     let expected = pairs(&[("A", "2"), ("B", "2"), ("C", "2")]);
-    assert_eq!(
-        environment_of(&store, id).await.unwrap(),
-        expected,
-        "nothing of the refused write is there"
-    );
+    assert_eq!(environment_of(&store, id).await.unwrap(), expected, "nothing of the refused write is there");
 }
 
 #[tokio::test]
@@ -143,10 +112,7 @@ async fn a_value_moved_to_another_row_does_not_open() {
         set(&store, &scope, &[("A", "1"), ("B", "2")]).await.unwrap();
         set(&store, &Scope::Function(id), &[("A", "3")]).await.unwrap();
         environment_of(&store, id).await.unwrap();
-        let changed = system(&store)
-            .write(move |connection| Ok(connection.execute(tampering, ())?))
-            .await
-            .unwrap();
+        let changed = system(&store).write(move |connection| Ok(connection.execute(tampering, ())?)).await.unwrap();
         assert_eq!(changed, 1);
         let outcome = environment_of(&store, id).await;
         assert!(matches!(outcome, Err(StoreError::Internal(_))), "{tampering}");
@@ -158,8 +124,5 @@ async fn the_largest_value_fits() {
     let (_directory, store, app) = open_with_app().await;
     let large = "é".repeat(crate::tunables::VARIABLE_BYTES / 2);
     set(&store, &Scope::App(app), &[("LARGE", &large)]).await.unwrap();
-    assert_eq!(
-        environment_of(&store, FunctionId::generate()).await.unwrap(),
-        pairs(&[("LARGE", &large)])
-    );
+    assert_eq!(environment_of(&store, FunctionId::generate()).await.unwrap(), pairs(&[("LARGE", &large)]));
 }

@@ -1,0 +1,50 @@
+//! A client for the host's own API: commands deploy and ask through the same door as everybody else.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use http::{Method, Request};
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::TcpStream;
+
+use super::Failure;
+use crate::secrets::Secret;
+
+/// A host to talk to.
+pub(super) struct Client {
+    pub(super) address: SocketAddr,
+    pub(super) token: Secret,
+}
+
+impl Client {
+    /// Sends one request. An answer that is not a success becomes an error with the host's message.
+    pub(super) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        media_type: &str,
+        body: Bytes,
+    ) -> Result<Value, Failure> {
+        let (mut sender, connection) = http1::handshake(TokioIo::new(TcpStream::connect(self.address).await?)).await?;
+        tokio::spawn(connection);
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(HOST, self.address.to_string())
+            .header(AUTHORIZATION, format!("Bearer {}", self.token.expose()))
+            .header(CONTENT_TYPE, media_type)
+            .body(Full::new(body))?;
+        let response = sender.send_request(request).await?;
+        let status = response.status();
+        let answer: Value = serde_json::from_slice(&response.into_body().collect().await?.to_bytes())?;
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let message = answer.get("message").and_then(Value::as_str).unwrap_or("no message");
+        Err(format!("the host answered {status}: {message}").into())
+    }
+}
