@@ -3,4 +3,5 @@
 pub mod error;
 pub mod ids;
 pub mod settings;
+pub mod store;
 pub mod tunables;

@@ -1,0 +1,3 @@
+//! Everything the host keeps on disk.
+
+pub mod tenant;
