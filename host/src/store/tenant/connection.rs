@@ -10,7 +10,6 @@ use super::Error;
 use super::Limits;
 use super::functions;
 use super::guard::{self, Call, Watch};
-use super::heap::Budget;
 use super::text;
 use super::value::{Changes, Rows, Value};
 
@@ -149,7 +148,6 @@ impl Connection {
             return Err(Error::Timeout);
         }
         let watching = self.watch.during(call);
-        let _budget = Budget::of(self.limits.statement_memory);
         self.with_statement(&call.sql, |statement| {
             bind(statement, &call.parameters)?;
             work(self, statement)

@@ -60,22 +60,20 @@ pub enum ConstraintKind {
 }
 
 /// Parts of the messages of SQLITE_ERROR that mean a limit; SQLite has no code of their own for them.
-const LIMIT_MESSAGES: [&str; 14] = [
+const LIMIT_MESSAGES: [&str; 9] = [
     "too many",
     "at most",
     "too large",
-    "too deep",
-    "too long",
     "too complex",
-    "too big",
-    "stack overflow",
-    "maximum depth",
-    "nesting",
-    "nested",
-    "recursion",
+    "too deep",
     "must be between",
-    "too much",
+    "stack overflow",
+    "Recursion limit",
+    "recursion",
 ];
+
+/// Parts of the messages of SQLITE_ERROR that mean SQLite itself refused it.
+const DENIED_MESSAGES: [&str; 3] = ["may not be", "not authorized", "unsafe use"];
 
 impl Error {
     /// A failure of the host.
@@ -108,10 +106,8 @@ impl From<rusqlite::Error> for Error {
 
 fn classify(code: ffi::Error, message: String, cause: rusqlite::Error) -> Error {
     match code.code {
-        ErrorCode::Unknown if message.contains("may not be") || message.contains("not authorized") => {
-            Error::Denied(message)
-        }
-        ErrorCode::Unknown if LIMIT_MESSAGES.iter().any(|part| message.contains(part)) => Error::Limit(message),
+        ErrorCode::Unknown if mentions(&message, &DENIED_MESSAGES) => Error::Denied(message),
+        ErrorCode::Unknown if mentions(&message, &LIMIT_MESSAGES) => Error::Limit(message),
         ErrorCode::Unknown => Error::Syntax(message),
         ErrorCode::ConstraintViolation => Error::Constraint {
             kind: constraint(code.extended_code),
@@ -132,6 +128,10 @@ fn classify(code: ffi::Error, message: String, cause: rusqlite::Error) -> Error 
         ErrorCode::ParameterOutOfRange => Error::Parameter(message),
         _ => Error::internal(cause),
     }
+}
+
+fn mentions(message: &str, parts: &[&str]) -> bool {
+    parts.iter().any(|part| message.contains(part))
 }
 
 fn constraint(extended_code: i32) -> ConstraintKind {

@@ -116,7 +116,7 @@ impl Watch {
         let Some(call) = &state.call else {
             return Authorization::Allow;
         };
-        match refusal(&context.action, call.kind) {
+        match refusal(context, call.kind) {
             None => Authorization::Allow,
             Some(text) => {
                 state.refusal = Some(text);
@@ -183,9 +183,14 @@ pub(super) fn install(sqlite: &mut rusqlite::Connection) -> rusqlite::Result<Arc
     Ok(watch)
 }
 
+/// They would stay on the connection and meet the next request there.
+const NO_TEMPORARY: &str = "temporary tables, views and triggers are not allowed: connections are shared";
+
 /// Why a guest may not do this, or nothing when it may. Whatever is not known to be harmless is refused.
-fn refusal(action: &AuthAction<'_>, kind: Kind) -> Option<String> {
-    match action {
+fn refusal(context: &AuthContext<'_>, kind: Kind) -> Option<String> {
+    match &context.action {
+        // `CREATE TABLE temp.t` comes as an ordinary table, but not without an entry in the schema of its database.
+        AuthAction::Insert { .. } if context.database_name == Some("temp") => Some(NO_TEMPORARY.to_owned()),
         AuthAction::Attach { .. } | AuthAction::Detach { .. } => {
             Some("ATTACH, DETACH and VACUUM are not allowed".to_owned())
         }
@@ -204,9 +209,7 @@ fn refusal(action: &AuthAction<'_>, kind: Kind) -> Option<String> {
         AuthAction::CreateTempIndex { .. }
         | AuthAction::CreateTempTable { .. }
         | AuthAction::CreateTempTrigger { .. }
-        | AuthAction::CreateTempView { .. } => {
-            Some("temporary tables, views and triggers are not allowed: connections are shared".to_owned())
-        }
+        | AuthAction::CreateTempView { .. } => Some(NO_TEMPORARY.to_owned()),
         AuthAction::CreateIndex { .. }
         | AuthAction::CreateTable { .. }
         | AuthAction::CreateTrigger { .. }

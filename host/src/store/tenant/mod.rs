@@ -40,6 +40,7 @@ use crate::tunables::{DATABASE_BYTES, READERS_PER_APP, RESULT_BYTES, RESULT_ROWS
 
 use connection::{Connection, Role};
 use guard::Call;
+use heap::Budget;
 use lane::{Lane, Lease};
 use text::Kind;
 
@@ -51,8 +52,8 @@ pub use value::{Changes, Rows, Value};
 /// Apps that stay open while nobody uses them. Each has up to nine connections of two file handles.
 const OPEN_APPS: usize = 48;
 
-/// What SQLite may allocate for one statement, in bytes: far above what a result or a value may hold, far below what a
-/// host has.
+/// What SQLite may allocate for one statement, in bytes, the schema included when it is the first on its connection: far
+/// above what a result or a value may hold, far below what a host has.
 const STATEMENT_MEMORY: i64 = 64 * 1024 * 1024;
 
 /// The limits that hold for a database, so that tests can meet them.
@@ -63,7 +64,6 @@ struct Limits {
     database_bytes: u64,
     result_rows: usize,
     result_bytes: usize,
-    statement_memory: i64,
     open_apps: usize,
 }
 
@@ -75,7 +75,6 @@ impl Default for Limits {
             database_bytes: DATABASE_BYTES,
             result_rows: RESULT_ROWS,
             result_bytes: RESULT_BYTES,
-            statement_memory: STATEMENT_MEMORY,
             open_apps: OPEN_APPS,
         }
     }
@@ -231,6 +230,7 @@ impl Database {
     /// write may have been committed at the last moment.
     pub async fn query(&self, sql: String, parameters: Vec<Value>, deadline: Instant) -> Result<Rows, Error> {
         let call = Call::new(sql, parameters, deadline)?;
+        let _cancel = Cancel(Arc::clone(&call));
         if call.kind == Kind::Reading {
             let lease = self.app.readers.lease(deadline).await?;
             if let Some(rows) = run(lease, &call, deadline, Connection::query_if_readonly).await? {
@@ -247,6 +247,7 @@ impl Database {
     /// As [`query`](Self::query).
     pub async fn execute(&self, sql: String, parameters: Vec<Value>, deadline: Instant) -> Result<Changes, Error> {
         let call = Call::new(sql, parameters, deadline)?;
+        let _cancel = Cancel(Arc::clone(&call));
         let lease = self.app.writer.lease(deadline).await?;
         run(lease, &call, deadline, Connection::execute).await
     }
@@ -274,7 +275,6 @@ async fn run<T: Send + 'static>(
     deadline: Instant,
     work: fn(&mut Connection, &Arc<Call>) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    let _cancel = Cancel(Arc::clone(call));
     let call = Arc::clone(call);
     let running = blocking(move || work(lease.connection()?, &call));
     tokio::time::timeout_at(deadline.into(), running)
@@ -282,7 +282,7 @@ async fn run<T: Send + 'static>(
         .unwrap_or(Err(Error::Timeout))
 }
 
-/// Stops the statement when its caller goes away.
+/// Stops the statement when its caller goes away or has its answer.
 struct Cancel(Arc<Call>);
 
 impl Drop for Cancel {
@@ -291,9 +291,14 @@ impl Drop for Cancel {
     }
 }
 
-/// Runs work that blocks on a thread for it. Once begun it is not stopped by dropping the future.
+/// Runs work that blocks, on a thread for it and with a budget of memory. Once begun it is not stopped by dropping the
+/// future.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
-    tokio::task::spawn_blocking(work)
+    let within_budget = || {
+        let _budget = Budget::of(STATEMENT_MEMORY);
+        work()
+    };
+    tokio::task::spawn_blocking(within_budget)
         .await
         .unwrap_or_else(|failure| Err(Error::internal(failure)))
 }

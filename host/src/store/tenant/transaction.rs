@@ -75,7 +75,7 @@ impl Transaction {
     ///
     /// # Errors
     /// As [`Database::query`](super::Database::query); `Closed` when the transaction has ended, `Denied` for a write in a
-    /// read-only one. Only `Timeout` ends the transaction, and errors for which SQLite itself rolls back.
+    /// read-only one. `Timeout` and `Internal` end the transaction, and so do errors for which SQLite itself rolls back.
     pub async fn query(&self, sql: String, parameters: Vec<Value>, deadline: Instant) -> Result<Rows, Error> {
         match self.session.mode {
             TransactionMode::ReadWrite => self.run(sql, parameters, deadline, Connection::query).await,
@@ -147,13 +147,13 @@ impl Transaction {
         let session = Arc::clone(&self.session);
         let running = blocking(move || {
             let result = lease.connection().and_then(|connection| work(connection, &call));
-            session.put_back(lease, matches!(result, Err(Error::Timeout)));
+            session.put_back(lease, matches!(result, Err(Error::Timeout | Error::Internal(_))));
             result
         });
         let result = tokio::time::timeout_at(deadline.into(), running)
             .await
             .unwrap_or(Err(Error::Timeout));
-        if matches!(result, Err(Error::Timeout)) {
+        if matches!(result, Err(Error::Timeout | Error::Internal(_))) {
             self.session.abandon();
         }
         result

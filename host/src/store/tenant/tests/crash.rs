@@ -38,7 +38,7 @@ async fn child() {
         }
     }
     let count = value(&database, "SELECT count(*) FROM t").await;
-    println!("\nstill {count:?}");
+    writeln!(std::io::stdout(), "\nstill {count:?}").unwrap();
 }
 
 fn start(directory: &Path, mut command: Command) -> std::process::Child {

@@ -1,14 +1,14 @@
 //! What the way through lanes and threads costs. Run with `--release -- --ignored --nocapture speed`.
 
+use std::io::Write;
+
 use super::*;
 
 const ROUNDS: u32 = 20_000;
 
 fn report(what: &str, rounds: u32, started: Instant) {
-    println!(
-        "{what}: {:.1} µs",
-        started.elapsed().as_secs_f64() * 1e6 / f64::from(rounds)
-    );
+    let microseconds = started.elapsed().as_secs_f64() * 1e6 / f64::from(rounds);
+    writeln!(std::io::stdout(), "{what}: {microseconds:.1} µs").unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -46,6 +46,15 @@ async fn speed() {
         tokio::task::spawn_blocking(|| ()).await.unwrap();
     }
     report("spawn_blocking of nothing", ROUNDS, started);
+    let (jobs, queue) = std::sync::mpsc::channel::<tokio::sync::oneshot::Sender<()>>();
+    std::thread::spawn(move || queue.into_iter().for_each(|job| job.send(()).unwrap()));
+    let started = Instant::now();
+    for _ in 0..ROUNDS {
+        let (done, wait) = tokio::sync::oneshot::channel();
+        jobs.send(done).unwrap();
+        wait.await.unwrap();
+    }
+    report("a thread of its own, doing nothing", ROUNDS, started);
 
     let started = Instant::now();
     for index in 0..ROUNDS {

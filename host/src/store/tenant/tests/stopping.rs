@@ -26,7 +26,7 @@ async fn bombs_end_at_the_deadline() {
     )
     .await
     .unwrap();
-    let product = format!("SELECT count(*) FROM {}", vec!["t"; 12].join(","));
+    let product = format!("SELECT count(*) FROM {}", ["t"; 12].join(","));
     let doubling = (1..40)
         .map(|index| format!(",c{index} AS (SELECT * FROM c{0}, c{0} AS x)", index - 1))
         .collect::<String>();
