@@ -96,11 +96,7 @@ pub struct Error {
 impl Error {
     /// An error that the client caused or may know all about.
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-            cause: None,
-        }
+        Self { code, message: message.into(), cause: None }
     }
 
     /// A failure of the host: the client learns only that it happened.

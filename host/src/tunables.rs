@@ -14,25 +14,13 @@ pub struct Range<T> {
 }
 
 /// Wall clock for one request, in seconds (FX2, BB2).
-pub const TIMEOUT_SECONDS: Range<u32> = Range {
-    default: 30,
-    min: 1,
-    max: 300,
-};
+pub const TIMEOUT_SECONDS: Range<u32> = Range { default: 30, min: 1, max: 300 };
 
 /// Memories and tables of one instance together, in MiB (FX2, BB2).
-pub const MEMORY_LIMIT_MB: Range<u32> = Range {
-    default: 128,
-    min: 64,
-    max: 1024,
-};
+pub const MEMORY_LIMIT_MB: Range<u32> = Range { default: 128, min: 64, max: 1024 };
 
 /// CPU budget of one request. One unit is about one WebAssembly instruction; the default is several seconds of one core.
-pub const FUEL: Range<u64> = Range {
-    default: 10_000_000_000,
-    min: 100_000,
-    max: 1_000_000_000_000,
-};
+pub const FUEL: Range<u64> = Range { default: 10_000_000_000, min: 100_000, max: 1_000_000_000_000 };
 
 /// Fuel between two yields to the scheduler: well under a millisecond of one core, so that a loop cannot hold a thread.
 pub const FUEL_YIELD_INTERVAL: u64 = 200_000;
