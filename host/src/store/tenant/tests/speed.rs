@@ -91,15 +91,6 @@ async fn speed() {
 
     let started = Instant::now();
     for _ in 0..500 {
-        database
-            .execute(insert.to_owned(), vec![Value::Text("a new body".to_owned())], soon())
-            .await
-            .unwrap();
-    }
-    report("Database::execute", 500, started);
-
-    let started = Instant::now();
-    for _ in 0..500 {
         let transaction = database.begin(TransactionMode::ReadWrite, soon()).await.unwrap();
         transaction
             .execute(insert.to_owned(), vec![Value::Text("a new body".to_owned())], soon())
@@ -108,4 +99,13 @@ async fn speed() {
         transaction.commit().await.unwrap();
     }
     report("begin, execute, commit", 500, started);
+
+    let started = Instant::now();
+    for _ in 0..500 {
+        database
+            .execute(insert.to_owned(), vec![Value::Text("a new body".to_owned())], soon())
+            .await
+            .unwrap();
+    }
+    report("Database::execute", 500, started);
 }
