@@ -25,6 +25,9 @@ const CACHED_STATEMENT_BYTES: i32 = 128 * 1024;
 /// connection that closes.
 const INTERNAL_LOCK_WAIT_MS: u64 = 1_000;
 
+/// Size the write-ahead log is cut back to after a checkpoint, in bytes.
+const JOURNAL_BYTES: i64 = 64 * 1024 * 1024;
+
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
@@ -223,9 +226,6 @@ impl Connection {
         })
     }
 }
-
-/// Size the write-ahead log is cut back to after a checkpoint, in bytes.
-const JOURNAL_BYTES: i64 = 64 * 1024 * 1024;
 
 fn column_names(statement: &Statement<'_>) -> Vec<String> {
     statement.column_names().map(str::to_owned).collect()

@@ -7,7 +7,7 @@
 //! ```
 //! A statement waits for a connection of its lane, moves there with it to tokio's blocking threads, and the connection goes
 //! back to its lane from there: whatever becomes of the caller, it is never used twice at the same time nor lost. To stop a
-//! statement means to mark that one [`guard::Call`]; the connection notices, the next statement is another call.
+//! statement means to mark that one `guard::Call`; the connection notices, the next statement is another call.
 //! Snapshots have a lane of their own because a request that holds one may read beside it: with one lane for both, a few
 //! such requests would wait for each other.
 //!
