@@ -22,6 +22,7 @@ pub mod executions;
 pub mod functions;
 mod migrate;
 pub mod secrets;
+pub mod tenant;
 
 use std::fmt;
 use std::fs::{DirBuilder, File};
@@ -155,44 +156,24 @@ impl Store {
     }
 
     fn open_with(directory: &Path, sealer: Arc<Sealer>, options: Options) -> Result<Self, OpenError> {
-        let not_writable = |source| OpenError::NotWritable {
-            path: directory.to_owned(),
-            source,
-        };
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(directory)
-            .map_err(not_writable)?;
+        let not_writable = |source| OpenError::NotWritable { path: directory.to_owned(), source };
+        DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(not_writable)?;
         let lock = Arc::new(lock_directory(directory)?);
         let system_file = directory.join(SYSTEM_FILE);
         let system = Database::open(&system_file, Durability::PowerLoss, migrate::SYSTEM)?;
         let fits = system
             .write_at_start(|connection| master_key_fits(connection, &sealer))
-            .map_err(|error| OpenError::Damaged {
-                path: system_file,
-                source: error.into(),
-            })?;
+            .map_err(|error| OpenError::Damaged { path: system_file, source: error.into() })?;
         if !fits {
             return Err(OpenError::WrongMasterKey(directory.to_owned()));
         }
         let executions_file = directory.join(EXECUTIONS_FILE);
         let database = Database::open(&executions_file, Durability::ProcessCrash, migrate::EXECUTIONS)?;
         // The files' names are on disk before anything is acknowledged that is in them.
-        File::open(directory)
-            .and_then(|directory| directory.sync_all())
-            .map_err(not_writable)?;
-        let executions =
-            ExecutionLog::start(database, options, Arc::clone(&lock)).map_err(|source| OpenError::Damaged {
-                path: executions_file,
-                source: source.into(),
-            })?;
-        Ok(Self(Arc::new(Inner {
-            executions,
-            system,
-            sealer,
-            _lock: lock,
-        })))
+        File::open(directory).and_then(|directory| directory.sync_all()).map_err(not_writable)?;
+        let executions = ExecutionLog::start(database, options, Arc::clone(&lock))
+            .map_err(|source| OpenError::Damaged { path: executions_file, source: source.into() })?;
+        Ok(Self(Arc::new(Inner { executions, system, sealer, _lock: lock })))
     }
 
     /// Runs `work` on one snapshot of the system database.
@@ -206,15 +187,7 @@ impl Store {
         T: Send + 'static,
     {
         let sealer = Arc::clone(&self.0.sealer);
-        self.0
-            .system
-            .read(move |connection| {
-                work(&Reader {
-                    connection,
-                    sealer: &sealer,
-                })
-            })
-            .await
+        self.0.system.read(move |connection| work(&Reader { connection, sealer: &sealer })).await
     }
 
     /// Runs `work` in one transaction of the system database, alone among writers. When this returns `Ok`, what was
@@ -228,12 +201,7 @@ impl Store {
         T: Send + 'static,
     {
         let sealer = Arc::clone(&self.0.sealer);
-        let work = move |connection: &Connection| {
-            work(&Writer(Reader {
-                connection,
-                sealer: &sealer,
-            }))
-        };
+        let work = move |connection: &Connection| work(&Writer(Reader { connection, sealer: &sealer }));
         self.0.system.write(work).await
     }
 
@@ -248,8 +216,7 @@ impl Store {
     /// # Errors
     /// As [`Store::write`].
     pub async fn ensure_default_app(&self, jwt_secret: Option<Secret>) -> Result<(), StoreError> {
-        self.write(move |tx| apps::ensure_default(tx, jwt_secret.as_ref()))
-            .await
+        self.write(move |tx| apps::ensure_default(tx, jwt_secret.as_ref())).await
     }
 }
 
@@ -283,10 +250,7 @@ impl Reader<'_> {
 
     /// Opens what a column holds sealed.
     fn unseal(&self, context: &str, sealed: &[u8]) -> Result<Secret, StoreError> {
-        let plain = self
-            .sealer
-            .open(context, sealed)
-            .map_err(|error| StoreError::Internal(error.into()))?;
+        let plain = self.sealer.open(context, sealed).map_err(|error| StoreError::Internal(error.into()))?;
         let text = str::from_utf8(&plain).map_err(|error| StoreError::Internal(error.into()))?;
         Ok(Secret::from(text.to_owned()))
     }
@@ -325,10 +289,7 @@ fn master_key_fits(connection: &Connection, sealer: &Sealer) -> Result<bool, Sto
     if let Some(sealed) = host_value::<Vec<u8>>(connection, KEY_CHECK)? {
         return Ok(sealer.open(KEY_CHECK_CONTEXT, &sealed).is_ok());
     }
-    connection.execute(
-        SET_HOST_VALUE,
-        (KEY_CHECK, sealer.seal(KEY_CHECK_CONTEXT, KEY_CHECK_TEXT)),
-    )?;
+    connection.execute(SET_HOST_VALUE, (KEY_CHECK, sealer.seal(KEY_CHECK_CONTEXT, KEY_CHECK_TEXT)))?;
     Ok(true)
 }
 

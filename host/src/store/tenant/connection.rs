@@ -1,0 +1,227 @@
+//! One connection: how it is set up, and how it runs one statement. Everything here blocks.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rusqlite::fallible_iterator::FallibleIterator;
+use rusqlite::{Batch, OpenFlags, Statement, StatementStatus};
+
+use super::Error;
+use super::Limits;
+use super::functions;
+use super::guard::{self, Call, Watch};
+use super::text;
+use super::value::{Changes, Rows, Value};
+
+/// Prepared statements one connection keeps.
+const CACHED_STATEMENTS: usize = 64;
+
+/// Longest text of a statement that is kept, in bytes, and most memory one may take after its first run: together they
+/// bound the memory of a cache that guests fill.
+const CACHED_TEXT_BYTES: usize = 8 * 1024;
+const CACHED_STATEMENT_BYTES: i32 = 128 * 1024;
+
+/// Milliseconds SQLite waits for the short locks it takes by itself: recovery after a crash, the last checkpoint of a
+/// connection that closes.
+const INTERNAL_LOCK_WAIT_MS: u64 = 1_000;
+
+/// Size the write-ahead log is cut back to after a checkpoint, in bytes.
+const JOURNAL_BYTES: i64 = 64 * 1024 * 1024;
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// The one that writes. Sorts and statement journals beyond its memory go to temporary files, because building an
+    /// index on a large table or undoing a large update needs the room, and there is one writer at a time. SQLite puts
+    /// them into `SQLITE_TMPDIR`, `TMPDIR` or `/var/tmp` and unlinks them at once.
+    Writer,
+    /// Cannot write. Its sorts stay in memory, within the budget of a statement: many run at the same time, and a query
+    /// of an app must not fill a disk.
+    Reader,
+}
+
+/// A connection under guard.
+pub(super) struct Connection {
+    sqlite: rusqlite::Connection,
+    watch: Arc<Watch>,
+    limits: Arc<Limits>,
+}
+
+impl Connection {
+    /// Opens the file, which must exist.
+    pub(super) fn open(file: &Path, role: Role, limits: &Arc<Limits>) -> Result<Self, Error> {
+        Self::set_up(file, role, limits).map_err(Error::internal)
+    }
+
+    fn set_up(file: &Path, role: Role, limits: &Arc<Limits>) -> rusqlite::Result<Self> {
+        let access = match role {
+            Role::Writer => OpenFlags::SQLITE_OPEN_READ_WRITE,
+            Role::Reader => OpenFlags::SQLITE_OPEN_READ_ONLY,
+        };
+        let mut sqlite = rusqlite::Connection::open_with_flags(file, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        sqlite.busy_timeout(std::time::Duration::from_millis(INTERNAL_LOCK_WAIT_MS))?;
+        sqlite.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
+        match role {
+            Role::Writer => {
+                sqlite.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
+                sqlite.pragma_update(None, "synchronous", "full")?;
+                sqlite.pragma_update(None, "temp_store", "file")?;
+                sqlite.pragma_update_and_check(None, "journal_size_limit", JOURNAL_BYTES, |_| Ok(()))?;
+                let page_size: i64 = sqlite.pragma_query_value(None, "page_size", |row| row.get(0))?;
+                let pages = i64::try_from(limits.database_bytes).unwrap_or(i64::MAX) / page_size.max(1);
+                sqlite.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?;
+            }
+            Role::Reader => {
+                sqlite.pragma_update(None, "query_only", true)?;
+                sqlite.pragma_update(None, "temp_store", "memory")?;
+            }
+        }
+        functions::install(&sqlite)?;
+        let watch = guard::install(&mut sqlite)?;
+        Ok(Self { sqlite, watch, limits: Arc::clone(limits) })
+    }
+
+    /// Runs a statement and returns its rows. A statement that writes is undone when its result breaks a limit.
+    pub(super) fn query(&mut self, call: &Arc<Call>) -> Result<Rows, Error> {
+        self.run(call, |connection, statement| {
+            if statement.readonly() || statement.column_count() == 0 {
+                return connection.collect(statement);
+            }
+            // SQLite makes all changes before the first row and commits them even when not every row is fetched.
+            connection.host("SAVEPOINT result")?;
+            let result =
+                connection.collect(statement).and_then(|rows| connection.host("RELEASE result").map(|()| rows));
+            if result.is_err() && connection.is_in_transaction() {
+                connection.host("ROLLBACK TO result; RELEASE result")?;
+            }
+            result
+        })
+    }
+
+    /// Runs a statement and returns its rows, unless it writes: then nothing happens and there are none.
+    pub(super) fn query_if_readonly(&mut self, call: &Arc<Call>) -> Result<Option<Rows>, Error> {
+        self.run(
+            call,
+            |connection, statement| {
+                if statement.readonly() { connection.collect(statement).map(Some) } else { Ok(None) }
+            },
+        )
+    }
+
+    /// Runs a statement to its end and returns what it changed; rows it yields are dropped.
+    pub(super) fn execute(&mut self, call: &Arc<Call>) -> Result<Changes, Error> {
+        self.run(call, |connection, statement| {
+            let before = connection.sqlite.total_changes();
+            let mut rows = statement.raw_query();
+            while rows.next()?.is_some() {}
+            // SQLite's count is that of the last statement that changed anything, which need not be this one.
+            let changed = connection.sqlite.total_changes() != before;
+            Ok(Changes {
+                rows_affected: if changed { connection.sqlite.changes() } else { 0 },
+                last_insert_id: connection.sqlite.last_insert_rowid(),
+            })
+        })
+    }
+
+    /// Runs SQL of the host, unguarded and to its end.
+    pub(super) fn host(&self, sql: &str) -> Result<(), Error> {
+        let unguarded = self.watch.pause();
+        let result = self.sqlite.execute_batch(sql);
+        drop(unguarded);
+        Ok(result?)
+    }
+
+    /// Whether a transaction is open.
+    pub(super) fn is_in_transaction(&self) -> bool {
+        !self.sqlite.is_autocommit()
+    }
+
+    fn run<T>(
+        &self,
+        call: &Arc<Call>,
+        work: impl FnOnce(&Self, &mut Statement<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        if call.is_over() {
+            return Err(Error::Timeout);
+        }
+        let watching = self.watch.during(call);
+        self.with_statement(&call.sql, |statement| {
+            bind(statement, &call.parameters)?;
+            work(self, statement)
+        })
+        .map_err(|error| watching.explain(error))
+    }
+
+    fn with_statement<T>(
+        &self,
+        sql: &str,
+        work: impl FnOnce(&mut Statement<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let sql = text::without_terminator(sql);
+        if sql.len() > CACHED_TEXT_BYTES || sql.contains(';') {
+            return work(&mut self.only_statement(sql)?);
+        }
+        let mut statement = self.sqlite.prepare_cached(sql)?;
+        let result = work(&mut statement);
+        let is_new = statement.get_status(StatementStatus::Run) <= 1;
+        if is_new && statement.get_status(StatementStatus::MemUsed) > CACHED_STATEMENT_BYTES {
+            statement.discard();
+        }
+        result
+    }
+
+    /// Prepares a text that may hold several statements. (`Connection::prepare` finds that out by recursion, one level
+    /// for each statement: a text of a megabyte overflows the stack.)
+    fn only_statement(&self, sql: &str) -> Result<Statement<'_>, Error> {
+        let mut batch = Batch::new(&self.sqlite, sql);
+        let statement = batch.next()?.ok_or_else(|| Error::Syntax("the statement is empty".to_owned()))?;
+        match batch.next() {
+            Ok(None) => Ok(statement),
+            Ok(Some(_)) | Err(_) => Err(Error::Syntax("one statement at a time: there is text behind it".to_owned())),
+        }
+    }
+
+    fn collect(&self, statement: &mut Statement<'_>) -> Result<Rows, Error> {
+        let mut columns: Option<Vec<String>> = None;
+        let mut rows = Vec::new();
+        let mut bytes = 0;
+        let mut cursor = statement.raw_query();
+        while let Some(row) = cursor.next()? {
+            // Asked for here, because the first step may prepare the statement again after a change of the schema.
+            let width = columns.get_or_insert_with(|| column_names(row.as_ref())).len();
+            if rows.len() == self.limits.result_rows {
+                return Err(Error::Limit(format!("a result has at most {} rows", self.limits.result_rows)));
+            }
+            let mut values = Vec::with_capacity(width);
+            for index in 0..width {
+                let column = row.get_ref(index)?;
+                bytes += Value::size(column);
+                if bytes > self.limits.result_bytes {
+                    return Err(Error::Limit(format!("a result has at most {} bytes", self.limits.result_bytes)));
+                }
+                values.push(Value::from_column(column));
+            }
+            rows.push(values);
+        }
+        drop(cursor);
+        Ok(Rows { columns: columns.unwrap_or_else(|| column_names(statement)), rows })
+    }
+}
+
+fn column_names(statement: &Statement<'_>) -> Vec<String> {
+    statement.column_names().map(str::to_owned).collect()
+}
+
+fn bind(statement: &mut Statement<'_>, parameters: &[Value]) -> Result<(), Error> {
+    let wanted = statement.parameter_count();
+    if wanted != parameters.len() {
+        return Err(Error::Parameter(format!(
+            "the statement has {wanted} parameters, {} values were given",
+            parameters.len()
+        )));
+    }
+    for (index, value) in parameters.iter().enumerate() {
+        statement.raw_bind_parameter(index + 1, value)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,98 @@
+//! Lanes: connections of one kind, and the queue in front of them.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout_at;
+
+use super::connection::{Connection, Role};
+use super::{Error, Limits};
+
+/// Some connections to one database and a fair queue of those who wait for one. The writer lane has one connection.
+pub(super) struct Lane {
+    file: PathBuf,
+    role: Role,
+    limits: Arc<Limits>,
+    permits: Arc<Semaphore>,
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl Lane {
+    /// A lane that opens up to `width` connections when they are needed.
+    pub(super) fn new(file: PathBuf, role: Role, width: usize, limits: &Arc<Limits>) -> Arc<Self> {
+        Arc::new(Self {
+            file,
+            role,
+            limits: Arc::clone(limits),
+            permits: Arc::new(Semaphore::new(width)),
+            idle: Mutex::new(Vec::new()),
+        })
+    }
+
+    /// Waits for a connection: until the deadline, and never longer than for the write lock.
+    pub(super) async fn lease(self: &Arc<Self>, deadline: Instant) -> Result<Lease, Error> {
+        let permit = match Arc::clone(&self.permits).try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) => self.wait(deadline).await?,
+        };
+        let connection = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        Ok(Lease { connection, lane: Arc::clone(self), _permit: permit })
+    }
+
+    /// Waits until no connection is out.
+    #[cfg(test)]
+    pub(super) async fn all_back(&self) {
+        let width = if self.role == Role::Writer { 1 } else { crate::tunables::READERS_PER_APP };
+        drop(self.permits.acquire_many(u32::try_from(width).unwrap()).await.unwrap());
+    }
+
+    async fn wait(&self, deadline: Instant) -> Result<OwnedSemaphorePermit, Error> {
+        let patience = Instant::now() + self.limits.lock_wait;
+        match timeout_at(deadline.min(patience).into(), Arc::clone(&self.permits).acquire_owned()).await {
+            Ok(permit) => permit.map_err(Error::internal),
+            Err(_) if deadline <= patience => Err(Error::Timeout),
+            Err(_) => Err(Error::Busy(format!(
+                "the database was busy for longer than {} ms: try again",
+                self.limits.lock_wait.as_millis()
+            ))),
+        }
+    }
+}
+
+/// The right to use one connection of a lane. Goes back when it is dropped; a connection in doubt is closed instead.
+pub(super) struct Lease {
+    connection: Option<Connection>,
+    lane: Arc<Lane>,
+    // Last, so that the connection is back before the next in the queue comes.
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Lease {
+    /// The connection; opens it when it is the first. Blocks.
+    pub(super) fn connection(&mut self) -> Result<&mut Connection, Error> {
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => Connection::open(&self.lane.file, self.lane.role, &self.lane.limits)?,
+        };
+        Ok(self.connection.insert(connection))
+    }
+
+    /// Whether a transaction is open.
+    pub(super) fn is_in_transaction(&self) -> bool {
+        self.connection.as_ref().is_some_and(Connection::is_in_transaction)
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let Some(connection) = self.connection.take() else {
+            return;
+        };
+        if std::thread::panicking() || connection.is_in_transaction() {
+            return;
+        }
+        self.lane.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+    }
+}

@@ -1,0 +1,287 @@
+//! The SQL databases of the apps: one SQLite file for each, `DIR/apps/<app>/data.sqlite`, which guests reach by text only.
+//!
+//! ```text
+//! Databases ── Database (one app) ── lane of the writer     1 connection   writes, read-write transactions
+//!                                 ├─ lane of readers        a few          reads outside a transaction
+//!                                 └─ lane of snapshots      a few          read-only transactions
+//! ```
+//! A statement waits for a connection of its lane, moves there with it to tokio's blocking threads, and the connection goes
+//! back to its lane from there: whatever becomes of the caller, it is never used twice at the same time nor lost. To stop a
+//! statement means to mark that one `guard::Call`; the connection notices, the next statement is another call.
+//! Snapshots have a lane of their own because a request that holds one may read beside it: with one lane for both, a few
+//! such requests would wait for each other.
+//!
+//! What SQL may not do is in `guard`, what it may cost in `guard` (depths, sizes, time), `heap` (memory), `functions`
+//! (functions that no deadline stops), `connection` (results, cached statements, temporary files).
+
+mod connection;
+mod error;
+mod functions;
+mod guard;
+mod heap;
+mod lane;
+mod text;
+mod transaction;
+mod value;
+
+use std::collections::HashMap;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+use tokio::sync::OnceCell;
+
+use crate::ids::AppName;
+use crate::tunables::{DATABASE_BYTES, READERS_PER_APP, RESULT_BYTES, RESULT_ROWS, TRANSACTION_TIME, WRITE_LOCK_WAIT};
+
+use connection::{Connection, Role};
+use guard::Call;
+use heap::Budget;
+use lane::{Lane, Lease};
+use text::Kind;
+
+pub use error::{ConstraintKind, Error};
+pub use heap::install as install_allocator;
+pub use transaction::{Transaction, TransactionMode};
+pub use value::{Changes, Rows, Value};
+
+/// Apps that stay open while nobody uses them. Each has up to nine connections of two file handles.
+const OPEN_APPS: usize = 48;
+
+/// What SQLite may allocate for one statement, in bytes, the schema included when it is the first on its connection: far
+/// above what a result or a value may hold, far below what a host has.
+const STATEMENT_MEMORY: i64 = 64 * 1024 * 1024;
+
+/// The limits that hold for a database, so that tests can meet them.
+#[derive(Debug, Clone)]
+struct Limits {
+    lock_wait: Duration,
+    transaction_time: Duration,
+    database_bytes: u64,
+    result_rows: usize,
+    result_bytes: usize,
+    open_apps: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            lock_wait: WRITE_LOCK_WAIT,
+            transaction_time: TRANSACTION_TIME,
+            database_bytes: DATABASE_BYTES,
+            result_rows: RESULT_ROWS,
+            result_bytes: RESULT_BYTES,
+            open_apps: OPEN_APPS,
+        }
+    }
+}
+
+/// The databases of all apps of a host. Clones share everything.
+#[derive(Clone)]
+pub struct Databases {
+    directory: Arc<Path>,
+    limits: Arc<Limits>,
+    open: Arc<Mutex<HashMap<AppName, Entry>>>,
+}
+
+struct Entry {
+    app: Arc<App>,
+    used: Instant,
+}
+
+/// The lanes to one file.
+struct App {
+    prepared: OnceCell<()>,
+    file: PathBuf,
+    writer: Arc<Lane>,
+    readers: Arc<Lane>,
+    snapshots: Arc<Lane>,
+    limits: Arc<Limits>,
+}
+
+impl Databases {
+    /// The databases below `directory/apps`. Touches no file. Sets SQLite's allocator, so that no other part of the
+    /// process may have used SQLite before, unless it called [`install_allocator`].
+    pub fn new(directory: PathBuf) -> Self {
+        Self::with_limits(directory, Limits::default())
+    }
+
+    fn with_limits(directory: PathBuf, limits: Limits) -> Self {
+        install_allocator();
+        Self { directory: directory.into(), limits: Arc::new(limits), open: Arc::default() }
+    }
+
+    /// The database of an app; its file is created at the first use. Cheap when it is open already, so callers hold the
+    /// result for one request only: a database in use is never closed.
+    ///
+    /// # Errors
+    /// `Internal` when the file cannot be created or opened.
+    pub async fn open(&self, name: &AppName) -> Result<Database, Error> {
+        let app = self.app(name);
+        if !app.prepared.initialized() {
+            app.prepared.get_or_try_init(|| prepare(&app)).await?;
+        }
+        Ok(Database { app })
+    }
+
+    fn app(&self, name: &AppName) -> Arc<App> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = open.get_mut(name) {
+            entry.used = Instant::now();
+            return Arc::clone(&entry.app);
+        }
+        if open.len() >= self.limits.open_apps {
+            close_one(&mut open);
+        }
+        let app = Arc::new(App::new(&self.directory, name, &self.limits));
+        open.insert(name.clone(), Entry { app: Arc::clone(&app), used: Instant::now() });
+        app
+    }
+}
+
+/// Closes the app that was not used for the longest time, if there is one nobody holds. A closing connection may write, so
+/// that happens on a thread for it.
+fn close_one(open: &mut HashMap<AppName, Entry>) {
+    let unused = open.iter().filter(|(_, entry)| entry.app.is_unused()).min_by_key(|(_, entry)| entry.used);
+    let Some(name) = unused.map(|(name, _)| name.clone()) else {
+        return;
+    };
+    if let Some(entry) = open.remove(&name) {
+        tokio::task::spawn_blocking(move || drop(entry));
+    }
+}
+
+/// Creates the file and makes it a database in WAL mode, which readers rely on.
+async fn prepare(app: &App) -> Result<(), Error> {
+    let file = app.file.clone();
+    let mut lease = app.writer.lease(Instant::now() + app.limits.lock_wait).await?;
+    blocking(move || {
+        create(&file).map_err(Error::internal)?;
+        lease.connection().map(|_| ())
+    })
+    .await
+}
+
+fn create(file: &Path) -> io::Result<()> {
+    let directory = file.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(file) {
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+        Err(error) => return Err(error),
+    }
+    // The names of the new directories have to survive a loss of power as the data in them does.
+    directory.ancestors().take(3).try_for_each(|directory| File::open(directory)?.sync_all())
+}
+
+impl App {
+    fn new(directory: &Path, name: &AppName, limits: &Arc<Limits>) -> Self {
+        let file = directory.join("apps").join(name.as_str()).join("data.sqlite");
+        let lane = |role, width| Lane::new(file.clone(), role, width, limits);
+        Self {
+            prepared: OnceCell::new(),
+            writer: lane(Role::Writer, 1),
+            readers: lane(Role::Reader, READERS_PER_APP),
+            snapshots: lane(Role::Reader, READERS_PER_APP),
+            limits: Arc::clone(limits),
+            file,
+        }
+    }
+
+    /// Whether only the table of open apps knows it: no request, and no statement that outlived its request.
+    fn is_unused(self: &Arc<Self>) -> bool {
+        let lanes = [&self.writer, &self.readers, &self.snapshots];
+        Arc::strong_count(self) == 1 && lanes.iter().all(|lane| Arc::strong_count(lane) == 1)
+    }
+}
+
+/// The database of one app. Clones share it.
+#[derive(Clone)]
+pub struct Database {
+    app: Arc<App>,
+}
+
+impl Database {
+    /// Runs one statement and returns its rows; what it writes is committed and durable by then. Dropping the future, or
+    /// the deadline, stops the statement.
+    ///
+    /// # Errors
+    /// See [`Error`]. With any of them the statement did nothing; only with `Timeout`, or when the future was dropped, a
+    /// write may have been committed at the last moment.
+    pub async fn query(&self, sql: String, parameters: Vec<Value>, deadline: Instant) -> Result<Rows, Error> {
+        let call = Call::new(sql, parameters, deadline)?;
+        let _cancel = Cancel(Arc::clone(&call));
+        if call.kind == Kind::Reading {
+            let lease = self.app.readers.lease(deadline).await?;
+            if let Some(rows) = run(lease, &call, deadline, Connection::query_if_readonly).await? {
+                return Ok(rows);
+            }
+        }
+        let lease = self.app.writer.lease(deadline).await?;
+        run(lease, &call, deadline, Connection::query).await
+    }
+
+    /// Runs one statement and returns what it changed; rows it yields are dropped. Committed and durable by then.
+    ///
+    /// # Errors
+    /// As [`query`](Self::query).
+    pub async fn execute(&self, sql: String, parameters: Vec<Value>, deadline: Instant) -> Result<Changes, Error> {
+        let call = Call::new(sql, parameters, deadline)?;
+        let _cancel = Cancel(Arc::clone(&call));
+        let lease = self.app.writer.lease(deadline).await?;
+        run(lease, &call, deadline, Connection::execute).await
+    }
+
+    /// Starts a transaction.
+    ///
+    /// # Errors
+    /// `Busy` when none came free within the time the host waits, `Timeout` at the deadline.
+    pub async fn begin(&self, mode: TransactionMode, deadline: Instant) -> Result<Transaction, Error> {
+        let lane = match mode {
+            TransactionMode::ReadOnly => &self.app.snapshots,
+            TransactionMode::ReadWrite => &self.app.writer,
+        };
+        let lease = lane.lease(deadline).await?;
+        let expires = Instant::now() + self.app.limits.transaction_time;
+        let runtime = Handle::current();
+        blocking(move || Transaction::begin(lease, mode, expires, runtime)).await
+    }
+}
+
+/// Runs a statement on a leased connection.
+async fn run<T: Send + 'static>(
+    mut lease: Lease,
+    call: &Arc<Call>,
+    deadline: Instant,
+    work: fn(&mut Connection, &Arc<Call>) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let call = Arc::clone(call);
+    let running = blocking(move || work(lease.connection()?, &call));
+    tokio::time::timeout_at(deadline.into(), running).await.unwrap_or(Err(Error::Timeout))
+}
+
+/// Stops the statement when its caller goes away or has its answer.
+struct Cancel(Arc<Call>);
+
+impl Drop for Cancel {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+/// Runs work that blocks, on a thread for it and with a budget of memory. Once begun it is not stopped by dropping the
+/// future.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
+    let within_budget = || {
+        let _budget = Budget::of(STATEMENT_MEMORY);
+        work()
+    };
+    tokio::task::spawn_blocking(within_budget).await.unwrap_or_else(|failure| Err(Error::internal(failure)))
+}
+
+#[cfg(test)]
+mod tests;

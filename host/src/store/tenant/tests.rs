@@ -1,0 +1,58 @@
+//! The database of an app as a guest meets it.
+
+mod crash;
+mod guarding;
+mod limits;
+mod speed;
+mod statements;
+mod stopping;
+mod transactions;
+
+use super::*;
+
+/// A host with a database directory of its own.
+struct Host {
+    databases: Databases,
+    directory: tempfile::TempDir,
+}
+
+impl Host {
+    fn new() -> Self {
+        Self::with(Limits::default())
+    }
+
+    fn with(limits: Limits) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        Self { databases: Databases::with_limits(directory.path().join("data"), limits), directory }
+    }
+
+    async fn app(&self, name: &str) -> Database {
+        self.databases.open(&name.parse().unwrap()).await.unwrap()
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.directory.path().join("data/apps").join(name).join("data.sqlite")
+    }
+}
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(60)
+}
+
+async fn query(database: &Database, sql: &str) -> Result<Rows, Error> {
+    database.query(sql.to_owned(), vec![], soon()).await
+}
+
+async fn execute(database: &Database, sql: &str) -> Result<Changes, Error> {
+    database.execute(sql.to_owned(), vec![], soon()).await
+}
+
+/// The only value of the only row.
+async fn value(database: &Database, sql: &str) -> Value {
+    single(query(database, sql).await.unwrap())
+}
+
+fn single(rows: Rows) -> Value {
+    assert_eq!((rows.columns.len(), rows.rows.len()), (1, 1), "{rows:?}");
+    rows.rows[0][0].clone()
+}

@@ -1,0 +1,215 @@
+//! Transactions that a guest holds across calls, and how they end without it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
+
+use super::connection::Connection;
+use super::guard::Call;
+use super::lane::Lease;
+use super::value::{Changes, Rows, Value};
+use super::{Cancel, Error, blocking};
+
+/// How a transaction starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransactionMode {
+    /// Reads one consistent snapshot; every write is denied.
+    ReadOnly,
+    /// Takes the write lock at once.
+    ReadWrite,
+}
+
+/// A transaction. It is rolled back when it is dropped, when its time is up, when a statement runs out of time, and when
+/// the future of a running statement is dropped. Dropping it never blocks.
+pub struct Transaction {
+    session: Arc<Session>,
+    timer: AbortHandle,
+}
+
+struct Session {
+    mode: TransactionMode,
+    expires: Instant,
+    runtime: Handle,
+    state: Mutex<State>,
+}
+
+enum State {
+    Idle(Lease),
+    Running,
+    Ended,
+}
+
+impl Transaction {
+    /// Starts a transaction on a leased connection. Blocks; needs the runtime for the timer that ends it.
+    pub(super) fn begin(
+        mut lease: Lease,
+        mode: TransactionMode,
+        expires: Instant,
+        runtime: Handle,
+    ) -> Result<Self, Error> {
+        lease.connection()?.host(match mode {
+            TransactionMode::ReadWrite => "BEGIN IMMEDIATE",
+            // The snapshot is taken by the first read, so there has to be one.
+            TransactionMode::ReadOnly => "BEGIN; SELECT rootpage FROM sqlite_schema LIMIT 1",
+        })?;
+        let session =
+            Arc::new(Session { mode, expires, runtime: runtime.clone(), state: Mutex::new(State::Idle(lease)) });
+        let expiring = Arc::clone(&session);
+        let timer = runtime.spawn(async move {
+            tokio::time::sleep_until(expires.into()).await;
+            expiring.abandon();
+        });
+        Ok(Self { session, timer: timer.abort_handle() })
+    }
+
+    /// Runs one statement and returns its rows.
+    ///
+    /// # Errors
+    /// As [`Database::query`](super::Database::query); `Closed` when the transaction has ended, `Denied` for a write in a
+    /// read-only one. `Timeout` and `Internal` end the transaction, and so do errors for which SQLite itself rolls back.
+    pub async fn query(&self, sql: String, parameters: Vec<Value>, deadline: Instant) -> Result<Rows, Error> {
+        match self.session.mode {
+            TransactionMode::ReadWrite => self.run(sql, parameters, deadline, Connection::query).await,
+            TransactionMode::ReadOnly => {
+                self.run(sql, parameters, deadline, Connection::query_if_readonly).await?.ok_or_else(denied_write)
+            }
+        }
+    }
+
+    /// Runs one statement and returns what it changed.
+    ///
+    /// # Errors
+    /// As [`query`](Self::query).
+    pub async fn execute(&self, sql: String, parameters: Vec<Value>, deadline: Instant) -> Result<Changes, Error> {
+        match self.session.mode {
+            TransactionMode::ReadWrite => self.run(sql, parameters, deadline, Connection::execute).await,
+            TransactionMode::ReadOnly => {
+                self.query(sql, parameters, deadline).await?;
+                Ok(Changes { rows_affected: 0, last_insert_id: 0 })
+            }
+        }
+    }
+
+    /// Makes the writes visible and durable, all or none. Once begun it runs to its end, even when the future is dropped.
+    ///
+    /// # Errors
+    /// `Closed` when the transaction has ended already; `Constraint` for a deferred foreign key, `Internal`: then it is
+    /// rolled back.
+    pub async fn commit(self) -> Result<(), Error> {
+        let mut lease = self.session.take()?;
+        self.session.end();
+        blocking(move || {
+            let result = lease.connection()?.host("COMMIT");
+            roll_back(lease);
+            result
+        })
+        .await
+    }
+
+    /// Undoes the writes.
+    ///
+    /// # Errors
+    /// `Closed` when the transaction has ended already.
+    pub async fn rollback(self) -> Result<(), Error> {
+        let lease = self.session.take()?;
+        self.session.end();
+        blocking(move || {
+            roll_back(lease);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        sql: String,
+        parameters: Vec<Value>,
+        deadline: Instant,
+        work: fn(&mut Connection, &Arc<Call>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let deadline = deadline.min(self.session.expires);
+        let call = Call::new(sql, parameters, deadline)?;
+        let _cancel = Cancel(Arc::clone(&call));
+        let mut lease = self.session.take()?;
+        let session = Arc::clone(&self.session);
+        let running = blocking(move || {
+            let result = lease.connection().and_then(|connection| work(connection, &call));
+            session.put_back(lease, matches!(result, Err(Error::Timeout | Error::Internal(_))));
+            result
+        });
+        let result = tokio::time::timeout_at(deadline.into(), running).await.unwrap_or(Err(Error::Timeout));
+        if matches!(result, Err(Error::Timeout | Error::Internal(_))) {
+            self.session.abandon();
+        }
+        result
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        self.timer.abort();
+        self.session.abandon();
+    }
+}
+
+impl Session {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the connection for one call.
+    fn take(&self) -> Result<Lease, Error> {
+        let mut state = self.lock();
+        match std::mem::replace(&mut *state, State::Running) {
+            State::Idle(lease) => Ok(lease),
+            State::Running => Err(Error::Busy("another statement of this transaction is running".to_owned())),
+            State::Ended => {
+                *state = State::Ended;
+                Err(Error::Closed)
+            }
+        }
+    }
+
+    /// Gives the connection back after a call. Blocks when that is the end of the transaction.
+    fn put_back(&self, lease: Lease, failed: bool) {
+        let mut state = self.lock();
+        if matches!(*state, State::Running) && !failed && lease.is_in_transaction() {
+            *state = State::Idle(lease);
+            return;
+        }
+        *state = State::Ended;
+        drop(state);
+        roll_back(lease);
+    }
+
+    /// Ends the transaction; a statement that is running rolls back when it stops.
+    fn end(&self) -> Option<Lease> {
+        match std::mem::replace(&mut *self.lock(), State::Ended) {
+            State::Idle(lease) => Some(lease),
+            State::Running | State::Ended => None,
+        }
+    }
+
+    /// Ends the transaction and has it rolled back, without blocking.
+    fn abandon(&self) {
+        if let Some(lease) = self.end() {
+            self.runtime.spawn_blocking(move || roll_back(lease));
+        }
+    }
+}
+
+/// Ends whatever transaction is open. When that fails, dropping the lease closes the connection, which does it too.
+fn roll_back(mut lease: Lease) {
+    if lease.is_in_transaction()
+        && let Ok(connection) = lease.connection()
+        && let Err(error) = connection.host("ROLLBACK")
+    {
+        tracing::warn!(error = &error as &dyn std::error::Error, "a transaction could not be rolled back");
+    }
+}
+
+fn denied_write() -> Error {
+    Error::Denied("this transaction is read-only".to_owned())
+}
