@@ -27,7 +27,7 @@ use crate::runtime::limits::MemoryBudget;
 use crate::runtime::scheduler::Scheduler;
 use crate::secrets::Secret;
 use crate::secrets::seal::{MasterKey, Sealer};
-use crate::store::tenant::{Databases, install_allocator};
+use crate::store::tenant::Databases;
 use crate::store::{Store, StoreError, api_keys};
 use crate::tunables::{ADMISSION_QUEUE_FACTOR, ADMISSION_WAIT};
 
@@ -58,8 +58,7 @@ pub struct Started {
 impl App {
     /// Opens the data directory, builds the engine, and last of all binds the port.
     pub async fn start(config: Config) -> Result<Started, StartError> {
-        // SQLite takes its allocator from whoever comes first.
-        install_allocator();
+        raise_file_limit();
         let master = MasterKey::load(config.keys.master_key.as_ref(), &config.data.join("master.key"))?;
         let sealer = Arc::new(Sealer::new(&master));
         let store = Store::open(&config.data, sealer.clone())?;
@@ -160,4 +159,13 @@ async fn admin_token(store: &Store, given: Option<Secret>) -> Result<(KeyHash, O
     };
     store.write(move |tx| api_keys::set_admin_token_hash(tx, &hash.0)).await?;
     Ok((hash, new))
+}
+
+/// Connections of clients and of databases need file handles; the default soft limit is made for interactive programs.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::warn!(%error, "the limit on open files stays low");
+    }
 }

@@ -13,6 +13,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::migrate::{MigrateError, Migrations, migrate};
+use super::tenant::install_allocator;
 use super::{OpenError, StoreError};
 use crate::tunables::WRITE_LOCK_WAIT;
 
@@ -182,6 +183,8 @@ fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
 }
 
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    // Whoever uses SQLite first decides on its allocator for the whole process.
+    install_allocator();
     let connection =
         Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(WRITE_LOCK_WAIT)?;

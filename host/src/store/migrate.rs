@@ -50,9 +50,14 @@ mod tests {
     const FIRST: &str = "CREATE TABLE one (x)";
     const SECOND: &str = "CREATE TABLE two (x); INSERT INTO one VALUES (1)";
 
+    fn in_memory() -> Connection {
+        crate::store::tenant::install_allocator();
+        Connection::open_in_memory().unwrap()
+    }
+
     #[test]
     fn only_new_steps_run() {
-        let mut connection = Connection::open_in_memory().unwrap();
+        let mut connection = in_memory();
         migrate(&mut connection, &[FIRST]).unwrap();
         migrate(&mut connection, &[FIRST, SECOND]).unwrap();
         migrate(&mut connection, &[FIRST, SECOND]).unwrap();
@@ -63,7 +68,7 @@ mod tests {
 
     #[test]
     fn a_step_that_fails_leaves_no_trace() {
-        let mut connection = Connection::open_in_memory().unwrap();
+        let mut connection = in_memory();
         let error =
             migrate(&mut connection, &[FIRST, "CREATE TABLE two (x); INSERT INTO three VALUES (1)"]).unwrap_err();
         assert!(matches!(error, MigrateError::Database(_)));
@@ -73,7 +78,7 @@ mod tests {
 
     #[test]
     fn newer_and_foreign_versions_are_refused() {
-        let mut connection = Connection::open_in_memory().unwrap();
+        let mut connection = in_memory();
         for version in [2, -1] {
             connection.pragma_update(None, "user_version", version).unwrap();
             assert!(matches!(migrate(&mut connection, &[FIRST]), Err(MigrateError::Newer { known: 1, .. })));
