@@ -108,7 +108,11 @@ fn backtrace(trace: &WasmBacktrace) -> String {
 
 fn frame(frame: &wasmtime::FrameInfo) -> String {
     let symbol = frame.symbols().first().and_then(|symbol| symbol.name()).or_else(|| frame.func_name());
-    let name = symbol.map_or_else(|| format!("<function {}>", frame.func_index()), str::to_owned);
+    let name = match symbol {
+        // Without the hash at the end: people read this.
+        Some(symbol) => format!("{:#}", rustc_demangle::demangle(symbol)),
+        None => format!("<function {}>", frame.func_index()),
+    };
     match frame.module_offset() {
         Some(offset) => format!("    at {name} (0x{offset:x})"),
         None => format!("    at {name}"),
