@@ -109,7 +109,6 @@ impl Invoker {
         let permit = self.admission.enter(&function.gate).await.map_err(|_| no_room())?;
         let linked = self.deployer.linked(&function).await?;
         let environment = self.environment(&call.app, &function).await?;
-        let database = self.databases.open(&call.app.name).await.map_err(Error::internal)?;
 
         let id = ExecutionId::generate();
         let settings = &function.version.settings;
@@ -127,7 +126,7 @@ impl Invoker {
             completion: completion.clone(),
             parts: CtxParts {
                 fetch: Fetch::new(self.dialer.clone(), self.egress.clone(), settings.allow_net),
-                db: DbState::new(database, deadline),
+                db: DbState::new(self.databases.clone(), call.app.name.clone(), deadline),
                 environment,
                 wasi_environment: linked.wasi_environment,
                 user: identity.user().cloned(),

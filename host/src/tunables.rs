@@ -144,6 +144,9 @@ pub const BODY_CHUNKS: usize = 2;
 /// How long a client may take to send the head of a request, and how long a connection may be idle before the next one.
 pub const HEAD_TIME: Duration = Duration::from_secs(30);
 
+/// How long a client may not take any byte of a response before its connection is closed.
+pub const WRITE_STALL_TIME: Duration = Duration::from_secs(30);
+
 /// Bytes of the head of a request, and of the buffer of a connection.
 pub const HEAD_BYTES: usize = 64 * 1024;
 

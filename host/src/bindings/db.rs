@@ -5,23 +5,46 @@ use std::time::Instant;
 use wasmtime::component::{Resource, ResourceTable};
 
 use super::wit::db::{self as wit, Host, HostTransaction};
-use crate::store::tenant::{self, ConstraintKind, Database, Transaction, TransactionMode, Value};
+use crate::ids::AppName;
+use crate::store::tenant::{self, ConstraintKind, Database, Databases, Transaction, TransactionMode, Value};
 
 /// What the generated bindings know a transaction by. Dropped with its store, it is rolled back.
 pub type TransactionHandle = Transaction;
 
-/// The database of one execution.
+/// The database of one execution, opened when it is first used: most functions never do.
 pub struct DbState {
-    database: Database,
+    databases: Databases,
+    app: AppName,
+    database: Option<Database>,
     deadline: Instant,
     /// One request has at most one transaction: a second would wait for the first until both run out of time.
     in_transaction: bool,
 }
 
 impl DbState {
-    /// The state of an execution that ends at `deadline` at the latest.
-    pub fn new(database: Database, deadline: Instant) -> Self {
-        Self { database, deadline, in_transaction: false }
+    /// The state of an execution of this app that ends at `deadline` at the latest.
+    pub fn new(databases: Databases, app: AppName, deadline: Instant) -> Self {
+        Self { databases, app, database: None, deadline, in_transaction: false }
+    }
+
+    async fn database(&mut self) -> Result<Database, tenant::Error> {
+        if let Some(database) = &self.database {
+            return Ok(database.clone());
+        }
+        let database = self.databases.open(&self.app).await?;
+        Ok(self.database.insert(database).clone())
+    }
+
+    async fn query(&mut self, sql: String, parameters: Vec<Value>) -> Result<tenant::Rows, tenant::Error> {
+        self.database().await?.query(sql, parameters, self.deadline).await
+    }
+
+    async fn execute(&mut self, sql: String, parameters: Vec<Value>) -> Result<tenant::Changes, tenant::Error> {
+        self.database().await?.execute(sql, parameters, self.deadline).await
+    }
+
+    async fn begin(&mut self, mode: TransactionMode) -> Result<Transaction, tenant::Error> {
+        self.database().await?.begin(mode, self.deadline).await
     }
 }
 
@@ -45,11 +68,11 @@ fn values(parameters: Vec<wit::Value>) -> Vec<Value> {
 
 impl Host for DbView<'_> {
     async fn query(&mut self, sql: String, parameters: Vec<wit::Value>) -> Answer<wit::Rows> {
-        answer(self.state.database.query(sql, values(parameters), self.state.deadline).await)
+        answer(self.state.query(sql, values(parameters)).await)
     }
 
     async fn execute(&mut self, sql: String, parameters: Vec<wit::Value>) -> Answer<wit::Changes> {
-        answer(self.state.database.execute(sql, values(parameters), self.state.deadline).await)
+        answer(self.state.execute(sql, values(parameters)).await)
     }
 }
 
@@ -63,7 +86,7 @@ impl HostTransaction for DbView<'_> {
             wit::TransactionMode::ReadOnly => TransactionMode::ReadOnly,
             wit::TransactionMode::ReadWrite => TransactionMode::ReadWrite,
         };
-        match self.state.database.begin(mode, self.state.deadline).await {
+        match self.state.begin(mode).await {
             Ok(transaction) => {
                 let handle = self.table.push(transaction)?;
                 self.state.in_transaction = true;

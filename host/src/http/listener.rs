@@ -10,10 +10,11 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::task::TaskTracker;
 
 use super::service::Service;
-use crate::tunables::{HEAD_BYTES, HEAD_TIME};
+use crate::tunables::{HEAD_BYTES, HEAD_TIME, WRITE_STALL_TIME};
 
 /// Pause after a failed `accept`, which mostly means that the process has no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -72,6 +73,9 @@ async fn connection(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY");
     }
+    // hyper has no limit of its own for a client that does not read: it would keep a whole response in memory for ever.
+    let mut stream = Box::pin(TimeoutStream::new(stream));
+    stream.as_mut().set_write_timeout_pinned(Some(WRITE_STALL_TIME));
     let answer = service_fn(move |request| {
         let service = service.clone();
         async move { service.call(request).await }
