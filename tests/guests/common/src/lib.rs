@@ -36,7 +36,11 @@ where
 
 /// Puts a greeting in front of the request's own pieces, each of which goes out as it comes in.
 fn greet(body: AnyBody) -> AnyBody {
-    Greeted { greeting: Some(Bytes::from_static(GREETING)), rest: body }.boxed_unsync()
+    Greeted {
+        greeting: Some(Bytes::from_static(GREETING)),
+        rest: body,
+    }
+    .boxed_unsync()
 }
 
 struct Greeted {
@@ -74,7 +78,9 @@ async fn describe(parts: &Parts, body: AnyBody) -> anyhow::Result<Response<AnyBo
         "body_bytes": body.collect().await?.to_bytes().len(),
     }))?;
     for value in ["one", "two", "three"] {
-        response.headers_mut().append("x-reply", http::HeaderValue::from_static(value));
+        response
+            .headers_mut()
+            .append("x-reply", http::HeaderValue::from_static(value));
     }
     Ok(response)
 }
@@ -96,7 +102,9 @@ fn not_found() -> anyhow::Result<Response<AnyBody>> {
 
 /// A response with this JSON.
 pub fn json_response(value: &Value) -> anyhow::Result<Response<AnyBody>> {
-    Ok(Response::builder().header("content-type", "application/json").body(whole(value.to_string()))?)
+    Ok(Response::builder()
+        .header("content-type", "application/json")
+        .body(whole(value.to_string()))?)
 }
 
 fn whole(text: impl Into<Bytes>) -> AnyBody {

@@ -3,9 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use wasip2::exports::http::incoming_handler::Guest;
-use wasip2::http::types::{
-    Fields, IncomingBody, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam,
-};
+use wasip2::http::types::{Fields, IncomingBody, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam};
 
 struct Isolation;
 
@@ -47,10 +45,16 @@ fn fill(pattern: &[u8]) -> u64 {
 /// Grows the memory to 48 MiB or more and counts the places in it where the pattern stands.
 fn search(masked: &[u8]) -> u64 {
     let missing = SEARCHED_PAGES.saturating_sub(core::arch::wasm32::memory_size(0));
-    assert_ne!(core::arch::wasm32::memory_grow(0, missing), usize::MAX, "the memory may grow to 48 MiB");
+    assert_ne!(
+        core::arch::wasm32::memory_grow(0, missing),
+        usize::MAX,
+        "the memory may grow to 48 MiB"
+    );
     let end = core::arch::wasm32::memory_size(0) * PAGE_BYTES;
     // From 1: Rust has no reference to the address 0.
-    (1..=end - masked.len()).filter(|&start| stands_at(start, masked)).count() as u64
+    (1..=end - masked.len())
+        .filter(|&start| stands_at(start, masked))
+        .count() as u64
 }
 
 fn stands_at(start: usize, masked: &[u8]) -> bool {
@@ -78,7 +82,9 @@ fn respond(to: ResponseOutparam, number: u64) {
     let body = response.body().expect("the body is there");
     ResponseOutparam::set(to, Ok(response));
     let stream = body.write().expect("the stream is there");
-    stream.blocking_write_and_flush(number.to_string().as_bytes()).expect("the client reads");
+    stream
+        .blocking_write_and_flush(number.to_string().as_bytes())
+        .expect("the client reads");
     drop(stream);
     OutgoingBody::finish(body, None).expect("the body is complete");
 }
