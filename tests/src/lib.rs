@@ -16,6 +16,7 @@ pub use client::{Call, Client, Reply, Session};
 pub use guests::Guest;
 pub use server::{Options, Server};
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How long anything may take that should happen at once. Generous, because a loaded machine is no failure.
@@ -46,4 +47,16 @@ pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) 
         }
     })
     .await
+}
+
+/// All files in a directory and the directories in it.
+///
+/// # Panics
+/// When it cannot be read.
+pub fn files_below(directory: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).expect("the directory can be read");
+    let paths = entries.map(|entry| entry.expect("the directory can be read").path());
+    paths
+        .flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] })
+        .collect()
 }

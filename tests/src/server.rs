@@ -21,6 +21,7 @@ static MACHINE: RwLock<()> = RwLock::const_new(());
 #[derive(Debug, Clone)]
 pub struct Options {
     binary: PathBuf,
+    listen: String,
     flags: Vec<String>,
     variables: Vec<(String, String)>,
     alone: bool,
@@ -31,10 +32,17 @@ impl Options {
     pub fn new(binary: impl Into<PathBuf>) -> Self {
         Self {
             binary: binary.into(),
+            listen: "127.0.0.1:0".to_owned(),
             flags: Vec::new(),
             variables: Vec::new(),
             alone: false,
         }
+    }
+
+    /// On this address instead of a port it picks.
+    pub fn listen(mut self, address: &str) -> Self {
+        address.clone_into(&mut self.listen);
+        self
     }
 
     /// With this flag and value.
@@ -64,7 +72,7 @@ impl Options {
             }
         }
         command
-            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+            .args(["serve", "--listen", &self.listen, "--data"])
             .arg(data)
             .args(&self.flags)
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
