@@ -279,7 +279,7 @@ async fn read_greeting(lines: &mut Lines<BufReader<ChildStdout>>, log: &Log) -> 
     let mut token = None;
     while let Some(line) = lines.next_line().await.expect("standard output is text") {
         if let Some(found) = line.strip_prefix("admin token: ") {
-            token = Some(found.to_owned());
+            token = found.split(' ').next().map(str::to_owned);
         } else if let Some(address) = line.strip_prefix("listening on http://") {
             return (address.parse().expect("an address and a port"), token);
         }
