@@ -97,7 +97,12 @@ async fn a_deleted_function_is_gone_and_its_name_is_free() {
         .await
         .expect(StatusCode::NO_CONTENT);
     assert!(deleted.body.is_empty());
-    refused(&server.anonymous().get("f", "/ok").await, 404, "not_found", &["f"]);
+    refused(
+        &server.anonymous().get("f", "/ok").await,
+        404,
+        "not_found",
+        &["function"],
+    );
     refused(
         &admin.manage(Method::GET, "/functions/f").send().await,
         404,
@@ -136,7 +141,12 @@ async fn settings_change_by_json_and_make_a_new_version() {
         (&json!(9), &json!({ "policy": "public" }))
     );
 
-    refused(&server.anonymous().get("f", "/ok").await, 404, "not_found", &["f"]);
+    refused(
+        &server.anonymous().get("f", "/ok").await,
+        404,
+        "not_found",
+        &["function"],
+    );
     admin
         .change("f", &json!({ "enabled": true }))
         .await

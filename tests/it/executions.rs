@@ -186,7 +186,7 @@ async fn records_are_listed_newest_first_by_page_and_by_status() {
         &admin.manage(Method::GET, "/functions/none/executions").send().await,
         404,
         "not_found",
-        &["none"],
+        &["function"],
     );
 }
 

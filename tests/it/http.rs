@@ -8,7 +8,7 @@ use caddis_tests::{Guest, Server, eventually, guests, within_patience};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::{options, start};
+use crate::{options, refused, start};
 
 /// The tests that hold for a guest in whatever world.
 macro_rules! every_world_answers_http {
@@ -390,7 +390,7 @@ async fn a_broken_chunk_ends_the_request_and_the_connection() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_head_that_never_ends_is_cut_off() {
-    let server = Server::start(options().flag("--header-read-seconds", 1)).await;
+    let server = start().await;
     let mut connection = RawConnection::open(server.address()).await;
     connection.send("GET /healthz HTTP/1.1\r\nhost: x\r\nx-slow: ").await;
     let reply = connection.rest().await;
@@ -435,4 +435,44 @@ async fn the_function_ends_when_its_client_goes_away() {
         record["duration_ms"].as_f64().unwrap() < Duration::from_secs(20).as_millis() as f64,
         "{record}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_over_the_host_s_limit_is_refused() {
+    let limit = 100_000;
+    let server = Server::start(options().flag("--max-request-bytes", limit)).await;
+    server.admin().put_component("echo", guests::WSTD_ECHO, "").await;
+    let echo = |length| {
+        server
+            .anonymous()
+            .invoke(Method::POST, "echo", "/describe")
+            .body(vec![b'x'; length])
+            .send()
+    };
+    assert_eq!(echo(limit).await.expect(StatusCode::OK).json()["body_bytes"], limit);
+    refused(&echo(limit + 1).await, 413, "too_large", &["100000"]);
+
+    let (call, mut pieces) = server.anonymous().invoke(Method::POST, "echo", "/describe").pieces();
+    let sending = tokio::spawn(async move {
+        for _ in 0..limit / 10_000 + 1 {
+            pieces.send(vec![b'x'; 10_000]).await;
+        }
+    });
+    let reply = call.send().await;
+    sending.abort();
+    assert!(!reply.status.is_success(), "{}", reply.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_response_over_the_host_s_limit_breaks_off() {
+    let server = Server::start(options().flag("--max-response-bytes", 3_000_000)).await;
+    server.admin().put_component("limits", guests::LIMITS, "").await;
+    let megabytes = |count| {
+        server
+            .anonymous()
+            .invoke(Method::GET, "limits", &format!("/big-response?{count}"))
+            .try_send()
+    };
+    assert_eq!(megabytes(2).await.map(|reply| reply.body.len()), Some(2 * 1024 * 1024));
+    assert!(megabytes(3).await.is_none());
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use crate::{failed, options, start};
+use crate::{failed, options, refused, start};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -232,7 +232,11 @@ async fn a_body_shorter_than_promised_never_looks_complete() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_response_larger_than_all_memory_limits_streams_through() {
-    let server = serve(guests::LIMITS, "memory_limit_mb=64&fuel=100000000000").await;
+    let server = Server::start(options().flag("--max-response-bytes", 1024 * MIB)).await;
+    server
+        .admin()
+        .put_component("f", guests::LIMITS, "memory_limit_mb=64&fuel=100000000000")
+        .await;
     server
         .anonymous()
         .get("f", "/big-response?1")
@@ -259,6 +263,30 @@ async fn a_response_larger_than_all_memory_limits_streams_through() {
         before / MIB,
         peak / MIB
     );
+}
+
+/// Three quarters of the places is what one function can have; those who wait for longer than the host's patience go away.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_function_with_too_many_callers_turns_some_away_and_leaves_room_for_others() {
+    let server = Server::start(options().flag("--max-executions", 4)).await;
+    let admin = server.admin();
+    admin.put_component("busy", guests::WSTD_ECHO, "").await;
+    admin.put_component("healthy", guests::LIMITS, "").await;
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        let (call, pieces) = server.anonymous().invoke(Method::POST, "busy", "/stream").pieces();
+        let mut reply = call.start().await;
+        assert_eq!(reply.next().await.unwrap().unwrap(), "ready\n");
+        held.push((reply, pieces));
+    }
+    let one_too_many = tokio::spawn(server.anonymous().invoke(Method::GET, "busy", "/describe").send());
+    server.anonymous().get("healthy", "/ok").await.expect(StatusCode::OK);
+    let turned_away = one_too_many.await.unwrap();
+    refused(&turned_away, 503, "overloaded", &[]);
+    assert_eq!(turned_away.header("retry-after"), ["1"]);
+
+    held.pop();
+    server.anonymous().get("busy", "/describe").await.expect(StatusCode::OK);
 }
 
 /// A way to use up a limit, under which others must not suffer.

@@ -47,7 +47,7 @@ async fn a_bad_flag_is_named_before_a_port_opens() {
         (options().flag("--colour", "red"), "--colour"),
         (options().flag("--drain-seconds", "soon"), "--drain-seconds"),
         (options().flag("--allow-egress", "everything"), "--allow-egress"),
-        (options().flag("--max-component-bytes", "-1"), "--max-component-bytes"),
+        (options().flag("--max-component-bytes", "x"), "--max-component-bytes"),
         (options().variable("CADDIS_DRAIN_SECONDS", "soon"), "soon"),
         (
             options().flag("--config", "/nonexistent/caddis.toml"),

@@ -283,7 +283,7 @@ async fn wrong_routes_methods_and_types_are_told_apart() {
         &admin.change("bad", &json!({ "enabled": true })).await,
         404,
         "not_found",
-        &["bad"],
+        &["function"],
     );
     assert_alive(&server).await;
 }
