@@ -151,8 +151,8 @@ async fn an_app_is_made_once_and_survives_a_restart() {
             .json(&json!({ "name": name }))
             .send()
     };
-    refused(&create("red").await, 409, "conflict", &["red"]);
-    refused(&create("default").await, 409, "conflict", &["default"]);
+    refused(&create("red").await, 409, "conflict", &["exists"]);
+    refused(&create("default").await, 409, "conflict", &["exists"]);
     let list = server
         .admin()
         .call(Method::GET, "/api/v1/apps")

@@ -125,7 +125,7 @@ async fn a_trap_leaves_a_backtrace_with_the_names_of_functions() {
         "{record}"
     );
     let stack = record["error_stack"].as_str().unwrap();
-    assert!(stack.contains("fall_into_the_unreachable"), "{stack}");
+    assert!(stack.contains("limits::cpu::fall_into_the_unreachable"), "{stack}");
 
     let reply = server.anonymous().get("limits", "/panic").await;
     let record = server.admin().execution("limits", &reply).await;

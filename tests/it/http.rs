@@ -307,12 +307,6 @@ async fn requests_with_two_meanings_are_refused() {
             "body",
         ),
         (
-            "length and chunks",
-            "POST",
-            "content-length: 4\r\ntransfer-encoding: chunked\r\n",
-            "0\r\n\r\n",
-        ),
-        (
             "an unknown coding",
             "POST",
             "transfer-encoding: chunked, identity\r\n",
@@ -367,6 +361,30 @@ async fn assert_refused(server: &Server, case: &str, request: &str) {
         1,
         "{case}: one answer, then the end: {reply:?}"
     );
+}
+
+/// RFC 9112, section 6.3: the length may be ignored, but then nothing behind the body may be taken for a request.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_length_beside_chunks_smuggles_nothing() {
+    let server = serve(guests::WSTD_ECHO).await;
+    let smuggled = "GET /functions/v1/echo/describe/smuggled HTTP/1.1\r\nhost: x\r\n\r\n";
+    for fields in [
+        "content-length: 5\r\ntransfer-encoding: chunked\r\n",
+        "transfer-encoding: chunked\r\ncontent-length: 5\r\n",
+    ] {
+        let mut connection = RawConnection::open(server.address()).await;
+        let head = format!("POST /functions/v1/echo/describe HTTP/1.1\r\nhost: x\r\n{fields}\r\n");
+        connection.send(format!("{head}0\r\n\r\n{smuggled}")).await;
+        let reply = connection.rest().await;
+        assert_eq!(reply.matches("HTTP/1.1 ").count(), 1, "{reply}");
+        assert!(!reply.contains("smuggled"), "{reply}");
+        if !reply.starts_with("HTTP/1.1 400 ") {
+            assert!(
+                reply.contains("connection: close") && reply.contains("\"body_bytes\":0"),
+                "{reply}"
+            );
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,7 +13,10 @@ const MASK: u8 = 0x5a;
 
 async fn serve() -> Server {
     let server = start().await;
-    server.admin().put_component("f", guests::ISOLATION, "").await;
+    server
+        .admin()
+        .put_component("f", guests::ISOLATION, "fuel=100000000000")
+        .await;
     server
 }
 

@@ -245,7 +245,7 @@ async fn a_secret_is_in_the_next_request_and_nowhere_else() {
         &admin.manage(Method::DELETE, "/secrets/WORD").send().await,
         404,
         "not_found",
-        &["WORD"],
+        &["secret"],
     );
 }
 

@@ -42,7 +42,7 @@ async fn what_is_not_a_component_is_refused() {
         &put(&admin, CORE_MODULE).await,
         400,
         "invalid_component",
-        &["core module", "wasm32-wasip2"],
+        &["not a component", "wasm32-wasip2", "wasm-tools component new"],
     );
     let parts = [
         "wasi:http/incoming-handler",

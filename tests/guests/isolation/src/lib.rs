@@ -51,18 +51,24 @@ fn search(masked: &[u8]) -> u64 {
         "the memory may grow to 48 MiB"
     );
     let end = core::arch::wasm32::memory_size(0) * PAGE_BYTES;
+    let first = masked[0] ^ MASK;
     // From 1: Rust has no reference to the address 0.
     (1..=end - masked.len())
-        .filter(|&start| stands_at(start, masked))
+        .filter(|&start| byte_at(start) == first && stands_at(start, masked))
         .count() as u64
 }
 
 fn stands_at(start: usize, masked: &[u8]) -> bool {
-    masked.iter().enumerate().all(|(offset, &byte)| {
-        // SAFETY: the address is inside the linear memory, where every byte can be read.
-        let found = unsafe { core::ptr::read_volatile((start + offset) as *const u8) };
-        found ^ MASK == byte
-    })
+    masked
+        .iter()
+        .enumerate()
+        .all(|(offset, &byte)| byte_at(start + offset) ^ MASK == byte)
+}
+
+#[inline(always)]
+fn byte_at(address: usize) -> u8 {
+    // SAFETY: the address is inside the linear memory, where every byte can be read.
+    unsafe { core::ptr::read_volatile(address as *const u8) }
 }
 
 fn read(request: &IncomingRequest) -> Vec<u8> {

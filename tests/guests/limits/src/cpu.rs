@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 static STEP: AtomicU64 = AtomicU64::new(1);
 
-/// Never returns.
+/// Never returns. A test looks for this name in the backtrace.
+#[inline(never)]
 pub fn spin() -> ! {
     loop {
         STEP.fetch_add(1, Ordering::Relaxed);

@@ -12,6 +12,7 @@ pub fn fetch(authority: &str) {
     request
         .set_authority(Some(authority))
         .expect("the query is an authority");
+    request.set_path_with_query(Some("/")).expect("/ is a path");
     let response = outgoing_handler::handle(request, None).expect("the request goes out");
     response.subscribe().block();
 }
