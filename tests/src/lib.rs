@@ -1,1 +1,62 @@
-//! What the tests of Caddis share.
+//! What the tests of Caddis share: the server under test, its client, the guests. No assertion about behaviour lives here.
+
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on fails, and says where"
+)]
+
+pub mod client;
+pub mod guests;
+pub mod raw;
+pub mod server;
+
+pub use client::{Call, Client, Reply, Session};
+pub use guests::Guest;
+pub use server::{Options, Server};
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long anything may take that should happen at once. Generous, because a loaded machine is no failure.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits for a future, but not forever.
+///
+/// # Panics
+/// After [`PATIENCE`]; `what` says what was waited for.
+pub async fn within_patience<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(PATIENCE, future).await {
+        Ok(value) => value,
+        Err(_) => panic!("waited {PATIENCE:?} for {what}"),
+    }
+}
+
+/// Asks again and again, where there is no event to wait for, until there is an answer.
+///
+/// # Panics
+/// After [`PATIENCE`]; `what` says what was waited for.
+pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    within_patience(what, async {
+        loop {
+            if let Some(answer) = ask().await {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await
+}
+
+/// All files in a directory and the directories in it.
+///
+/// # Panics
+/// When it cannot be read.
+pub fn files_below(directory: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).expect("the directory can be read");
+    let paths = entries.map(|entry| entry.expect("the directory can be read").path());
+    paths
+        .flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] })
+        .collect()
+}

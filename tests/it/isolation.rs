@@ -1,0 +1,72 @@
+//! Every request has an instance that did not exist before it.
+
+use caddis_tests::{Client, Server, guests};
+use http::{Method, StatusCode};
+use tokio::task::JoinSet;
+
+use crate::start;
+
+/// Random, so that no program contains it by chance.
+const PATTERN: &[u8; 16] = b"\x91k\xf2\x07\xd8\x3c\xa5\xee\x12\x84\x5f\xb9\x60\xcb\x2d\xf6";
+/// The guest expects what it searches for with each byte XORed with this.
+const MASK: u8 = 0x5a;
+
+async fn serve() -> Server {
+    let server = start().await;
+    server
+        .admin()
+        .put_component("f", guests::ISOLATION, "fuel=100000000000")
+        .await;
+    server
+}
+
+async fn ask(client: &Client, path: &str, body: &[u8]) -> u64 {
+    let reply = client
+        .invoke(Method::POST, "f", path)
+        .body(body.to_vec())
+        .send()
+        .await
+        .expect(StatusCode::OK);
+    reply.text().parse().unwrap()
+}
+
+fn masked(text: &[u8]) -> Vec<u8> {
+    text.iter().map(|byte| byte ^ MASK).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+pub(crate) async fn a_global_has_its_first_value_in_every_request() {
+    let server = serve().await;
+    for _ in 0..20 {
+        assert_eq!(ask(&server.anonymous(), "/count", b"").await, 42);
+    }
+    let mut calls = JoinSet::new();
+    for _ in 0..100 {
+        let client = server.anonymous();
+        calls.spawn(async move { ask(&client, "/count", b"").await });
+    }
+    assert!(calls.join_all().await.iter().all(|&count| count == 42));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_of_one_request_never_shows_in_another() {
+    let server = serve().await;
+    // The search finds what is there: else finding nothing would mean nothing.
+    assert!(ask(&server.anonymous(), "/search", &masked(b"the memory may grow to")).await >= 1);
+    assert!(ask(&server.anonymous(), "/search", &masked(&[0; 16])).await > 1_000_000);
+
+    for _ in 0..4 {
+        let mut fillers = JoinSet::new();
+        for _ in 0..8 {
+            let client = server.anonymous();
+            fillers.spawn(async move { ask(&client, "/fill", PATTERN).await });
+        }
+        assert!(fillers.join_all().await.iter().all(|&copies| copies > 1_000_000));
+        let mut searchers = JoinSet::new();
+        for _ in 0..8 {
+            let client = server.anonymous();
+            searchers.spawn(async move { ask(&client, "/search", &masked(PATTERN)).await });
+        }
+        assert_eq!(searchers.join_all().await, [0; 8]);
+    }
+}

@@ -1,0 +1,289 @@
+//! What is refused by the management API, and how it says so. The process lives on.
+
+use caddis_tests::{Client, Server, guests};
+use http::{Method, StatusCode};
+use serde_json::json;
+
+use crate::{options, refused, start};
+
+/// The preamble of a core module, and so the smallest one.
+const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
+/// The preamble of a component, and so the smallest one.
+const EMPTY_COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
+
+async fn put(admin: &Client, bytes: &[u8]) -> caddis_tests::Reply {
+    admin.upload("bad", bytes.to_vec(), "").await
+}
+
+async fn assert_alive(server: &Server) {
+    refused(
+        &server.admin().manage(Method::GET, "/functions/bad").send().await,
+        404,
+        "not_found",
+        &[],
+    );
+    server.admin().put_component("good", guests::LIMITS, "").await;
+    server.anonymous().get("good", "/ok").await.expect(StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_a_component_is_refused() {
+    let server = start().await;
+    let admin = server.admin();
+    refused(&put(&admin, b"").await, 400, "invalid_component", &["empty"]);
+    refused(
+        &put(&admin, b"#!/bin/sh\necho hello\n").await,
+        400,
+        "invalid_component",
+        &["WebAssembly"],
+    );
+    refused(&put(&admin, b"\0asm").await, 400, "invalid_component", &[]);
+    refused(
+        &put(&admin, CORE_MODULE).await,
+        400,
+        "invalid_component",
+        &["not a component", "wasm32-wasip2", "wasm-tools component new"],
+    );
+    let parts = [
+        "wasi:http/incoming-handler",
+        "wasi:http/handler",
+        "caddis:function/handler",
+    ];
+    refused(&put(&admin, EMPTY_COMPONENT).await, 400, "invalid_component", &parts);
+    assert_alive(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_truncated_or_damaged_component_is_refused() {
+    let server = start().await;
+    let admin = server.admin();
+    let whole = guests::LIMITS.bytes();
+    for length in [8, 9, 100, whole.len() / 2, whole.len() - 1] {
+        refused(&put(&admin, &whole[..length]).await, 400, "invalid_component", &[]);
+    }
+    let mut damaged = whole;
+    let middle = damaged.len() / 2;
+    damaged[middle..middle + 32].fill(0xff);
+    refused(&put(&admin, &damaged).await, 400, "invalid_component", &[]);
+    assert_alive(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+pub(crate) async fn all_unknown_imports_are_named() {
+    let server = start().await;
+    let reply = put(&server.admin(), &guests::UNKNOWN_IMPORTS.bytes()).await;
+    let parts = ["example:postal/letters@1.2.3", "example:postal/parcels@1.2.3"];
+    refused(&reply, 400, "invalid_component", &parts);
+    assert_alive(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_oversized_component_is_refused() {
+    let limit = 300_000;
+    let server = Server::start(options().flag("--max-component-bytes", limit)).await;
+    let admin = server.admin();
+    refused(&put(&admin, &vec![0; limit + 1]).await, 413, "too_large", &["300000"]);
+    let (call, mut pieces) = admin.manage(Method::PUT, "/functions/bad").pieces();
+    let sending = tokio::spawn(async move {
+        for _ in 0..limit / 10_000 + 1 {
+            pieces.send(vec![0; 10_000]).await;
+        }
+    });
+    let reply = call.header("content-type", "application/wasm").send().await;
+    sending.abort();
+    refused(&reply, 413, "too_large", &["300000"]);
+    assert_alive(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_out_of_range_or_unknown_are_refused_by_name() {
+    let server = start().await;
+    let admin = server.admin();
+    let component = guests::LIMITS.bytes();
+    let cases: [(&str, &[&str]); 14] = [
+        ("timeout_seconds=0", &["timeout_seconds", "300"]),
+        ("timeout_seconds=301", &["timeout_seconds", "300"]),
+        ("timeout_seconds=ten", &["timeout_seconds"]),
+        ("timeout_seconds=-1", &["timeout_seconds"]),
+        ("memory_limit_mb=63", &["memory_limit_mb", "64", "1024"]),
+        ("memory_limit_mb=1025", &["memory_limit_mb", "1024"]),
+        ("fuel=0", &["fuel"]),
+        ("fuel=99999999999999999999", &["fuel"]),
+        ("enabled=maybe", &["enabled"]),
+        ("allow_net=2", &["allow_net"]),
+        ("access=everybody", &["access"]),
+        ("access=", &["access"]),
+        ("colour=red", &["colour"]),
+        ("timeout_seconds=1&timeout_seconds=2", &["timeout_seconds"]),
+    ];
+    for (settings, parts) in cases {
+        let reply = admin.upload("bad", component.clone(), settings).await;
+        refused(&reply, 400, "invalid_request", parts);
+    }
+    assert_alive(&server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn malformed_json_is_refused_and_says_where() {
+    let server = start().await;
+    let admin = server.admin();
+    admin.put_component("f", guests::LIMITS, "").await;
+    let cases: [(&str, &[&str]); 13] = [
+        ("", &[]),
+        ("{", &["line 1"]),
+        ("[]", &[]),
+        ("null", &[]),
+        ("{\"enabled\": true} trailing", &["line 1"]),
+        ("{\"enabled\": \"yes\"}", &["enabled"]),
+        ("{\"timeout_seconds\": 0}", &["timeout_seconds", "300"]),
+        ("{\"timeout_seconds\": 1.5}", &["timeout_seconds"]),
+        ("{\"memory_limit_mb\": 4294967296}", &["memory_limit_mb"]),
+        ("{\"colour\": \"red\"}", &["colour"]),
+        ("{\"access\": {\"policy\": \"everybody\"}}", &["policy"]),
+        ("{\"access\": {\"policy\": \"public\", \"extra\": 1}}", &["extra"]),
+        ("{\"enabled\": true, \"enabled\": false}", &["enabled"]),
+    ];
+    for (body, parts) in cases {
+        let call = admin
+            .manage(Method::PUT, "/functions/f")
+            .header("content-type", "application/json");
+        refused(&call.body(body).send().await, 400, "invalid_request", parts);
+    }
+    let deep = "[".repeat(100_000);
+    let call = admin
+        .manage(Method::PUT, "/functions/f")
+        .header("content-type", "application/json");
+    refused(&call.body(deep).send().await, 400, "invalid_request", &[]);
+    let huge = format!("{{\"description\": \"{}\"}}", "x".repeat(3 * 1024 * 1024));
+    let call = admin
+        .manage(Method::PUT, "/functions/f")
+        .header("content-type", "application/json");
+    refused(&call.body(huge).send().await, 413, "too_large", &[]);
+    assert_eq!(
+        admin.manage(Method::GET, "/functions/f").send().await.json()["version"],
+        1
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_out_of_range_are_refused() {
+    let server = start().await;
+    let admin = server.admin();
+    let long = "x".repeat(101);
+    for name in ["a.b", "a%20b", "a%2Fb", "..", "%2e%2e", "a%00b", "%C3%BC", &long] {
+        let reply = admin.upload(name, guests::ENDLESS_START.bytes(), "").await;
+        refused(&reply, 400, "invalid_request", &["function name"]);
+    }
+    let longest = "x".repeat(100);
+    admin.put_component(&longest, guests::LIMITS, "").await;
+    server.anonymous().get(&longest, "/ok").await.expect(StatusCode::OK);
+
+    for name in ["", "a b", "Upper", "a/b", &"x".repeat(64)] {
+        let reply = admin
+            .call(Method::POST, "/api/v1/apps")
+            .json(&json!({ "name": name }))
+            .send()
+            .await;
+        refused(&reply, 400, "invalid_request", &["app name"]);
+    }
+    for name in ["", "1X", "A-B", "A B", "A=B", &"X".repeat(257)] {
+        let reply = admin
+            .manage(Method::PUT, "/secrets")
+            .json(&json!({ name: "v" }))
+            .send()
+            .await;
+        refused(&reply, 400, "invalid_request", &["variable name"]);
+    }
+    let too_long = "x".repeat(48 * 1024 + 1);
+    let reply = admin
+        .manage(Method::PUT, "/secrets")
+        .json(&json!({ "LONG": too_long }))
+        .send()
+        .await;
+    refused(&reply, 400, "invalid_request", &["LONG"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_an_administrator_s_token_manages() {
+    let server = start().await;
+    let admin = server.admin();
+    admin.put_component("f", guests::LIMITS, "").await;
+    let user = admin.user_token(json!({ "sub": "u1" })).await;
+    let wrong = [
+        "",
+        "cad_wrong",
+        &user,
+        &format!("{}x", server.admin_token()),
+        &server.admin_token()[..10],
+    ];
+    let targets = [
+        (Method::GET, "/api/v1/functions"),
+        (Method::GET, "/api/v1/functions/f"),
+        (Method::PUT, "/api/v1/functions/f"),
+        (Method::DELETE, "/api/v1/functions/f"),
+        (Method::GET, "/api/v1/functions/f/executions"),
+        (Method::GET, "/api/v1/secrets"),
+        (Method::PUT, "/api/v1/secrets"),
+        (Method::POST, "/api/v1/apps"),
+        (Method::GET, "/api/v1/apps"),
+        (Method::POST, "/api/v1/api-keys"),
+        (Method::POST, "/api/v1/user-tokens"),
+        (Method::GET, "/v1/default/functions"),
+    ];
+    for (method, target) in targets {
+        for token in wrong {
+            let reply = server
+                .anonymous()
+                .with_token(token)
+                .call(method.clone(), target)
+                .send()
+                .await;
+            refused(&reply, 401, "unauthorized", &[]);
+        }
+        refused(
+            &server.anonymous().call(method, target).send().await,
+            401,
+            "unauthorized",
+            &[],
+        );
+    }
+    admin
+        .manage(Method::GET, "/functions/f")
+        .send()
+        .await
+        .expect(StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_routes_methods_and_types_are_told_apart() {
+    let server = start().await;
+    let admin = server.admin();
+    let component = guests::LIMITS.bytes();
+    refused(
+        &admin.call(Method::GET, "/api/v1/nothing").send().await,
+        404,
+        "not_found",
+        &[],
+    );
+    refused(&admin.call(Method::GET, "/nothing").send().await, 404, "not_found", &[]);
+    refused(
+        &admin.manage(Method::PATCH, "/functions").send().await,
+        405,
+        "method_not_allowed",
+        &[],
+    );
+    let call = admin
+        .manage(Method::PUT, "/functions/bad")
+        .header("content-type", "text/plain")
+        .body(component.clone());
+    refused(&call.send().await, 415, "unsupported_media_type", &["application/wasm"]);
+    let call = admin.manage(Method::PUT, "/functions/bad").body(component);
+    refused(&call.send().await, 415, "unsupported_media_type", &["application/wasm"]);
+    refused(
+        &admin.change("bad", &json!({ "enabled": true })).await,
+        404,
+        "not_found",
+        &["function"],
+    );
+    assert_alive(&server).await;
+}
