@@ -66,15 +66,10 @@ fn add_target() -> Result<(), String> {
     if Path::new(String::from_utf8_lossy(&found.stdout).trim()).exists() {
         return Ok(());
     }
-    let added = Command::new("rustup")
-        .args(["target", "add", TARGET])
-        .stdout(Stdio::null())
-        .status();
+    let added = Command::new("rustup").args(["target", "add", TARGET]).stdout(Stdio::null()).status();
     match added {
         Ok(status) if status.success() => Ok(()),
-        _ => Err(format!(
-            "the guests need the target {TARGET}; run: rustup target add {TARGET}"
-        )),
+        _ => Err(format!("the guests need the target {TARGET}; run: rustup target add {TARGET}")),
     }
 }
 
@@ -82,14 +77,7 @@ fn add_target() -> Result<(), String> {
 fn build_workspace(workspace: &Path, target_directory: &Path) -> Result<Vec<(String, PathBuf)>, String> {
     let mut cargo = Command::new(variable("CARGO")?);
     cargo
-        .args([
-            "build",
-            "--release",
-            "--locked",
-            "--target",
-            TARGET,
-            "--message-format=json-render-diagnostics",
-        ])
+        .args(["build", "--release", "--locked", "--target", TARGET, "--message-format=json-render-diagnostics"])
         .arg("--target-dir")
         .arg(target_directory)
         .current_dir(workspace)
@@ -102,16 +90,11 @@ fn build_workspace(workspace: &Path, target_directory: &Path) -> Result<Vec<(Str
             cargo.env_remove(name);
         }
     }
-    let built = cargo
-        .output()
-        .map_err(|error| format!("cargo does not start in {}: {error}", workspace.display()))?;
+    let built = cargo.output().map_err(|error| format!("cargo does not start in {}: {error}", workspace.display()))?;
     if !built.status.success() {
         return Err(format!("the guests in {} do not build", workspace.display()));
     }
-    Ok(String::from_utf8_lossy(&built.stdout)
-        .lines()
-        .filter_map(component)
-        .collect())
+    Ok(String::from_utf8_lossy(&built.stdout).lines().filter_map(component).collect())
 }
 
 /// The component this message of cargo tells of.
@@ -119,10 +102,7 @@ fn component(message: &str) -> Option<(String, PathBuf)> {
     let message: serde_json::Value = serde_json::from_str(message).ok()?;
     let name = message.pointer("/target/name")?.as_str()?.replace('-', "_");
     let files = message.get("filenames")?.as_array()?;
-    let file = files
-        .iter()
-        .filter_map(|file| file.as_str())
-        .find(|file| file.ends_with(".wasm"))?;
+    let file = files.iter().filter_map(|file| file.as_str()).find(|file| file.ends_with(".wasm"))?;
     Some((name, file.into()))
 }
 

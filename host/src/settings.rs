@@ -54,23 +54,73 @@ impl Default for Settings {
 
 /// Who may call a function (KL2).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "policy", rename_all = "lowercase", deny_unknown_fields)]
+#[serde(try_from = "AccessObject", into = "AccessObject")]
 pub enum Access {
     /// Anybody.
     Public,
     /// Whoever has a valid token or key of the app.
     #[default]
     Authenticated,
-    /// Users in at least one of these groups.
-    Group {
-        /// Compared with the `groups` claim.
-        groups: Vec<String>,
-    },
-    /// Users whose token has all of these claims.
-    Metadata {
-        /// Claim to value; compared with the claims of the token, then with those in its `app_metadata`.
-        metadata: BTreeMap<String, serde_json::Value>,
-    },
+    /// Users in at least one of these groups, as the `groups` claim of their token lists them.
+    Group(Vec<String>),
+    /// Users whose token has all of these claims: claim to value, compared with the claims of the token, then with those in its
+    /// `app_metadata`.
+    Metadata(BTreeMap<String, serde_json::Value>),
+}
+
+/// `Access` as JSON has it.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AccessObject {
+    policy: Policy,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    groups: Vec<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    metadata: BTreeMap<String, serde_json::Value>,
+}
+
+#[derive(Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Policy {
+    Public,
+    Authenticated,
+    Group,
+    Metadata,
+}
+
+impl TryFrom<AccessObject> for Access {
+    type Error = &'static str;
+
+    fn try_from(object: AccessObject) -> Result<Self, &'static str> {
+        let AccessObject { policy, groups, metadata } = object;
+        // A list that the policy does not look at would suggest a protection that is not there.
+        match policy {
+            Policy::Group if groups.is_empty() => Err("policy group needs at least one entry in groups"),
+            Policy::Metadata if metadata.is_empty() => Err("policy metadata needs at least one entry in metadata"),
+            Policy::Public | Policy::Authenticated | Policy::Metadata if !groups.is_empty() => {
+                Err("groups only go with policy group")
+            }
+            Policy::Public | Policy::Authenticated | Policy::Group if !metadata.is_empty() => {
+                Err("metadata only goes with policy metadata")
+            }
+            Policy::Public => Ok(Self::Public),
+            Policy::Authenticated => Ok(Self::Authenticated),
+            Policy::Group => Ok(Self::Group(groups)),
+            Policy::Metadata => Ok(Self::Metadata(metadata)),
+        }
+    }
+}
+
+impl From<Access> for AccessObject {
+    fn from(access: Access) -> Self {
+        let (policy, groups, metadata) = match access {
+            Access::Public => (Policy::Public, Vec::new(), BTreeMap::new()),
+            Access::Authenticated => (Policy::Authenticated, Vec::new(), BTreeMap::new()),
+            Access::Group(groups) => (Policy::Group, groups, BTreeMap::new()),
+            Access::Metadata(metadata) => (Policy::Metadata, Vec::new(), metadata),
+        };
+        Self { policy, groups, metadata }
+    }
 }
 
 /// The most an author may ask for on this host.
@@ -215,7 +265,16 @@ mod tests {
             let access: Access = serde_json::from_value(shape.clone()).unwrap();
             assert_eq!(serde_json::to_value(&access).unwrap(), shape);
         }
-        assert!(serde_json::from_value::<Access>(json!({"policy": "nobody"})).is_err());
-        assert!(serde_json::from_value::<Access>(json!({"policy": "group"})).is_err());
+        for shape in [
+            json!({"policy": "nobody"}),
+            json!({"policy": "group"}),
+            json!({"policy": "metadata", "groups": ["x"]}),
+            json!({"policy": "public", "groups": ["x"]}),
+            json!({"policy": "public", "extra": 1}),
+        ] {
+            assert!(serde_json::from_value::<Access>(shape.clone()).is_err(), "{shape}");
+        }
+        let full = json!({"policy": "public", "groups": [], "metadata": {}});
+        assert_eq!(serde_json::from_value::<Access>(full).unwrap(), Access::Public);
     }
 }

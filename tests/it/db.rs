@@ -14,54 +14,26 @@ async fn serve() -> Server {
 
 async fn query(server: &Server, sql: &str, parameters: Value) -> Value {
     let body = json!({ "sql": sql, "parameters": parameters });
-    server
-        .anonymous()
-        .post("sql", "/db", &body)
-        .await
-        .expect(StatusCode::OK)
-        .json()
+    server.anonymous().post("sql", "/db", &body).await.expect(StatusCode::OK).json()
 }
 
 async fn execute(server: &Server, sql: &str) -> Value {
     let body = json!({ "sql": sql, "execute": true });
-    server
-        .anonymous()
-        .post("sql", "/db", &body)
-        .await
-        .expect(StatusCode::OK)
-        .json()
+    server.anonymous().post("sql", "/db", &body).await.expect(StatusCode::OK).json()
 }
 
 async fn transaction(server: &Server, script: Value) -> Value {
-    server
-        .anonymous()
-        .post("sql", "/transaction", &script)
-        .await
-        .expect(StatusCode::OK)
-        .json()
+    server.anonymous().post("sql", "/transaction", &script).await.expect(StatusCode::OK).json()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn values_come_back_with_their_types() {
     let server = serve().await;
-    let values = json!([
-        null,
-        i64::MIN,
-        i64::MAX,
-        0.5,
-        -1e300,
-        "",
-        "naïve \u{1f980}\0 end",
-        [],
-        [0, 255, 128]
-    ]);
+    let values = json!([null, i64::MIN, i64::MAX, 0.5, -1e300, "", "naïve \u{1f980}\0 end", [], [0, 255, 128]]);
     let sql = "SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?";
     assert_eq!(query(&server, sql, values.clone()).await["rows"], json!([values]));
     let named = query(&server, "SELECT :b AS one, @a AS two, ?1 AS three", json!(["x", "y"])).await;
-    assert_eq!(
-        named,
-        json!({ "columns": ["one", "two", "three"], "rows": [["x", "y", "x"]] })
-    );
+    assert_eq!(named, json!({ "columns": ["one", "two", "three"], "rows": [["x", "y", "x"]] }));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -73,10 +45,7 @@ async fn changes_are_counted() {
     let returned = query(&server, "INSERT INTO t (v) VALUES (?) RETURNING id, v", json!(["c"])).await;
     assert_eq!(returned, json!({ "columns": ["id", "v"], "rows": [[3, "c"]] }));
     assert_eq!(execute(&server, "DELETE FROM t WHERE id > 1").await["rows_affected"], 2);
-    assert_eq!(
-        query(&server, "SELECT * FROM t", json!([])).await["rows"],
-        json!([[1, "a"]])
-    );
+    assert_eq!(query(&server, "SELECT * FROM t", json!([])).await["rows"], json!([[1, "a"]]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -92,12 +61,7 @@ async fn each_failure_has_its_own_case() {
         ("SELECT * FROM missing", json!([]), "syntax", "missing"),
         ("SELECT ?", json!([]), "parameter", ""),
         ("SELECT ?", json!([1, 2]), "parameter", ""),
-        (
-            "INSERT INTO t (u) VALUES ('x')",
-            json!([]),
-            "constraint",
-            "Unique: UNIQUE constraint failed: t.u",
-        ),
+        ("INSERT INTO t (u) VALUES ('x')", json!([]), "constraint", "Unique: UNIQUE constraint failed: t.u"),
         ("INSERT INTO t (id) VALUES (1)", json!([]), "constraint", "PrimaryKey"),
         ("INSERT INTO t (n) VALUES (NULL)", json!([]), "constraint", "NotNull"),
         ("INSERT INTO t (c) VALUES (0)", json!([]), "constraint", "Check"),
@@ -123,18 +87,13 @@ async fn each_failure_has_its_own_case() {
     ];
     for (sql, parameters, kind, part) in cases {
         let result = query(&server, sql, parameters).await;
-        let found = result["error"]
-            .as_str()
-            .unwrap_or_else(|| panic!("{sql} worked: {result}"));
+        let found = result["error"].as_str().unwrap_or_else(|| panic!("{sql} worked: {result}"));
         assert!(kind.is_empty() || found == kind, "{sql}: {result}");
         assert!(result["message"].as_str().unwrap().contains(part), "{sql}: {result}");
     }
     let long = format!("SELECT '{}'", "x".repeat(1024 * 1024));
     assert_eq!(query(&server, &long, json!([])).await["error"], "limit");
-    assert_eq!(
-        query(&server, "SELECT count(*) FROM t", json!([])).await["rows"],
-        json!([[1]])
-    );
+    assert_eq!(query(&server, "SELECT count(*) FROM t", json!([])).await["rows"], json!([[1]]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -154,23 +113,12 @@ async fn only_a_committed_transaction_leaves_anything() {
             crate::failed(&reply, 500, "trap", "sql");
         } else {
             let result = reply.expect(StatusCode::OK).json();
-            assert_eq!(
-                result["results"][1]["rows"],
-                json!([[1]]),
-                "{end}: inside, the row is there: {result}"
-            );
+            assert_eq!(result["results"][1]["rows"], json!([[1]]), "{end}: inside, the row is there: {result}");
             let before = if end == "commit" { 0 } else { 1 };
-            assert_eq!(
-                result["beside"]["rows"],
-                json!([[before]]),
-                "{end}: outside, it is not: {result}"
-            );
+            assert_eq!(result["beside"]["rows"], json!([[before]]), "{end}: outside, it is not: {result}");
         }
     }
-    assert_eq!(
-        query(&server, "SELECT v FROM t", json!([])).await["rows"],
-        json!([["commit"]])
-    );
+    assert_eq!(query(&server, "SELECT v FROM t", json!([])).await["rows"], json!([["commit"]]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -182,10 +130,7 @@ async fn a_failed_statement_leaves_its_transaction_open() {
     let result = transaction(&server, script).await;
     assert_eq!(result["results"][1]["error"], "constraint", "{result}");
     assert_eq!(result["end"], "done", "{result}");
-    assert_eq!(
-        query(&server, "SELECT v FROM t ORDER BY v", json!([])).await["rows"],
-        json!([["a"], ["b"]])
-    );
+    assert_eq!(query(&server, "SELECT v FROM t ORDER BY v", json!([])).await["rows"], json!([["a"], ["b"]]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -194,11 +139,7 @@ async fn a_read_only_transaction_denies_writes() {
     execute(&server, "CREATE TABLE t (v TEXT)").await;
     let statements =
         json!([{ "sql": "INSERT INTO t VALUES ('x')", "execute": true }, { "sql": "SELECT count(*) FROM t" }]);
-    let result = transaction(
-        &server,
-        json!({ "read_only": true, "statements": statements, "end": "commit" }),
-    )
-    .await;
+    let result = transaction(&server, json!({ "read_only": true, "statements": statements, "end": "commit" })).await;
     assert_eq!(result["results"][0]["error"], "denied", "{result}");
     assert_eq!(result["results"][1]["rows"], json!([[0]]), "{result}");
 }
@@ -219,20 +160,11 @@ async fn concurrent_transactions_lose_no_update() {
     let mut calls = tokio::task::JoinSet::new();
     for _ in 0..50 {
         let (client, script) = (server.anonymous(), script.clone());
-        calls.spawn(async move {
-            client
-                .post("sql", "/transaction", &script)
-                .await
-                .expect(StatusCode::OK)
-                .json()
-        });
+        calls.spawn(async move { client.post("sql", "/transaction", &script).await.expect(StatusCode::OK).json() });
     }
     while let Some(result) = calls.join_next().await {
         let result = result.unwrap();
         assert_eq!(result["end"], "done", "{result}");
     }
-    assert_eq!(
-        query(&server, "SELECT n FROM counter", json!([])).await["rows"],
-        json!([[50]])
-    );
+    assert_eq!(query(&server, "SELECT n FROM counter", json!([])).await["rows"], json!([[50]]));
 }

@@ -48,12 +48,7 @@ impl Neighbour {
 const WORLDS: [Guest; 2] = [guests::WSTD_ECHO, guests::WASIP3_ECHO];
 
 async fn fetch(server: &Server, url: &str) -> Value {
-    server
-        .anonymous()
-        .get("f", &format!("/fetch?{url}"))
-        .await
-        .expect(StatusCode::OK)
-        .json()
+    server.anonymous().get("f", &format!("/fetch?{url}")).await.expect(StatusCode::OK).json()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -64,24 +59,12 @@ async fn the_operator_s_own_network_is_closed() {
     let admin_api = format!("http://{}/healthz", server.address());
     for guest in WORLDS {
         server.admin().put_component("f", guest, "").await;
-        for host in [
-            "127.0.0.1",
-            "localhost",
-            "0.0.0.0",
-            "[::1]",
-            "[::ffff:127.0.0.1]",
-            "2130706433",
-            "0x7f.1",
-        ] {
+        for host in ["127.0.0.1", "localhost", "0.0.0.0", "[::1]", "[::ffff:127.0.0.1]", "2130706433", "0x7f.1"] {
             let result = fetch(&server, &format!("http://{host}:{port}/")).await;
             assert!(result["error"].is_string(), "{host}: {result}");
         }
-        for url in [
-            &*admin_api,
-            "http://169.254.169.254/latest/meta-data/",
-            "http://10.0.0.1/",
-            "http://192.168.1.1/",
-        ] {
+        for url in [&*admin_api, "http://169.254.169.254/latest/meta-data/", "http://10.0.0.1/", "http://192.168.1.1/"]
+        {
             let result = fetch(&server, url).await;
             assert!(result["error"].is_string(), "{url}: {result}");
         }
@@ -114,10 +97,6 @@ async fn a_function_without_network_reaches_nothing() {
         assert!(result["error"].is_string(), "{result}");
     }
     assert_eq!(neighbour.connections(), 0);
-    server
-        .admin()
-        .change("f", &json!({ "allow_net": true }))
-        .await
-        .expect(StatusCode::OK);
+    server.admin().change("f", &json!({ "allow_net": true })).await.expect(StatusCode::OK);
     assert_eq!(fetch(&server, &url).await["status"], 201);
 }

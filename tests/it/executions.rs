@@ -9,10 +9,7 @@ use crate::{keys, refused, start};
 async fn serve() -> Server {
     let server = start().await;
     server.admin().put_component("echo", guests::WSTD_ECHO, "").await;
-    server
-        .admin()
-        .put_component("limits", guests::LIMITS, "fuel=100000000")
-        .await;
+    server.admin().put_component("limits", guests::LIMITS, "fuel=100000000").await;
     server
 }
 
@@ -60,21 +57,13 @@ async fn a_record_says_who_called_what_and_what_came_of_it() {
     assert!(record["path"].as_str().unwrap().starts_with("/missing"), "{record}");
     assert!(record["fuel"].as_u64().unwrap() > 1_000, "{record}");
     assert!(record["peak_memory_bytes"].as_u64().unwrap() >= 1024 * 1024, "{record}");
-    assert!(
-        record["executed_at"].as_str().unwrap() <= record["completed_at"].as_str().unwrap(),
-        "{record}"
-    );
+    assert!(record["executed_at"].as_str().unwrap() <= record["completed_at"].as_str().unwrap(), "{record}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn lines_of_every_level_and_both_outputs_are_kept_in_order() {
     let server = serve().await;
-    let reply = server
-        .anonymous()
-        .invoke(Method::POST, "echo", "/log")
-        .body("hello")
-        .send()
-        .await;
+    let reply = server.anonymous().invoke(Method::POST, "echo", "/log").body("hello").send().await;
     let record = server.admin().execution("echo", &reply).await;
     let lines: Vec<_> = record["logs"].as_str().unwrap().lines().collect();
     assert_eq!(
@@ -94,24 +83,12 @@ async fn lines_of_every_level_and_both_outputs_are_kept_in_order() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_lines_is_cut_and_counted() {
     let server = serve().await;
-    let reply = server
-        .anonymous()
-        .get("limits", "/flood-log")
-        .await
-        .expect(StatusCode::OK);
+    let reply = server.anonymous().get("limits", "/flood-log").await.expect(StatusCode::OK);
     let record = server.admin().execution("limits", &reply).await;
     let logs = record["logs"].as_str().unwrap();
     assert!(logs.starts_with("info: line 0\ninfo: line 1\n"), "{}", &logs[..100]);
-    assert!(
-        logs.lines().count() <= 1_000 && logs.len() < 300 * 1024,
-        "{} lines",
-        logs.lines().count()
-    );
-    assert!(
-        record["logs_dropped"].as_u64().unwrap() >= 4_000,
-        "{}",
-        record["logs_dropped"]
-    );
+    assert!(logs.lines().count() <= 1_000 && logs.len() < 300 * 1024, "{} lines", logs.lines().count());
+    assert!(record["logs_dropped"].as_u64().unwrap() >= 4_000, "{}", record["logs_dropped"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -119,25 +96,14 @@ async fn a_trap_leaves_a_backtrace_with_the_names_of_functions() {
     let server = serve().await;
     let reply = server.anonymous().get("limits", "/unreachable").await;
     let record = server.admin().execution("limits", &reply).await;
-    assert_eq!(
-        (&record["status"], &record["error_code"]),
-        (&json!("error"), &json!("trap")),
-        "{record}"
-    );
+    assert_eq!((&record["status"], &record["error_code"]), (&json!("error"), &json!("trap")), "{record}");
     let stack = record["error_stack"].as_str().unwrap();
     assert!(stack.contains("limits::cpu::fall_into_the_unreachable"), "{stack}");
 
     let reply = server.anonymous().get("limits", "/panic").await;
     let record = server.admin().execution("limits", &reply).await;
-    assert!(
-        record["logs"].as_str().unwrap().contains("a deliberate panic"),
-        "{record}"
-    );
-    assert!(
-        !reply.text().contains("a deliberate panic"),
-        "the client does not see it: {}",
-        reply.text()
-    );
+    assert!(record["logs"].as_str().unwrap().contains("a deliberate panic"), "{record}");
+    assert!(!reply.text().contains("a deliberate panic"), "the client does not see it: {}", reply.text());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -153,20 +119,11 @@ async fn records_are_listed_newest_first_by_page_and_by_status() {
     })
     .await;
     assert_eq!(ids(&all), expected);
-    assert_eq!(
-        ids(&admin.executions("limits", "limit=2&offset=1").await),
-        expected[1..3]
-    );
+    assert_eq!(ids(&admin.executions("limits", "limit=2&offset=1").await), expected[1..3]);
     assert_eq!(ids(&admin.executions("limits", "offset=5").await), [""; 0]);
-    assert_eq!(
-        ids(&admin.executions("limits", "status=success").await),
-        [&*expected[0], &expected[1], &expected[4]]
-    );
+    assert_eq!(ids(&admin.executions("limits", "status=success").await), [&*expected[0], &expected[1], &expected[4]]);
     assert_eq!(ids(&admin.executions("limits", "status=error").await), [&*expected[3]]);
-    assert_eq!(
-        ids(&admin.executions("limits", "status=timeout").await),
-        [&*expected[2]]
-    );
+    assert_eq!(ids(&admin.executions("limits", "status=timeout").await), [&*expected[2]]);
 
     for (query, part) in [
         ("limit=0", "limit"),
@@ -176,18 +133,10 @@ async fn records_are_listed_newest_first_by_page_and_by_status() {
         ("status=fine", "status"),
         ("colour=red", "colour"),
     ] {
-        let reply = admin
-            .manage(Method::GET, &format!("/functions/limits/executions?{query}"))
-            .send()
-            .await;
+        let reply = admin.manage(Method::GET, &format!("/functions/limits/executions?{query}")).send().await;
         refused(&reply, 400, "invalid_request", &[part]);
     }
-    refused(
-        &admin.manage(Method::GET, "/functions/none/executions").send().await,
-        404,
-        "not_found",
-        &["function"],
-    );
+    refused(&admin.manage(Method::GET, "/functions/none/executions").send().await, 404, "not_found", &["function"]);
 }
 
 fn ids(records: &[Value]) -> Vec<&str> {
@@ -199,8 +148,5 @@ async fn records_are_still_there_after_a_restart() {
     let mut server = serve().await;
     let reply = server.anonymous().get("limits", "/ok").await.expect(StatusCode::OK);
     server.restart().await;
-    assert_eq!(
-        ids(&server.admin().executions("limits", "").await),
-        [reply.execution_id()]
-    );
+    assert_eq!(ids(&server.admin().executions("limits", "").await), [reply.execution_id()]);
 }

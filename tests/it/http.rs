@@ -49,10 +49,7 @@ async fn a_get_arrives_as_it_was_sent(guest: Guest) {
     let server = serve(guest).await;
     let client = server.anonymous();
 
-    let reply = client
-        .get("echo", "/describe/a%20b/%C3%BC?x=1&y=%26&x=2")
-        .await
-        .expect(StatusCode::OK);
+    let reply = client.get("echo", "/describe/a%20b/%C3%BC?x=1&y=%26&x=2").await.expect(StatusCode::OK);
     let seen = reply.json();
     assert_eq!(seen["method"], "GET");
     assert_eq!(seen["path_with_query"], "/describe/a%20b/%C3%BC?x=1&y=%26&x=2");
@@ -67,36 +64,19 @@ async fn every_method_arrives(guest: Guest) {
     let server = serve(guest).await;
     for method in ["PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"] {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
-        let reply = server
-            .anonymous()
-            .invoke(method.clone(), "echo", "/describe")
-            .send()
-            .await
-            .expect(StatusCode::OK);
+        let reply = server.anonymous().invoke(method.clone(), "echo", "/describe").send().await.expect(StatusCode::OK);
         assert_eq!(reply.json()["method"], method.as_str());
     }
-    let head = server
-        .anonymous()
-        .invoke(Method::HEAD, "echo", "/describe")
-        .send()
-        .await
-        .expect(StatusCode::OK);
+    let head = server.anonymous().invoke(Method::HEAD, "echo", "/describe").send().await.expect(StatusCode::OK);
     assert_eq!(head.header("x-reply"), ["one", "two", "three"]);
     assert!(head.body.is_empty());
 }
 
 async fn a_mebibyte_comes_back_unchanged(guest: Guest) {
     let server = serve(guest).await;
-    let sent: Bytes = (0..1024 * 1024_u32)
-        .map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8)
-        .collect();
+    let sent: Bytes = (0..1024 * 1024_u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
 
-    let reply = server
-        .anonymous()
-        .invoke(Method::POST, "echo", "/echo")
-        .body(sent.clone())
-        .send()
-        .await;
+    let reply = server.anonymous().invoke(Method::POST, "echo", "/echo").body(sent.clone()).send().await;
     assert_eq!(reply.status, StatusCode::OK);
     assert!(reply.body == sent, "{} bytes came back", reply.body.len());
 
@@ -129,11 +109,7 @@ async fn the_first_byte_arrives_before_the_last_is_written(guest: Guest) {
 
 async fn a_path_the_function_does_not_know_is_its_own_404(guest: Guest) {
     let server = serve(guest).await;
-    let reply = server
-        .anonymous()
-        .get("echo", "/missing")
-        .await
-        .expect(StatusCode::NOT_FOUND);
+    let reply = server.anonymous().get("echo", "/missing").await.expect(StatusCode::NOT_FOUND);
     assert_eq!(reply.text(), "no such page\n");
     reply.execution_id();
 }
@@ -166,22 +142,14 @@ async fn header_fields_keep_their_duplicates_and_order(guest: Guest) {
 
 fn values<'a>(description: &'a Value, name: &str) -> Vec<&'a str> {
     let headers = description["headers"].as_array().expect("an array");
-    headers
-        .iter()
-        .filter(|field| field[0] == name)
-        .map(|field| field[1].as_str().expect("text"))
-        .collect()
+    headers.iter().filter(|field| field[0] == name).map(|field| field[1].as_str().expect("text")).collect()
 }
 
 async fn the_host_s_interfaces_are_at_hand(guest: Guest) {
     let server = serve(guest).await;
     let admin = server.admin();
     admin.set_secrets(json!({ "GREETING": "hello" })).await;
-    let user = admin.with_token(
-        &admin
-            .user_token(json!({ "sub": "u1", "email": "u1@example.com" }))
-            .await,
-    );
+    let user = admin.with_token(&admin.user_token(json!({ "sub": "u1", "email": "u1@example.com" })).await);
 
     let reply = user.get("echo", "/env?GREETING").await.expect(StatusCode::OK);
     assert_eq!(reply.json()["get"], "hello");
@@ -190,24 +158,10 @@ async fn the_host_s_interfaces_are_at_hand(guest: Guest) {
     assert_eq!(reply.json()["id"], "u1");
     assert_eq!(reply.json()["email"], "u1@example.com");
 
-    let reply = user
-        .post(
-            "echo",
-            "/db",
-            &json!({ "sql": "SELECT ?1 + 1 AS n", "parameters": [41] }),
-        )
-        .await;
-    assert_eq!(
-        reply.expect(StatusCode::OK).json(),
-        json!({ "columns": ["n"], "rows": [[42]] })
-    );
+    let reply = user.post("echo", "/db", &json!({ "sql": "SELECT ?1 + 1 AS n", "parameters": [41] })).await;
+    assert_eq!(reply.expect(StatusCode::OK).json(), json!({ "columns": ["n"], "rows": [[42]] }));
 
-    let reply = user
-        .invoke(Method::POST, "echo", "/log")
-        .body("a line")
-        .send()
-        .await
-        .expect(StatusCode::OK);
+    let reply = user.invoke(Method::POST, "echo", "/log").body("a line").send().await.expect(StatusCode::OK);
     let record = admin.execution("echo", &reply).await;
     assert!(record["logs"].as_str().unwrap().contains("info: a line"), "{record}");
 }
@@ -217,12 +171,7 @@ async fn the_path_below_the_function_is_never_empty() {
     let server = serve(guests::WSTD_ECHO).await;
     // The guest knows neither `/` nor an empty path: what counts is that it was asked.
     for path in ["", "/", "?x=1"] {
-        server
-            .anonymous()
-            .get("echo", path)
-            .await
-            .expect(StatusCode::NOT_FOUND)
-            .execution_id();
+        server.anonymous().get("echo", path).await.expect(StatusCode::NOT_FOUND).execution_id();
     }
 }
 
@@ -233,12 +182,7 @@ async fn trailers_reach_the_function() {
     let call = call.header("trailer", "x-sum");
     let sending = async {
         pieces.send("body").await;
-        pieces
-            .trailers(HeaderMap::from_iter([(
-                "x-sum".parse().unwrap(),
-                HeaderValue::from_static("7"),
-            )]))
-            .await;
+        pieces.trailers(HeaderMap::from_iter([("x-sum".parse().unwrap(), HeaderValue::from_static("7"))])).await;
     };
     let (reply, ()) = tokio::join!(call.send(), sending);
     assert_eq!(reply.expect(StatusCode::OK).json(), json!([["x-sum", "7"]]));
@@ -273,14 +217,7 @@ async fn hop_by_hop_fields_end_at_the_host() {
         .await
         .expect(StatusCode::OK);
     let seen = reply.json();
-    for name in [
-        "connection",
-        "x-private",
-        "keep-alive",
-        "te",
-        "upgrade",
-        "proxy-authorization",
-    ] {
+    for name in ["connection", "x-private", "keep-alive", "te", "upgrade", "proxy-authorization"] {
         assert!(values(&seen, name).is_empty(), "{name} in {seen}");
     }
 }
@@ -291,33 +228,13 @@ async fn requests_with_two_meanings_are_refused() {
     let long_name = format!("x-{}: 1\r\n", "a".repeat(200_000));
     let many_fields = "x-a: 1\r\n".repeat(5_000);
     let cases = [
-        (
-            "two lengths",
-            "POST",
-            "content-length: 4\r\ncontent-length: 5\r\n",
-            "body",
-        ),
+        ("two lengths", "POST", "content-length: 4\r\ncontent-length: 5\r\n", "body"),
         ("two lengths in one field", "POST", "content-length: 4, 5\r\n", "body"),
         ("a length that is no number", "POST", "content-length: 4x\r\n", "body"),
         ("a length with a sign", "POST", "content-length: +4\r\n", "body"),
-        (
-            "a length beyond all bounds",
-            "POST",
-            "content-length: 99999999999999999999999\r\n",
-            "body",
-        ),
-        (
-            "an unknown coding",
-            "POST",
-            "transfer-encoding: chunked, identity\r\n",
-            "0\r\n\r\n",
-        ),
-        (
-            "a coding twice",
-            "POST",
-            "transfer-encoding: chunked\r\ntransfer-encoding: identity\r\n",
-            "0\r\n\r\n",
-        ),
+        ("a length beyond all bounds", "POST", "content-length: 99999999999999999999999\r\n", "body"),
+        ("an unknown coding", "POST", "transfer-encoding: chunked, identity\r\n", "0\r\n\r\n"),
+        ("a coding twice", "POST", "transfer-encoding: chunked\r\ntransfer-encoding: identity\r\n", "0\r\n\r\n"),
         ("a space before the colon", "POST", "content-length : 4\r\n", "body"),
         ("a folded line", "GET", "x-a: 1\r\n 2\r\n", ""),
         ("a bare carriage return", "GET", "x-a: 1\r2\r\n", ""),
@@ -335,19 +252,13 @@ async fn requests_with_two_meanings_are_refused() {
         ("a bad method", "GE\x01T /functions/v1/echo HTTP/1.1\r\nhost: x\r\n\r\n"),
         ("a bad version", "GET /functions/v1/echo HTTP/7.3\r\nhost: x\r\n\r\n"),
         ("no host", "GET /functions/v1/echo/describe HTTP/1.1\r\n\r\n"),
-        (
-            "a space in the target",
-            "GET /functions/v1/echo/a b HTTP/1.1\r\nhost: x\r\n\r\n",
-        ),
+        ("a space in the target", "GET /functions/v1/echo/a b HTTP/1.1\r\nhost: x\r\n\r\n"),
     ];
     for (case, request) in whole_requests {
         assert_refused(&server, case, request).await;
     }
     server.anonymous().get("echo", "/describe").await.expect(StatusCode::OK);
-    assert!(
-        server.admin().executions("echo", "").await.len() <= 1,
-        "no refused request ran the function"
-    );
+    assert!(server.admin().executions("echo", "").await.len() <= 1, "no refused request ran the function");
 }
 
 async fn assert_refused(server: &Server, case: &str, request: &str) {
@@ -356,11 +267,7 @@ async fn assert_refused(server: &Server, case: &str, request: &str) {
     let reply = connection.rest().await;
     let status = reply.split(' ').nth(1).unwrap_or_default();
     assert!(["400", "414", "431", "505"].contains(&status), "{case}: {reply:?}");
-    assert_eq!(
-        reply.matches("HTTP/1.1 ").count(),
-        1,
-        "{case}: one answer, then the end: {reply:?}"
-    );
+    assert_eq!(reply.matches("HTTP/1.1 ").count(), 1, "{case}: one answer, then the end: {reply:?}");
 }
 
 /// RFC 9112, section 6.3: the length may be ignored, but then nothing behind the body may be taken for a request.
@@ -368,10 +275,9 @@ async fn assert_refused(server: &Server, case: &str, request: &str) {
 async fn a_length_beside_chunks_smuggles_nothing() {
     let server = serve(guests::WSTD_ECHO).await;
     let smuggled = "GET /functions/v1/echo/describe/smuggled HTTP/1.1\r\nhost: x\r\n\r\n";
-    for fields in [
-        "content-length: 5\r\ntransfer-encoding: chunked\r\n",
-        "transfer-encoding: chunked\r\ncontent-length: 5\r\n",
-    ] {
+    for fields in
+        ["content-length: 5\r\ntransfer-encoding: chunked\r\n", "transfer-encoding: chunked\r\ncontent-length: 5\r\n"]
+    {
         let mut connection = RawConnection::open(server.address()).await;
         let head = format!("POST /functions/v1/echo/describe HTTP/1.1\r\nhost: x\r\n{fields}\r\n");
         connection.send(format!("{head}0\r\n\r\n{smuggled}")).await;
@@ -379,10 +285,7 @@ async fn a_length_beside_chunks_smuggles_nothing() {
         assert_eq!(reply.matches("HTTP/1.1 ").count(), 1, "{reply}");
         assert!(!reply.contains("smuggled"), "{reply}");
         if !reply.starts_with("HTTP/1.1 400 ") {
-            assert!(
-                reply.contains("connection: close") && reply.contains("\"body_bytes\":0"),
-                "{reply}"
-            );
+            assert!(reply.contains("connection: close") && reply.contains("\"body_bytes\":0"), "{reply}");
         }
     }
 }
@@ -392,17 +295,10 @@ async fn a_broken_chunk_ends_the_request_and_the_connection() {
     let server = serve(guests::WSTD_ECHO).await;
     let mut connection = RawConnection::open(server.address()).await;
     let head = "POST /functions/v1/echo/describe HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n";
-    connection
-        .send(format!(
-            "{head}zz\r\nbody\r\n0\r\n\r\nGET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"
-        ))
-        .await;
+    connection.send(format!("{head}zz\r\nbody\r\n0\r\n\r\nGET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")).await;
     let reply = connection.rest().await;
     assert!(!reply.starts_with("HTTP/1.1 2"), "{reply}");
-    assert!(
-        reply.matches("HTTP/1.1 ").count() <= 1,
-        "what follows is not read as a request: {reply}"
-    );
+    assert!(reply.matches("HTTP/1.1 ").count() <= 1, "what follows is not read as a request: {reply}");
     server.anonymous().get("echo", "/describe").await.expect(StatusCode::OK);
 }
 
@@ -413,21 +309,14 @@ async fn a_head_that_never_ends_is_cut_off() {
     connection.send("GET /healthz HTTP/1.1\r\nhost: x\r\nx-slow: ").await;
     let reply = connection.rest().await;
     assert!(reply.is_empty() || reply.starts_with("HTTP/1.1 408 "), "{reply}");
-    server
-        .anonymous()
-        .call(Method::GET, "/healthz")
-        .send()
-        .await
-        .expect(StatusCode::OK);
+    server.anonymous().call(Method::GET, "/healthz").send().await.expect(StatusCode::OK);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_never_ends_holds_nothing_but_its_own_request() {
     let server = start().await;
     let admin = server.admin();
-    admin
-        .put_component("echo", guests::WSTD_ECHO, "timeout_seconds=1")
-        .await;
+    admin.put_component("echo", guests::WSTD_ECHO, "timeout_seconds=1").await;
     let (call, pieces) = server.anonymous().invoke(Method::POST, "echo", "/describe").pieces();
     let reply = call.send().await;
     crate::failed(&reply, 408, "timeout", "echo");
@@ -449,10 +338,7 @@ async fn the_function_ends_when_its_client_goes_away() {
     .await;
     assert_eq!(record["status"], "error", "{record}");
     assert_eq!(record["error_code"], "client_disconnected", "{record}");
-    assert!(
-        record["duration_ms"].as_f64().unwrap() < Duration::from_secs(20).as_millis() as f64,
-        "{record}"
-    );
+    assert!(record["duration_ms"].as_f64().unwrap() < Duration::from_secs(20).as_millis() as f64, "{record}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -460,13 +346,7 @@ async fn a_body_over_the_host_s_limit_is_refused() {
     let limit = 100_000;
     let server = Server::start(options().flag("--max-request-bytes", limit)).await;
     server.admin().put_component("echo", guests::WSTD_ECHO, "").await;
-    let echo = |length| {
-        server
-            .anonymous()
-            .invoke(Method::POST, "echo", "/describe")
-            .body(vec![b'x'; length])
-            .send()
-    };
+    let echo = |length| server.anonymous().invoke(Method::POST, "echo", "/describe").body(vec![b'x'; length]).send();
     assert_eq!(echo(limit).await.expect(StatusCode::OK).json()["body_bytes"], limit);
     refused(&echo(limit + 1).await, 413, "too_large", &["100000"]);
 
@@ -485,12 +365,8 @@ async fn a_body_over_the_host_s_limit_is_refused() {
 async fn a_response_over_the_host_s_limit_breaks_off() {
     let server = Server::start(options().flag("--max-response-bytes", 3_000_000)).await;
     server.admin().put_component("limits", guests::LIMITS, "").await;
-    let megabytes = |count| {
-        server
-            .anonymous()
-            .invoke(Method::GET, "limits", &format!("/big-response?{count}"))
-            .try_send()
-    };
+    let megabytes =
+        |count| server.anonymous().invoke(Method::GET, "limits", &format!("/big-response?{count}")).try_send();
     assert_eq!(megabytes(2).await.map(|reply| reply.body.len()), Some(2 * 1024 * 1024));
     assert!(megabytes(3).await.is_none());
 }

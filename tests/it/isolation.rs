@@ -13,20 +13,12 @@ const MASK: u8 = 0x5a;
 
 async fn serve() -> Server {
     let server = start().await;
-    server
-        .admin()
-        .put_component("f", guests::ISOLATION, "fuel=100000000000")
-        .await;
+    server.admin().put_component("f", guests::ISOLATION, "fuel=100000000000").await;
     server
 }
 
 async fn ask(client: &Client, path: &str, body: &[u8]) -> u64 {
-    let reply = client
-        .invoke(Method::POST, "f", path)
-        .body(body.to_vec())
-        .send()
-        .await
-        .expect(StatusCode::OK);
+    let reply = client.invoke(Method::POST, "f", path).body(body.to_vec()).send().await.expect(StatusCode::OK);
     reply.text().parse().unwrap()
 }
 

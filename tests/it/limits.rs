@@ -51,10 +51,7 @@ pub(crate) async fn a_busy_loop_ends_when_its_fuel_does() {
 pub(crate) async fn a_constructor_that_never_ends_is_stopped() {
     let server = serve(guests::ENDLESS_START, LITTLE_FUEL).await;
     fails(&server, "/", 408, "cpu_limit").await;
-    server
-        .admin()
-        .put_component("f", guests::ENDLESS_START, SHORT_TIME)
-        .await;
+    server.admin().put_component("f", guests::ENDLESS_START, SHORT_TIME).await;
     fails(&server, "/", 408, "timeout").await;
 }
 
@@ -69,10 +66,7 @@ async fn a_sleep_ends_when_its_time_does() {
     let server = serve(guests::LIMITS, SHORT_TIME).await;
     let record = fails(&server, "/sleep", 408, "timeout").await;
     assert_took_a_second(&record);
-    assert!(
-        record["fuel"].as_u64().unwrap() < 10_000_000,
-        "sleeping takes no fuel: {record}"
-    );
+    assert!(record["fuel"].as_u64().unwrap() < 10_000_000, "sleeping takes no fuel: {record}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -80,11 +74,7 @@ async fn a_query_without_end_ends_when_its_time_does() {
     let server = serve(guests::LIMITS, SHORT_TIME).await;
     assert_took_a_second(&fails(&server, "/hang-query", 408, "timeout").await);
     server.admin().put_component("sql", guests::WSTD_ECHO, "").await;
-    let reply = server
-        .anonymous()
-        .post("sql", "/db", &json!({ "sql": "SELECT 1" }))
-        .await
-        .expect(StatusCode::OK);
+    let reply = server.anonymous().post("sql", "/db", &json!({ "sql": "SELECT 1" })).await.expect(StatusCode::OK);
     assert_eq!(reply.json()["rows"], json!([[1]]), "the database goes on");
 }
 
@@ -129,15 +119,8 @@ async fn a_guest_that_allocates_without_end_meets_its_memory_limit() {
 async fn a_guest_that_copes_with_the_refusal_goes_on() {
     let server = start().await;
     for limit in [64, 100, 128] {
-        server
-            .admin()
-            .put_component("f", guests::LIMITS, &format!("memory_limit_mb={limit}"))
-            .await;
-        let reply = server
-            .anonymous()
-            .get("f", "/grow-quietly")
-            .await
-            .expect(StatusCode::OK);
+        server.admin().put_component("f", guests::LIMITS, &format!("memory_limit_mb={limit}")).await;
+        let reply = server.anonymous().get("f", "/grow-quietly").await.expect(StatusCode::OK);
         let got: u32 = reply.text().parse().unwrap();
         assert!((limit - 3..=limit).contains(&got), "{got} MiB of {limit}");
         assert_eq!(server.admin().execution("f", &reply).await["status"], "success");
@@ -200,12 +183,7 @@ async fn a_response_that_breaks_off_never_looks_complete() {
 async fn breaks_off(server: &Server, page: &str, begin: &str, code: &str) {
     let before = server.admin().executions("f", "").await.len();
     let client = server.anonymous();
-    if let Ok(mut reply) = client
-        .session()
-        .await
-        .start(client.invoke(Method::GET, "f", page))
-        .await
-    {
+    if let Ok(mut reply) = client.session().await.start(client.invoke(Method::GET, "f", page)).await {
         assert_eq!(reply.status, StatusCode::OK);
         match reply.next().await {
             Some(Ok(piece)) => {
@@ -220,21 +198,13 @@ async fn breaks_off(server: &Server, page: &str, begin: &str, code: &str) {
         (records.len() > before).then(|| records[0].clone())
     })
     .await;
-    assert_eq!(
-        (&record["error_code"], &record["status_code"]),
-        (&json!(code), &json!(200)),
-        "{record}"
-    );
+    assert_eq!((&record["error_code"], &record["status_code"]), (&json!(code), &json!(200)), "{record}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_shorter_than_promised_never_looks_complete() {
     let server = serve(guests::LIMITS, "").await;
-    let reply = server
-        .anonymous()
-        .invoke(Method::GET, "f", "/short-body")
-        .try_send()
-        .await;
+    let reply = server.anonymous().invoke(Method::GET, "f", "/short-body").try_send().await;
     assert!(reply.is_none_or(|reply| !reply.status.is_success()));
     server.anonymous().get("f", "/ok").await.expect(StatusCode::OK);
 }
@@ -242,21 +212,10 @@ async fn a_body_shorter_than_promised_never_looks_complete() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_response_larger_than_all_memory_limits_streams_through() {
     let server = Server::start(options().flag("--max-response-bytes", 1024 * MIB)).await;
-    server
-        .admin()
-        .put_component("f", guests::LIMITS, "memory_limit_mb=64&fuel=100000000000")
-        .await;
-    server
-        .anonymous()
-        .get("f", "/big-response?1")
-        .await
-        .expect(StatusCode::OK);
+    server.admin().put_component("f", guests::LIMITS, "memory_limit_mb=64&fuel=100000000000").await;
+    server.anonymous().get("f", "/big-response?1").await.expect(StatusCode::OK);
     let before = server.resident_bytes();
-    let mut reply = server
-        .anonymous()
-        .invoke(Method::GET, "f", "/big-response?192")
-        .start()
-        .await;
+    let mut reply = server.anonymous().invoke(Method::GET, "f", "/big-response?192").start().await;
     let (mut received, mut peak) = (0, 0);
     while let Some(piece) = reply.next().await {
         let last = received;
@@ -266,12 +225,7 @@ async fn a_response_larger_than_all_memory_limits_streams_through() {
         }
     }
     assert_eq!(received, 192 * MIB);
-    assert!(
-        peak < before + 64 * MIB,
-        "{} MiB before, {} MiB at most",
-        before / MIB,
-        peak / MIB
-    );
+    assert!(peak < before + 64 * MIB, "{} MiB before, {} MiB at most", before / MIB, peak / MIB);
 }
 
 /// Three quarters of the places is what one function can have; those who wait for longer than the host's patience go away.
@@ -333,10 +287,7 @@ async fn serve_misuses() -> (Server, Vec<Misuse>, impl Drop) {
     let server = Server::start(options().alone().flag("--allow-egress", silent)).await;
     let misuses = misuses(silent);
     for misuse in &misuses {
-        server
-            .admin()
-            .put_component(misuse.function, guests::LIMITS, misuse.settings)
-            .await;
+        server.admin().put_component(misuse.function, guests::LIMITS, misuse.settings).await;
     }
     server.admin().put_component("healthy", guests::LIMITS, "").await;
     (server, misuses, guard)
@@ -364,10 +315,7 @@ async fn a_healthy_function_stays_quick_while_others_use_up_every_limit_on_all_c
             slow.push(format!("{}: {busy:?}", misuse.function));
         }
     }
-    assert!(
-        slow.is_empty(),
-        "idle {idle:?}, so {bound:?} is allowed, but beside {slow:?}"
-    );
+    assert!(slow.is_empty(), "idle {idle:?}, so {bound:?} is allowed, but beside {slow:?}");
 }
 
 #[expect(clippy::print_stdout, reason = "figures to read with --nocapture")]
@@ -381,10 +329,7 @@ async fn measure(client: &Client, more: impl Fn() -> bool) -> Duration {
     let mut times = Vec::new();
     while times.len() < SAMPLES || more() {
         let start = Instant::now();
-        session
-            .send(client.invoke(Method::GET, "healthy", "/ok"))
-            .await
-            .expect(StatusCode::OK);
+        session.send(client.invoke(Method::GET, "healthy", "/ok")).await.expect(StatusCode::OK);
         times.push(start.elapsed());
     }
     times.sort_unstable();
@@ -408,10 +353,7 @@ async fn measure_beside(server: &Server, misuse: &Misuse) -> Duration {
             replies
         });
     }
-    let busy = measure(&server.anonymous(), || {
-        rounds.load(Ordering::Relaxed) < twice_the_cores()
-    })
-    .await;
+    let busy = measure(&server.anonymous(), || rounds.load(Ordering::Relaxed) < twice_the_cores()).await;
     enough.store(true, Ordering::Relaxed);
     for reply in misusers.join_all().await.iter().flatten() {
         failed(reply, misuse.status, misuse.code, misuse.function);
@@ -434,21 +376,8 @@ async fn the_host_s_memory_stays_flat_under_every_misuse() {
     }
     let after = server.resident_bytes();
     report(&format!("{} MiB before, {} MiB after", before / MIB, after / MIB));
-    assert!(
-        after < before + GROWTH,
-        "{} MiB before, {} MiB after",
-        before / MIB,
-        after / MIB
-    );
-    assert_eq!(
-        server
-            .anonymous()
-            .get("healthy", "/ok")
-            .await
-            .expect(StatusCode::OK)
-            .text(),
-        "ok"
-    );
+    assert!(after < before + GROWTH, "{} MiB before, {} MiB after", before / MIB, after / MIB);
+    assert_eq!(server.anonymous().get("healthy", "/ok").await.expect(StatusCode::OK).text(), "ok");
 }
 
 /// Every misuse from as many clients as there are cores, all at once.
@@ -464,10 +393,6 @@ async fn run_round(server: &Server, misuses: &[Misuse]) {
         let misuse = misuses.iter().find(|misuse| misuse.function == function).unwrap();
         // With everything at once, what meets its fuel alone may meet its time here.
         let codes = [misuse.code, "timeout"];
-        assert!(
-            codes.contains(&reply.json()["code"].as_str().unwrap_or_default()),
-            "{function}: {}",
-            reply.text()
-        );
+        assert!(codes.contains(&reply.json()["code"].as_str().unwrap_or_default()), "{function}: {}", reply.text());
     }
 }

@@ -92,12 +92,7 @@ fn failed(reply: &Reply, status: u16, code: &str, function: &str) {
 /// The names of an object's fields, sorted.
 #[track_caller]
 fn keys(object: &Value) -> Vec<&str> {
-    let mut keys: Vec<_> = object
-        .as_object()
-        .expect("an object")
-        .keys()
-        .map(String::as_str)
-        .collect();
+    let mut keys: Vec<_> = object.as_object().expect("an object").keys().map(String::as_str).collect();
     keys.sort_unstable();
     keys
 }

@@ -22,47 +22,20 @@ async fn serve() -> Server {
 pub(crate) async fn notes_are_still_there_after_a_restart() {
     let mut server = serve().await;
     let draft = json!({ "title": "milk", "body": "two litres" });
-    let created = server
-        .anonymous()
-        .post("notes", "", &draft)
-        .await
-        .expect(StatusCode::CREATED);
+    let created = server.anonymous().post("notes", "", &draft).await.expect(StatusCode::CREATED);
     let note = created.json();
     assert_eq!((&note["title"], &note["body"]), (&draft["title"], &draft["body"]));
     let path = format!("/{}", note["id"]);
     assert!(created.header("location")[0].ends_with(&format!("/functions/v1/notes{path}")));
-    assert_eq!(
-        server
-            .anonymous()
-            .get("notes", &path)
-            .await
-            .expect(StatusCode::OK)
-            .json(),
-        note
-    );
+    assert_eq!(server.anonymous().get("notes", &path).await.expect(StatusCode::OK).json(), note);
 
     server.restart().await;
-    assert_eq!(
-        server
-            .anonymous()
-            .get("notes", &path)
-            .await
-            .expect(StatusCode::OK)
-            .json(),
-        note
-    );
-    assert_eq!(
-        server.anonymous().get("notes", "").await.expect(StatusCode::OK).json(),
-        json!([note])
-    );
+    assert_eq!(server.anonymous().get("notes", &path).await.expect(StatusCode::OK).json(), note);
+    assert_eq!(server.anonymous().get("notes", "").await.expect(StatusCode::OK).json(), json!([note]));
 
     let deleted = server.anonymous().invoke(Method::DELETE, "notes", &path).send().await;
     assert!(deleted.status.is_success(), "{}", deleted.text());
-    server
-        .anonymous()
-        .get("notes", &path)
-        .await
-        .expect(StatusCode::NOT_FOUND);
+    server.anonymous().get("notes", &path).await.expect(StatusCode::NOT_FOUND);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,15 +44,8 @@ async fn what_the_notes_api_refuses_it_says_why() {
     let client = server.anonymous();
     client.get("notes", "/999").await.expect(StatusCode::NOT_FOUND);
     client.get("notes", "/seven").await.expect(StatusCode::BAD_REQUEST);
-    client
-        .post("notes", "", &json!({ "title": "" }))
-        .await
-        .expect(StatusCode::BAD_REQUEST);
-    let reply = client
-        .invoke(Method::PATCH, "notes", "")
-        .send()
-        .await
-        .expect(StatusCode::METHOD_NOT_ALLOWED);
+    client.post("notes", "", &json!({ "title": "" })).await.expect(StatusCode::BAD_REQUEST);
+    let reply = client.invoke(Method::PATCH, "notes", "").send().await.expect(StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(reply.header("allow"), ["GET, POST"]);
 }
 
@@ -107,27 +73,19 @@ async fn every_acknowledged_note_outlives_a_kill_in_the_middle_of_200_writes() {
     caddis_tests::within_patience("the first writes", enough.notified()).await;
     server.kill().await;
     let written: Vec<_> = writes.join_all().await.into_iter().flatten().collect();
-    assert!(
-        (WRITES_BEFORE_THE_KILL..WRITES).contains(&written.len()),
-        "{} of {WRITES} were written",
-        written.len()
-    );
+    assert!((WRITES_BEFORE_THE_KILL..WRITES).contains(&written.len()), "{} of {WRITES} were written", written.len());
 
     server.start_again().await;
     let found = titles(&server.anonymous()).await;
     let lost: Vec<_> = written.iter().filter(|title| !found.contains(*title)).collect();
     assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
-    write(&server.anonymous(), WRITES)
-        .await
-        .expect("the database still takes writes");
+    write(&server.anonymous(), WRITES).await.expect("the database still takes writes");
 }
 
 /// Writes a note and returns its title, when the server lives to acknowledge it.
 async fn write(client: &Client, number: usize) -> Option<String> {
     let title = format!("note {number}");
-    let call = client
-        .invoke(Method::POST, "notes", "")
-        .json(&json!({ "title": title }));
+    let call = client.invoke(Method::POST, "notes", "").json(&json!({ "title": title }));
     let reply = call.try_send().await?;
     (reply.status == StatusCode::CREATED).then_some(title)
 }
@@ -135,11 +93,7 @@ async fn write(client: &Client, number: usize) -> Option<String> {
 async fn titles(client: &Client) -> BTreeSet<String> {
     let mut titles = BTreeSet::new();
     for offset in (0..).step_by(100) {
-        let page = client
-            .get("notes", &format!("?limit=100&offset={offset}"))
-            .await
-            .expect(StatusCode::OK)
-            .json();
+        let page = client.get("notes", &format!("?limit=100&offset={offset}")).await.expect(StatusCode::OK).json();
         let page: Vec<Value> = page.as_array().unwrap().clone();
         if page.is_empty() {
             break;

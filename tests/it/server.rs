@@ -12,29 +12,18 @@ use crate::{options, refused, start};
 async fn health_needs_no_token() {
     let server = start().await;
     for path in ["/healthz", "/readyz"] {
-        server
-            .anonymous()
-            .call(Method::GET, path)
-            .send()
-            .await
-            .expect(StatusCode::OK);
+        server.anonymous().call(Method::GET, path).send().await.expect(StatusCode::OK);
     }
 }
 
 /// Insists that the server refuses to start, in one line that has all these parts, before it opens a port.
 async fn refuses_to_start(options: &Options, data: &Path, parts: &[&str]) {
     let output = options.run_to_end(data).await;
-    let (stdout, stderr) = (
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(!output.status.success(), "{stderr}");
     assert!(!stdout.contains("listening"), "{stdout}");
     let complaint = stderr.trim_end();
-    assert!(
-        complaint.starts_with("caddis: ") && complaint.lines().count() == 1,
-        "one clear line: {stderr}"
-    );
+    assert!(complaint.starts_with("caddis: ") && complaint.lines().count() == 1, "one clear line: {stderr}");
     for part in parts {
         assert!(complaint.contains(part), "{part:?} in {complaint}");
     }
@@ -49,10 +38,7 @@ async fn a_bad_flag_is_named_before_a_port_opens() {
         (options().flag("--allow-egress", "everything"), "--allow-egress"),
         (options().flag("--max-component-bytes", "x"), "--max-component-bytes"),
         (options().variable("CADDIS_DRAIN_SECONDS", "soon"), "soon"),
-        (
-            options().flag("--config", "/nonexistent/caddis.toml"),
-            "/nonexistent/caddis.toml",
-        ),
+        (options().flag("--config", "/nonexistent/caddis.toml"), "/nonexistent/caddis.toml"),
     ];
     for (options, part) in cases {
         refuses_to_start(&options, data.path(), &[part]).await;
@@ -80,28 +66,17 @@ async fn a_data_directory_that_cannot_be_used_is_named() {
 async fn a_data_directory_in_use_is_left_alone() {
     let server = start().await;
     refuses_to_start(&options(), server.data(), &["use"]).await;
-    server
-        .anonymous()
-        .call(Method::GET, "/healthz")
-        .send()
-        .await
-        .expect(StatusCode::OK);
+    server.anonymous().call(Method::GET, "/healthz").send().await.expect(StatusCode::OK);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_data_directory_of_a_newer_version_is_left_alone() {
     let mut server = start().await;
     server.stop_gracefully().await;
-    let databases: Vec<_> = files_below(server.data())
-        .into_iter()
-        .filter(|path| is_sqlite(path))
-        .collect();
+    let databases: Vec<_> = files_below(server.data()).into_iter().filter(|path| is_sqlite(path)).collect();
     assert!(!databases.is_empty());
     for path in &databases {
-        rusqlite::Connection::open(path)
-            .unwrap()
-            .pragma_update(None, "user_version", 1_000_000)
-            .unwrap();
+        rusqlite::Connection::open(path).unwrap().pragma_update(None, "user_version", 1_000_000).unwrap();
     }
     refuses_to_start(&options(), server.data(), &["newer"]).await;
 }
@@ -120,10 +95,7 @@ async fn a_running_request_ends_before_the_server_does() {
 
     server.terminate();
     caddis_tests::eventually("the port to close", async || {
-        tokio::net::TcpStream::connect(server.address())
-            .await
-            .is_err()
-            .then_some(())
+        tokio::net::TcpStream::connect(server.address()).await.is_err().then_some(())
     })
     .await;
     pieces.send("last words").await;
@@ -136,20 +108,14 @@ async fn a_running_request_ends_before_the_server_does() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_does_not_end_holds_the_server_no_longer_than_the_deadline() {
     let mut server = Server::start(options().flag("--drain-seconds", 1)).await;
-    server
-        .admin()
-        .put_component("limits", guests::LIMITS, "timeout_seconds=300&fuel=1000000000000")
-        .await;
+    server.admin().put_component("limits", guests::LIMITS, "timeout_seconds=300&fuel=1000000000000").await;
     server.admin().put_component("echo", guests::WSTD_ECHO, "").await;
     let (call, pieces) = server.anonymous().invoke(Method::POST, "echo", "/stream").pieces();
     let mut reply = call.start().await;
     reply.next().await.unwrap().unwrap();
     let busy = tokio::spawn(server.anonymous().invoke(Method::GET, "limits", "/loop").try_send());
     server.stop_gracefully().await;
-    assert!(
-        reply.next().await.is_none_or(|piece| piece.is_err()),
-        "the response is cut off"
-    );
+    assert!(reply.next().await.is_none_or(|piece| piece.is_err()), "the response is cut off");
     drop(pieces);
     let cut_off = busy.await.unwrap();
     assert!(cut_off.is_none_or(|reply| !reply.status.is_success()));
@@ -160,10 +126,7 @@ async fn an_idle_connection_does_not_hold_the_server() {
     let mut server = start().await;
     let client = server.anonymous();
     let mut session = client.session().await;
-    session
-        .send(client.call(Method::GET, "/healthz"))
-        .await
-        .expect(StatusCode::OK);
+    session.send(client.call(Method::GET, "/healthz")).await.expect(StatusCode::OK);
     assert!(server.stop_gracefully().await.success());
 }
 
@@ -171,21 +134,11 @@ async fn an_idle_connection_does_not_hold_the_server() {
 async fn the_administrator_s_token_can_be_given_and_only_its_hash_is_kept() {
     let token = "an-administrator-s-token-of-some-length";
     let server = Server::start(options().variable("CADDIS_ADMIN_TOKEN", token)).await;
-    server
-        .admin()
-        .manage(Method::GET, "/functions")
-        .send()
-        .await
-        .expect(StatusCode::OK);
+    server.admin().manage(Method::GET, "/functions").send().await.expect(StatusCode::OK);
     assert_nowhere(&server, token);
 
     let server = start().await;
-    server
-        .admin()
-        .manage(Method::GET, "/functions")
-        .send()
-        .await
-        .expect(StatusCode::OK);
+    server.admin().manage(Method::GET, "/functions").send().await.expect(StatusCode::OK);
     assert_nowhere(&server, server.admin_token());
 }
 
@@ -194,11 +147,7 @@ fn assert_nowhere(server: &Server, text: &str) {
     assert!(!server.log().contains(text), "in the log");
     for path in files_below(server.data()) {
         let bytes = std::fs::read(&path).unwrap();
-        assert!(
-            !bytes.windows(text.len()).any(|window| window == text.as_bytes()),
-            "in {}",
-            path.display()
-        );
+        assert!(!bytes.windows(text.len()).any(|window| window == text.as_bytes()), "in {}", path.display());
     }
 }
 
@@ -215,19 +164,10 @@ async fn a_secret_is_in_the_next_request_and_nowhere_else() {
     let after = admin.get("echo", "/env?WORD").await.json();
     assert_eq!((&after["get"], &after["wasi"]), (&json!(value), &json!(value)));
 
-    let list = admin
-        .manage(Method::GET, "/secrets")
-        .send()
-        .await
-        .expect(StatusCode::OK);
+    let list = admin.manage(Method::GET, "/secrets").send().await.expect(StatusCode::OK);
     assert_eq!(list.json()[0]["name"], "WORD");
     assert!(list.json()[0]["updated_at"].is_string());
-    for path in [
-        "/secrets",
-        "/functions",
-        "/functions/echo",
-        "/functions/echo/executions",
-    ] {
+    for path in ["/secrets", "/functions", "/functions/echo", "/functions/echo/executions"] {
         let reply = admin.manage(Method::GET, path).send().await.expect(StatusCode::OK);
         assert!(!reply.text().contains(value), "{path}: {}", reply.text());
     }
@@ -235,18 +175,9 @@ async fn a_secret_is_in_the_next_request_and_nowhere_else() {
 
     admin.set_secrets(json!({ "WORD": "changed" })).await;
     assert_eq!(admin.get("echo", "/env?WORD").await.json()["get"], "changed");
-    admin
-        .manage(Method::DELETE, "/secrets/WORD")
-        .send()
-        .await
-        .expect(StatusCode::NO_CONTENT);
+    admin.manage(Method::DELETE, "/secrets/WORD").send().await.expect(StatusCode::NO_CONTENT);
     assert_eq!(admin.get("echo", "/env?WORD").await.json()["get"], json!(null));
-    refused(
-        &admin.manage(Method::DELETE, "/secrets/WORD").send().await,
-        404,
-        "not_found",
-        &["secret"],
-    );
+    refused(&admin.manage(Method::DELETE, "/secrets/WORD").send().await, 404, "not_found", &["secret"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -254,37 +185,18 @@ async fn a_function_s_variable_hides_the_app_s_secret_of_the_same_name() {
     let server = start().await;
     let admin = server.admin();
     admin.put_component("echo", guests::WSTD_ECHO, "").await;
-    admin
-        .set_secrets(json!({ "WORD": "of the app", "OTHER": "kept" }))
-        .await;
-    let change = |variables| {
-        admin
-            .manage(Method::PATCH, "/functions/echo/env")
-            .json(&variables)
-            .send()
-    };
-    let names = change(json!({ "WORD": "of the function" }))
-        .await
-        .expect(StatusCode::OK);
-    assert!(
-        !names.text().contains("of the function"),
-        "names only: {}",
-        names.text()
-    );
+    admin.set_secrets(json!({ "WORD": "of the app", "OTHER": "kept" })).await;
+    let change = |variables| admin.manage(Method::PATCH, "/functions/echo/env").json(&variables).send();
+    let names = change(json!({ "WORD": "of the function" })).await.expect(StatusCode::OK);
+    assert!(!names.text().contains("of the function"), "names only: {}", names.text());
     let seen = admin.get("echo", "/env?WORD").await.json();
     assert_eq!(seen["all"], json!([["OTHER", "kept"], ["WORD", "of the function"]]));
 
     change(json!({ "WORD": null })).await.expect(StatusCode::OK);
     assert_eq!(admin.get("echo", "/env?WORD").await.json()["get"], "of the app");
-    admin
-        .change("echo", &json!({ "allow_env": false }))
-        .await
-        .expect(StatusCode::OK);
+    admin.change("echo", &json!({ "allow_env": false })).await.expect(StatusCode::OK);
     let seen = admin.get("echo", "/env?WORD").await.json();
-    assert_eq!(
-        (&seen["get"], &seen["all"], &seen["wasi"]),
-        (&json!(null), &json!([]), &json!(null))
-    );
+    assert_eq!((&seen["get"], &seen["all"], &seen["wasi"]), (&json!(null), &json!([]), &json!(null)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

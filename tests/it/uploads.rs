@@ -16,12 +16,7 @@ async fn put(admin: &Client, bytes: &[u8]) -> caddis_tests::Reply {
 }
 
 async fn assert_alive(server: &Server) {
-    refused(
-        &server.admin().manage(Method::GET, "/functions/bad").send().await,
-        404,
-        "not_found",
-        &[],
-    );
+    refused(&server.admin().manage(Method::GET, "/functions/bad").send().await, 404, "not_found", &[]);
     server.admin().put_component("good", guests::LIMITS, "").await;
     server.anonymous().get("good", "/ok").await.expect(StatusCode::OK);
 }
@@ -31,12 +26,7 @@ async fn what_is_not_a_component_is_refused() {
     let server = start().await;
     let admin = server.admin();
     refused(&put(&admin, b"").await, 400, "invalid_component", &["empty"]);
-    refused(
-        &put(&admin, b"#!/bin/sh\necho hello\n").await,
-        400,
-        "invalid_component",
-        &["WebAssembly"],
-    );
+    refused(&put(&admin, b"#!/bin/sh\necho hello\n").await, 400, "invalid_component", &["WebAssembly"]);
     refused(&put(&admin, b"\0asm").await, 400, "invalid_component", &[]);
     refused(
         &put(&admin, CORE_MODULE).await,
@@ -44,11 +34,7 @@ async fn what_is_not_a_component_is_refused() {
         "invalid_component",
         &["not a component", "wasm32-wasip2", "wasm-tools component new"],
     );
-    let parts = [
-        "wasi:http/incoming-handler",
-        "wasi:http/handler",
-        "caddis:function/handler",
-    ];
+    let parts = ["wasi:http/incoming-handler", "wasi:http/handler", "caddis:function/handler"];
     refused(&put(&admin, EMPTY_COMPONENT).await, 400, "invalid_component", &parts);
     assert_alive(&server).await;
 }
@@ -144,25 +130,16 @@ async fn malformed_json_is_refused_and_says_where() {
         ("{\"enabled\": true, \"enabled\": false}", &["enabled"]),
     ];
     for (body, parts) in cases {
-        let call = admin
-            .manage(Method::PUT, "/functions/f")
-            .header("content-type", "application/json");
+        let call = admin.manage(Method::PUT, "/functions/f").header("content-type", "application/json");
         refused(&call.body(body).send().await, 400, "invalid_request", parts);
     }
     let deep = "[".repeat(100_000);
-    let call = admin
-        .manage(Method::PUT, "/functions/f")
-        .header("content-type", "application/json");
+    let call = admin.manage(Method::PUT, "/functions/f").header("content-type", "application/json");
     refused(&call.body(deep).send().await, 400, "invalid_request", &[]);
     let huge = format!("{{\"description\": \"{}\"}}", "x".repeat(3 * 1024 * 1024));
-    let call = admin
-        .manage(Method::PUT, "/functions/f")
-        .header("content-type", "application/json");
+    let call = admin.manage(Method::PUT, "/functions/f").header("content-type", "application/json");
     refused(&call.body(huge).send().await, 413, "too_large", &[]);
-    assert_eq!(
-        admin.manage(Method::GET, "/functions/f").send().await.json()["version"],
-        1
-    );
+    assert_eq!(admin.manage(Method::GET, "/functions/f").send().await.json()["version"], 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -179,27 +156,15 @@ async fn names_out_of_range_are_refused() {
     server.anonymous().get(&longest, "/ok").await.expect(StatusCode::OK);
 
     for name in ["", "a b", "Upper", "a/b", &"x".repeat(64)] {
-        let reply = admin
-            .call(Method::POST, "/api/v1/apps")
-            .json(&json!({ "name": name }))
-            .send()
-            .await;
+        let reply = admin.call(Method::POST, "/api/v1/apps").json(&json!({ "name": name })).send().await;
         refused(&reply, 400, "invalid_request", &["app name"]);
     }
     for name in ["", "1X", "A-B", "A B", "A=B", &"X".repeat(257)] {
-        let reply = admin
-            .manage(Method::PUT, "/secrets")
-            .json(&json!({ name: "v" }))
-            .send()
-            .await;
+        let reply = admin.manage(Method::PUT, "/secrets").json(&json!({ name: "v" })).send().await;
         refused(&reply, 400, "invalid_request", &["variable name"]);
     }
     let too_long = "x".repeat(48 * 1024 + 1);
-    let reply = admin
-        .manage(Method::PUT, "/secrets")
-        .json(&json!({ "LONG": too_long }))
-        .send()
-        .await;
+    let reply = admin.manage(Method::PUT, "/secrets").json(&json!({ "LONG": too_long })).send().await;
     refused(&reply, 400, "invalid_request", &["LONG"]);
 }
 
@@ -209,13 +174,7 @@ async fn only_an_administrator_s_token_manages() {
     let admin = server.admin();
     admin.put_component("f", guests::LIMITS, "").await;
     let user = admin.user_token(json!({ "sub": "u1" })).await;
-    let wrong = [
-        "",
-        "cad_wrong",
-        &user,
-        &format!("{}x", server.admin_token()),
-        &server.admin_token()[..10],
-    ];
+    let wrong = ["", "cad_wrong", &user, &format!("{}x", server.admin_token()), &server.admin_token()[..10]];
     let targets = [
         (Method::GET, "/api/v1/functions"),
         (Method::GET, "/api/v1/functions/f"),
@@ -232,26 +191,12 @@ async fn only_an_administrator_s_token_manages() {
     ];
     for (method, target) in targets {
         for token in wrong {
-            let reply = server
-                .anonymous()
-                .with_token(token)
-                .call(method.clone(), target)
-                .send()
-                .await;
+            let reply = server.anonymous().with_token(token).call(method.clone(), target).send().await;
             refused(&reply, 401, "unauthorized", &[]);
         }
-        refused(
-            &server.anonymous().call(method, target).send().await,
-            401,
-            "unauthorized",
-            &[],
-        );
+        refused(&server.anonymous().call(method, target).send().await, 401, "unauthorized", &[]);
     }
-    admin
-        .manage(Method::GET, "/functions/f")
-        .send()
-        .await
-        .expect(StatusCode::OK);
+    admin.manage(Method::GET, "/functions/f").send().await.expect(StatusCode::OK);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -259,31 +204,13 @@ async fn wrong_routes_methods_and_types_are_told_apart() {
     let server = start().await;
     let admin = server.admin();
     let component = guests::LIMITS.bytes();
-    refused(
-        &admin.call(Method::GET, "/api/v1/nothing").send().await,
-        404,
-        "not_found",
-        &[],
-    );
+    refused(&admin.call(Method::GET, "/api/v1/nothing").send().await, 404, "not_found", &[]);
     refused(&admin.call(Method::GET, "/nothing").send().await, 404, "not_found", &[]);
-    refused(
-        &admin.manage(Method::PATCH, "/functions").send().await,
-        405,
-        "method_not_allowed",
-        &[],
-    );
-    let call = admin
-        .manage(Method::PUT, "/functions/bad")
-        .header("content-type", "text/plain")
-        .body(component.clone());
+    refused(&admin.manage(Method::PATCH, "/functions").send().await, 405, "method_not_allowed", &[]);
+    let call = admin.manage(Method::PUT, "/functions/bad").header("content-type", "text/plain").body(component.clone());
     refused(&call.send().await, 415, "unsupported_media_type", &["application/wasm"]);
     let call = admin.manage(Method::PUT, "/functions/bad").body(component);
     refused(&call.send().await, 415, "unsupported_media_type", &["application/wasm"]);
-    refused(
-        &admin.change("bad", &json!({ "enabled": true })).await,
-        404,
-        "not_found",
-        &["function"],
-    );
+    refused(&admin.change("bad", &json!({ "enabled": true })).await, 404, "not_found", &["function"]);
     assert_alive(&server).await;
 }

@@ -29,27 +29,17 @@ pub struct Client {
 impl Client {
     /// Without a token, in the default app.
     pub fn new(address: SocketAddr) -> Self {
-        Self {
-            address,
-            token: None,
-            app: None,
-        }
+        Self { address, token: None, app: None }
     }
 
     /// With this token.
     pub fn with_token(&self, token: &str) -> Self {
-        Self {
-            token: Some(token.to_owned()),
-            ..self.clone()
-        }
+        Self { token: Some(token.to_owned()), ..self.clone() }
     }
 
     /// In this app.
     pub fn in_app(&self, app: &str) -> Self {
-        Self {
-            app: Some(app.to_owned()),
-            ..self.clone()
-        }
+        Self { app: Some(app.to_owned()), ..self.clone() }
     }
 
     /// Any call. `target` is sent as it is.
@@ -109,10 +99,7 @@ impl Client {
 
     /// Changes the settings of a function.
     pub async fn change(&self, function: &str, settings: &Value) -> Reply {
-        self.manage(Method::PUT, &format!("/functions/{function}"))
-            .json(settings)
-            .send()
-            .await
+        self.manage(Method::PUT, &format!("/functions/{function}")).json(settings).send().await
     }
 
     /// The newest executions of a function; `query` as in the API: `limit=5&status=error`.
@@ -132,10 +119,7 @@ impl Client {
     pub async fn execution(&self, function: &str, reply: &Reply) -> Value {
         let id = reply.execution_id();
         eventually("the record of an execution", async || {
-            self.executions(function, "limit=1000")
-                .await
-                .into_iter()
-                .find(|record| record["id"] == id.as_str())
+            self.executions(function, "limit=1000").await.into_iter().find(|record| record["id"] == id.as_str())
         })
         .await
     }
@@ -145,11 +129,7 @@ impl Client {
     /// # Panics
     /// When they are refused.
     pub async fn set_secrets(&self, secrets: Value) {
-        self.manage(Method::PUT, "/secrets")
-            .json(&secrets)
-            .send()
-            .await
-            .expect(StatusCode::OK);
+        self.manage(Method::PUT, "/secrets").json(&secrets).send().await.expect(StatusCode::OK);
     }
 
     /// Creates an app and returns a client in it with the same token.
@@ -157,11 +137,7 @@ impl Client {
     /// # Panics
     /// When it is refused.
     pub async fn create_app(&self, name: &str) -> Self {
-        self.call(Method::POST, "/api/v1/apps")
-            .json(&json!({ "name": name }))
-            .send()
-            .await
-            .expect(StatusCode::CREATED);
+        self.call(Method::POST, "/api/v1/apps").json(&json!({ "name": name })).send().await.expect(StatusCode::CREATED);
         self.in_app(name)
     }
 
@@ -170,12 +146,7 @@ impl Client {
     /// # Panics
     /// When it is refused.
     pub async fn user_token(&self, claims: Value) -> String {
-        let reply = self
-            .manage(Method::POST, "/user-tokens")
-            .json(&claims)
-            .send()
-            .await
-            .expect(StatusCode::CREATED);
+        let reply = self.manage(Method::POST, "/user-tokens").json(&claims).send().await.expect(StatusCode::CREATED);
         reply.json()["token"].as_str().expect("a token").to_owned()
     }
 
@@ -211,8 +182,7 @@ impl Call {
     /// With one more header field.
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         let name = HeaderName::from_bytes(name.as_bytes()).expect("a header name");
-        self.headers
-            .append(name, HeaderValue::from_bytes(value.as_ref()).expect("a header value"));
+        self.headers.append(name, HeaderValue::from_bytes(value.as_ref()).expect("a header value"));
         self
     }
 
@@ -231,8 +201,7 @@ impl Call {
 
     /// With this JSON.
     pub fn json(mut self, body: &Value) -> Self {
-        self.headers
-            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        self.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         self.body(body.to_string())
     }
 
@@ -245,10 +214,8 @@ impl Call {
 
     /// Makes the call and reads the whole response.
     pub async fn send(self) -> Reply {
-        within_patience("a response", async {
-            self.start().await.whole().await.expect("the response is complete")
-        })
-        .await
+        within_patience("a response", async { self.start().await.whole().await.expect("the response is complete") })
+            .await
     }
 
     /// Makes the call and returns as soon as the head of the response is there.
@@ -319,11 +286,7 @@ impl Session {
     pub async fn start(&mut self, call: Call) -> hyper::Result<Streaming> {
         self.0.ready().await?;
         let (head, body) = self.0.send_request(call.into_request()).await?.into_parts();
-        Ok(Streaming {
-            status: head.status,
-            headers: head.headers,
-            body,
-        })
+        Ok(Streaming { status: head.status, headers: head.headers, body })
     }
 }
 
@@ -360,11 +323,7 @@ impl Streaming {
     /// When the connection ends before the body does.
     pub async fn whole(self) -> hyper::Result<Reply> {
         let body = self.body.collect().await?.to_bytes();
-        Ok(Reply {
-            status: self.status,
-            headers: self.headers,
-            body,
-        })
+        Ok(Reply { status: self.status, headers: self.headers, body })
     }
 }
 
@@ -414,11 +373,7 @@ impl Reply {
 
     /// The values of a header field, in order.
     pub fn header(&self, name: &str) -> Vec<&str> {
-        self.headers
-            .get_all(name)
-            .iter()
-            .map(|value| value.to_str().expect("text"))
-            .collect()
+        self.headers.get_all(name).iter().map(|value| value.to_str().expect("text")).collect()
     }
 
     /// The execution that made it.

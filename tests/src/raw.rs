@@ -14,11 +14,7 @@ pub struct RawConnection(TcpStream);
 impl RawConnection {
     /// Connects.
     pub async fn open(address: SocketAddr) -> Self {
-        Self(
-            TcpStream::connect(address)
-                .await
-                .expect("the server accepts connections"),
-        )
+        Self(TcpStream::connect(address).await.expect("the server accepts connections"))
     }
 
     /// Sends these bytes. A server that has closed already is no failure: what it said is still to be read.
@@ -38,11 +34,7 @@ impl RawConnection {
         let mut seen = Vec::new();
         within_patience(end, async {
             while !seen.ends_with(end.as_bytes()) {
-                let byte = self
-                    .0
-                    .read_u8()
-                    .await
-                    .expect("the connection is open until the expected end");
+                let byte = self.0.read_u8().await.expect("the connection is open until the expected end");
                 seen.push(byte);
             }
         })

@@ -89,9 +89,7 @@ impl Options {
     /// When it does not end.
     pub async fn run_to_end(&self, data: &Path) -> Output {
         let child = self.command(data).spawn().expect("the binary starts");
-        within_patience("the server to end", child.wait_with_output())
-            .await
-            .expect("the output can be read")
+        within_patience("the server to end", child.wait_with_output()).await.expect("the output can be read")
     }
 }
 
@@ -118,11 +116,8 @@ impl Server {
     /// # Panics
     /// When it ends instead.
     pub async fn start(options: Options) -> Self {
-        let machine = if options.alone {
-            Machine::Alone(MACHINE.write().await)
-        } else {
-            Machine::Shared(MACHINE.read().await)
-        };
+        let machine =
+            if options.alone { Machine::Alone(MACHINE.write().await) } else { Machine::Shared(MACHINE.read().await) };
         let data = TempDir::new().expect("a temporary directory");
         let (process, printed) = Process::start(&options, data.path()).await;
         let variable = options.variables.iter().find(|(name, _)| name == "CADDIS_ADMIN_TOKEN");
@@ -131,13 +126,7 @@ impl Server {
             (None, Some((_, token))) => token.clone(),
             (printed, _) => panic!("the first start prints a token unless one is given; printed: {printed:?}"),
         };
-        Self {
-            process,
-            admin_token,
-            options,
-            data,
-            _machine: machine,
-        }
+        Self { process, admin_token, options, data, _machine: machine }
     }
 
     /// Where it listens.
@@ -178,10 +167,7 @@ impl Server {
     /// Memory the process has in RAM, in bytes.
     pub fn resident_bytes(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("the process runs");
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
-            .expect("Linux tells VmRSS");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux tells VmRSS");
         let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number of kB");
         kibibytes * 1024
     }
@@ -193,9 +179,7 @@ impl Server {
 
     /// Waits until the process has ended.
     pub async fn wait(&mut self) -> ExitStatus {
-        within_patience("the server to end", self.process.child.wait())
-            .await
-            .expect("the process is a child")
+        within_patience("the server to end", self.process.child.wait()).await.expect("the process is a child")
     }
 
     /// Asks the process to end and waits until it has.
@@ -238,10 +222,7 @@ impl Process {
     async fn start(options: &Options, data: &Path) -> (Self, Option<String>) {
         let mut child = options.command(data).spawn().expect("the binary starts");
         let log = Log::default();
-        tokio::spawn(
-            log.clone()
-                .follow(child.stderr.take().expect("standard error is a pipe")),
-        );
+        tokio::spawn(log.clone().follow(child.stderr.take().expect("standard error is a pipe")));
         let mut lines = BufReader::new(child.stdout.take().expect("standard output is a pipe")).lines();
         let (address, token) = within_patience("the server to listen", read_greeting(&mut lines, &log)).await;
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
@@ -249,11 +230,7 @@ impl Process {
     }
 
     fn signal(&self, signal: Signal) {
-        let pid = self
-            .child
-            .id()
-            .and_then(|id| Pid::from_raw(id.try_into().ok()?))
-            .expect("the process runs");
+        let pid = self.child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?)).expect("the process runs");
         rustix::process::kill_process(pid, signal).expect("a child can be signalled");
     }
 }
@@ -295,10 +272,7 @@ impl Log {
     async fn follow(self, mut from: impl tokio::io::AsyncRead + Unpin) {
         let mut buffer = [0; 4096];
         while let Ok(length @ 1..) = from.read(&mut buffer).await {
-            self.0
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .extend_from_slice(&buffer[..length]);
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&buffer[..length]);
         }
     }
 

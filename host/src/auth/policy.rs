@@ -20,10 +20,10 @@ pub fn judge(access: &Access, identity: &Identity) -> Verdict {
         (Access::Public, _) | (_, Identity::ApiKey(_) | Identity::Admin) => Verdict::Allowed,
         (_, Identity::Anonymous) => Verdict::Unauthorized,
         (Access::Authenticated, Identity::User(_)) => Verdict::Allowed,
-        (Access::Group { groups }, Identity::User(user)) => {
+        (Access::Group(groups), Identity::User(user)) => {
             allow_if(groups.iter().any(|group| user.groups.contains(group)))
         }
-        (Access::Metadata { metadata }, Identity::User(user)) => {
+        (Access::Metadata(metadata), Identity::User(user)) => {
             allow_if(metadata.iter().all(|(name, value)| claim(user, name) == Some(value)))
         }
     }
@@ -58,8 +58,8 @@ mod tests {
 
     #[test]
     fn every_policy_has_its_verdicts() {
-        let group = |name: &str| Access::Group { groups: vec![name.to_owned()] };
-        let metadata = Access::Metadata { metadata: [("department".to_owned(), json!("engineering"))].into() };
+        let group = |name: &str| Access::Group(vec![name.to_owned()]);
+        let metadata = Access::Metadata([("department".to_owned(), json!("engineering"))].into());
         let someone = user(json!({}));
         for (access, identity, verdict) in [
             (&Access::Public, &Identity::Anonymous, Verdict::Allowed),

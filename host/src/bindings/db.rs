@@ -58,8 +58,15 @@ pub struct DbView<'a> {
 
 type Answer<T> = wasmtime::Result<Result<T, wit::Error>>;
 
-fn answer<T, U: From<T>>(result: Result<T, tenant::Error>) -> Answer<U> {
-    Ok(result.map(U::from).map_err(wit::Error::from))
+impl DbState {
+    /// What the guest gets. When the time of the whole execution is up it gets nothing any more: the execution is about to be
+    /// ended as timed out, and an answer could only make it end in another way first.
+    async fn answer<T, U: From<T>>(&self, result: Result<T, tenant::Error>) -> Answer<U> {
+        if matches!(result, Err(tenant::Error::Timeout)) && Instant::now() >= self.deadline {
+            std::future::pending::<()>().await;
+        }
+        Ok(result.map(U::from).map_err(wit::Error::from))
+    }
 }
 
 fn values(parameters: Vec<wit::Value>) -> Vec<Value> {
@@ -68,11 +75,13 @@ fn values(parameters: Vec<wit::Value>) -> Vec<Value> {
 
 impl Host for DbView<'_> {
     async fn query(&mut self, sql: String, parameters: Vec<wit::Value>) -> Answer<wit::Rows> {
-        answer(self.state.query(sql, values(parameters)).await)
+        let result = self.state.query(sql, values(parameters)).await;
+        self.state.answer(result).await
     }
 
     async fn execute(&mut self, sql: String, parameters: Vec<wit::Value>) -> Answer<wit::Changes> {
-        answer(self.state.execute(sql, values(parameters)).await)
+        let result = self.state.execute(sql, values(parameters)).await;
+        self.state.answer(result).await
     }
 }
 
@@ -86,13 +95,14 @@ impl HostTransaction for DbView<'_> {
             wit::TransactionMode::ReadOnly => TransactionMode::ReadOnly,
             wit::TransactionMode::ReadWrite => TransactionMode::ReadWrite,
         };
-        match self.state.begin(mode).await {
+        let begun = self.state.begin(mode).await;
+        match self.state.answer::<_, Transaction>(begun).await? {
             Ok(transaction) => {
                 let handle = self.table.push(transaction)?;
                 self.state.in_transaction = true;
                 Ok(Ok(handle))
             }
-            Err(error) => Ok(Err(error.into())),
+            Err(error) => Ok(Err(error)),
         }
     }
 
@@ -103,7 +113,8 @@ impl HostTransaction for DbView<'_> {
         parameters: Vec<wit::Value>,
     ) -> Answer<wit::Rows> {
         let transaction = self.table.get(&transaction)?;
-        answer(transaction.query(sql, values(parameters), self.state.deadline).await)
+        let result = transaction.query(sql, values(parameters), self.state.deadline).await;
+        self.state.answer(result).await
     }
 
     async fn execute(
@@ -113,17 +124,20 @@ impl HostTransaction for DbView<'_> {
         parameters: Vec<wit::Value>,
     ) -> Answer<wit::Changes> {
         let transaction = self.table.get(&transaction)?;
-        answer(transaction.execute(sql, values(parameters), self.state.deadline).await)
+        let result = transaction.execute(sql, values(parameters), self.state.deadline).await;
+        self.state.answer(result).await
     }
 
     async fn commit(&mut self, transaction: Resource<Transaction>) -> Answer<()> {
         self.state.in_transaction = false;
-        answer(self.table.delete(transaction)?.commit().await)
+        let result = self.table.delete(transaction)?.commit().await;
+        self.state.answer(result).await
     }
 
     async fn rollback(&mut self, transaction: Resource<Transaction>) -> Answer<()> {
         self.state.in_transaction = false;
-        answer(self.table.delete(transaction)?.rollback().await)
+        let result = self.table.delete(transaction)?.rollback().await;
+        self.state.answer(result).await
     }
 
     async fn drop(&mut self, transaction: Resource<Transaction>) -> wasmtime::Result<()> {

@@ -7,6 +7,7 @@ mod serve;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
 use crate::config::ServeOptions;
@@ -50,7 +51,11 @@ pub(crate) type Failure = Box<dyn std::error::Error>;
 
 /// Runs the command line.
 pub fn main() -> ExitCode {
-    let result = match Arguments::parse().command {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return misused(&error),
+    };
+    let result = match arguments.command {
         Command::Serve { options, config } => serve::run(options, config.as_deref()),
         Command::Dev { directory, options } => dev::run(&directory, options),
         Command::Compile { memory_mb } => return compile(memory_mb),
@@ -62,6 +67,20 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Help and version are what was asked for; anything else is a mistake, told in one line.
+fn misused(error: &clap::Error) -> ExitCode {
+    if error.use_stderr() && error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let text = error.to_string();
+        let told = text.split("\nUsage:").next().unwrap_or_default();
+        let told: Vec<&str> =
+            told.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("For more")).collect();
+        report(&format!("{} (see --help)", told.join(" ").trim_start_matches("error: ")));
+        return ExitCode::from(2);
+    }
+    let _ = error.print();
+    ExitCode::from(u8::from(error.use_stderr()) * 2)
 }
 
 fn compile(memory_mb: u32) -> ExitCode {
