@@ -327,14 +327,19 @@ async fn requests_with_two_meanings_are_refused() {
         ("5,000 fields", "GET", &many_fields, ""),
     ];
     for (case, method, fields, body) in cases {
-        let request = format!("{method} /functions/v1/echo/describe HTTP/1.1\r\nhost: x\r\n{fields}\r\n{body}");
+        let request = format!(
+            "{method} /functions/v1/echo/describe HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{fields}\r\n{body}"
+        );
         assert_refused(&server, case, &request).await;
     }
     let whole_requests = [
         ("no request at all", "\x16\x03\x01\x02\0\x01\0\x01\r\n\r\n"),
         ("a bad method", "GE\x01T /functions/v1/echo HTTP/1.1\r\nhost: x\r\n\r\n"),
         ("a bad version", "GET /functions/v1/echo HTTP/7.3\r\nhost: x\r\n\r\n"),
-        ("no host", "GET /functions/v1/echo/describe HTTP/1.1\r\n\r\n"),
+        (
+            "no host",
+            "GET /functions/v1/echo/describe HTTP/1.1\r\nconnection: close\r\n\r\n",
+        ),
         (
             "a space in the target",
             "GET /functions/v1/echo/a b HTTP/1.1\r\nhost: x\r\n\r\n",
