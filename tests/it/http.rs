@@ -441,11 +441,12 @@ async fn a_body_that_never_ends_holds_nothing_but_its_own_request() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_function_ends_when_its_client_goes_away() {
-    let server = serve(guests::WSTD_ECHO).await;
+    let server = serve(guests::LIMITS).await;
     let mut connection = RawConnection::open(server.address()).await;
-    let head = "POST /functions/v1/echo/stream HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n";
-    connection.send(head).await;
-    connection.read_until("ready\n\r\n").await;
+    connection
+        .send("GET /functions/v1/echo/sleep-mid-stream HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await;
+    connection.read_until("the first half\r\n").await;
     drop(connection);
 
     let record = eventually("the record of the abandoned request", async || {
