@@ -170,9 +170,11 @@ impl Deployer {
     }
 
     fn activate(&self, app: &App, version: FunctionVersion, component: OnceCell<Arc<Linked>>) {
-        let before = app.function(&version.name);
-        let gate = before.map_or_else(|| self.admission.gate(), |before| before.gate.clone());
-        app.activate(Arc::new(Function { version, component, environment: EnvironmentCell::default(), gate }));
+        let (gate, usage) = match app.function(&version.name) {
+            Some(before) => (before.gate.clone(), before.usage.clone()),
+            None => (self.admission.gate(), Arc::default()),
+        };
+        app.activate(Arc::new(Function { version, component, environment: EnvironmentCell::default(), gate, usage }));
     }
 }
 

@@ -136,7 +136,7 @@ impl Invoker {
             },
             linked,
         };
-        let (cancel, failure) = self.start(execution, record, permit);
+        let (cancel, failure) = self.start(&function, execution, record, permit);
         match response.await {
             Ok(response) => Ok(Answer { execution: id, response, cancel, completion }),
             // Nothing was sent: the reason comes at the end of the execution.
@@ -146,6 +146,7 @@ impl Invoker {
 
     fn start(
         &self,
+        function: &Function,
         execution: Execution,
         record: Record,
         permit: Permit,
@@ -160,10 +161,13 @@ impl Invoker {
             }
             record.close(finished);
         });
-        self.scheduler.spawn(self.running.track_future(async move {
-            // Cancelled is an end like any other: the record notices by itself.
-            let _ = task.await;
-        }));
+        self.scheduler.spawn(
+            &function.usage,
+            self.running.track_future(async move {
+                // Cancelled is an end like any other: the record notices by itself.
+                let _ = task.await;
+            }),
+        );
         (CancelOnDrop::new(handle), receiver)
     }
 

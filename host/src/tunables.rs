@@ -19,14 +19,15 @@ pub const TIMEOUT_SECONDS: Range<u32> = Range { default: 30, min: 1, max: 300 };
 /// Memories and tables of one instance together, in MiB (FX2, BB2).
 pub const MEMORY_LIMIT_MB: Range<u32> = Range { default: 128, min: 64, max: 1024 };
 
-/// CPU budget of one request. One unit is about one WebAssembly instruction; the default is several seconds of one core.
+/// CPU budget of one request. One unit is about one WebAssembly instruction; the default is half a second of one core for a tight
+/// loop, and several seconds for ordinary code.
 pub const FUEL: Range<u64> = Range { default: 10_000_000_000, min: 100_000, max: 1_000_000_000_000 };
 
 /// Fuel between two yields to the scheduler: well under a millisecond of one core, so that a loop cannot hold a thread.
 pub const FUEL_YIELD_INTERVAL: u64 = 200_000;
 
 /// CPU time after which a request moves to the threads of low priority, where it can no longer slow others down.
-pub const CPU_BEFORE_DEMOTION: Duration = Duration::from_millis(20);
+pub const CPU_BEFORE_DEMOTION: Duration = Duration::from_millis(5);
 
 /// What the host copies out of a guest in one host call, in bytes. wasmtime's 128 MiB is more than a tenant's memory.
 pub const HOSTCALL_FUEL: usize = 16 * 1024 * 1024;

@@ -244,14 +244,16 @@ async fn requests_with_two_meanings_are_refused() {
         ("5,000 fields", "GET", &many_fields, ""),
     ];
     for (case, method, fields, body) in cases {
-        let request = format!("{method} /functions/v1/echo/describe HTTP/1.1\r\nhost: x\r\n{fields}\r\n{body}");
+        let request = format!(
+            "{method} /functions/v1/echo/describe HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{fields}\r\n{body}"
+        );
         assert_refused(&server, case, &request).await;
     }
     let whole_requests = [
         ("no request at all", "\x16\x03\x01\x02\0\x01\0\x01\r\n\r\n"),
         ("a bad method", "GE\x01T /functions/v1/echo HTTP/1.1\r\nhost: x\r\n\r\n"),
         ("a bad version", "GET /functions/v1/echo HTTP/7.3\r\nhost: x\r\n\r\n"),
-        ("no host", "GET /functions/v1/echo/describe HTTP/1.1\r\n\r\n"),
+        ("no host", "GET /functions/v1/echo/describe HTTP/1.1\r\nconnection: close\r\n\r\n"),
         ("a space in the target", "GET /functions/v1/echo/a b HTTP/1.1\r\nhost: x\r\n\r\n"),
     ];
     for (case, request) in whole_requests {
@@ -325,11 +327,10 @@ async fn a_body_that_never_ends_holds_nothing_but_its_own_request() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_function_ends_when_its_client_goes_away() {
-    let server = serve(guests::WSTD_ECHO).await;
+    let server = serve(guests::LIMITS).await;
     let mut connection = RawConnection::open(server.address()).await;
-    let head = "POST /functions/v1/echo/stream HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n";
-    connection.send(head).await;
-    connection.read_until("ready\n\r\n").await;
+    connection.send("GET /functions/v1/echo/sleep-mid-stream HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    connection.read_until("the first half\r\n").await;
     drop(connection);
 
     let record = eventually("the record of the abandoned request", async || {

@@ -281,10 +281,14 @@ fn misuses(silent: SocketAddr) -> Vec<Misuse> {
     ]
 }
 
+/// Few, so that the memory each place keeps for the next execution is soon all there.
+const PLACES: usize = 48;
+
 /// A server with one function for each misuse, and one that behaves.
 async fn serve_misuses() -> (Server, Vec<Misuse>, impl Drop) {
     let (silent, guard) = silent_server().await;
-    let server = Server::start(options().alone().flag("--allow-egress", silent)).await;
+    let options = options().alone().flag("--allow-egress", silent).flag("--max-executions", PLACES);
+    let server = Server::start(options).await;
     let misuses = misuses(silent);
     for misuse in &misuses {
         server.admin().put_component(misuse.function, guests::LIMITS, misuse.settings).await;
@@ -300,22 +304,32 @@ fn twice_the_cores() -> usize {
 const SAMPLES: usize = 400;
 /// Below this, a 99th percentile says more about the machine than about the host.
 const NOISE: Duration = Duration::from_millis(5);
+const ATTEMPTS: usize = 3;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_healthy_function_stays_quick_while_others_use_up_every_limit_on_all_cores() {
     let (server, misuses, _silent) = serve_misuses().await;
     measure(&server.anonymous(), || false).await;
-    let idle = measure(&server.anonymous(), || false).await;
-    let bound = (5 * idle).max(NOISE);
     let mut slow = Vec::new();
     for misuse in &misuses {
-        let busy = measure_beside(&server, misuse).await;
-        report(&format!("p99 beside {}: {busy:?}; idle {idle:?}", misuse.function));
-        if busy > bound {
-            slow.push(format!("{}: {busy:?}", misuse.function));
+        if !stays_quick_beside(&server, misuse).await {
+            slow.push(misuse.function);
         }
     }
-    assert!(slow.is_empty(), "idle {idle:?}, so {bound:?} is allowed, but beside {slow:?}");
+    assert!(slow.is_empty(), "over five times its idle p99 beside {slow:?}; --nocapture shows the figures");
+}
+
+/// Measures again what is over the bound: another program's load passes, a host that lets others starve does it each time.
+async fn stays_quick_beside(server: &Server, misuse: &Misuse) -> bool {
+    for _ in 0..ATTEMPTS {
+        let idle = measure(&server.anonymous(), || false).await;
+        let busy = measure_beside(server, misuse).await;
+        report(&format!("p99 beside {}: {busy:?}; idle: {idle:?}", misuse.function));
+        if busy <= (5 * idle).max(NOISE) {
+            return true;
+        }
+    }
+    false
 }
 
 #[expect(clippy::print_stdout, reason = "figures to read with --nocapture")]
@@ -340,25 +354,40 @@ async fn measure(client: &Client, more: impl Fn() -> bool) -> Duration {
 async fn measure_beside(server: &Server, misuse: &Misuse) -> Duration {
     let enough = Arc::new(AtomicBool::new(false));
     let rounds = Arc::new(AtomicUsize::new(0));
+    let runtime = runtime_of_misusers();
     let mut misusers = JoinSet::new();
     for _ in 0..twice_the_cores() {
         let (client, enough, rounds) = (server.anonymous(), Arc::clone(&enough), Arc::clone(&rounds));
         let (function, page) = (misuse.function, misuse.page.clone());
-        misusers.spawn(async move {
+        let misuse = async move {
             let mut replies = Vec::new();
             while !enough.load(Ordering::Relaxed) {
                 replies.push(client.get(function, &page).await);
                 rounds.fetch_add(1, Ordering::Relaxed);
             }
             replies
-        });
+        };
+        misusers.spawn_on(misuse, runtime.handle());
     }
     let busy = measure(&server.anonymous(), || rounds.load(Ordering::Relaxed) < twice_the_cores()).await;
     enough.store(true, Ordering::Relaxed);
     for reply in misusers.join_all().await.iter().flatten() {
         failed(reply, misuse.status, misuse.code, misuse.function);
     }
+    runtime.shutdown_background();
     busy
+}
+
+/// Threads of low priority: the clients that misuse must not slow the one that measures, only the server may.
+fn runtime_of_misusers() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .on_thread_start(|| {
+            rustix::process::nice(10).unwrap();
+        })
+        .enable_all()
+        .build()
+        .unwrap()
 }
 
 /// How much the process may grow over rounds that all do the same.

@@ -13,6 +13,7 @@ use crate::bindings::env::Environment;
 use crate::ids::{ApiKeyId, AppName, FunctionName};
 use crate::runtime::admission::Gate;
 use crate::runtime::component::Linked;
+use crate::runtime::scheduler::Usage;
 use crate::store::functions::FunctionVersion;
 
 /// Every app by name.
@@ -113,8 +114,10 @@ pub struct Function {
     pub component: OnceCell<Arc<Linked>>,
     /// Its variables, read at first use.
     pub environment: EnvironmentCell,
-    /// Its share of the host; versions of one function share it.
+    /// How many of its executions run; versions of one function share it.
     pub gate: Gate,
+    /// What CPU time it used; versions of one function share it.
+    pub usage: Arc<Usage>,
 }
 
 /// The variables of a function, until one changes.

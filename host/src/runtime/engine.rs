@@ -70,7 +70,7 @@ fn pool(instances: u32) -> PoolingAllocationConfig {
         .total_stacks(instances.saturating_mul(2))
         // Pages a request touched are zeroed and kept instead of returned to the kernel: with `pagemap_scan` a fresh instance
         // costs a fifth of what it costs with the defaults.
-        .linear_memory_keep_resident(1024 * 1024)
+        .linear_memory_keep_resident(512 * 1024)
         .table_keep_resident(64 * 1024)
         .async_stack_keep_resident(64 * 1024)
         .pagemap_scan(Enabled::Auto)

@@ -1,11 +1,13 @@
 //! Two levels of threads, so that a function that burns CPU cannot slow the others down.
 //!
-//! Every execution starts on the threads that also serve connections. One that has used [`CPU_BEFORE_DEMOTION`]
-//! goes on where it stopped on a second set of threads with low priority: from then on the kernel lets it run only
-//! beside, never instead of, requests that just came in.
+//! An execution starts on the threads that also serve connections. It goes on where it stopped on a second set of threads with low
+//! priority once it has used [`CPU_BEFORE_DEMOTION`], and starts there if its function is over its fair share while
+//! other functions are in use. From then on the kernel lets it run only beside, never instead of, requests of others.
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -16,19 +18,79 @@ use crate::tunables::CPU_BEFORE_DEMOTION;
 /// Niceness of the low-priority threads: 15 of 19, about a thirtieth of the weight of a normal thread.
 const NICENESS: i32 = 15;
 
+/// CPU time beyond its fair share that a function may use before its executions start at low priority, as time of its share.
+const BURST: Duration = Duration::from_millis(50);
+
+/// For how long a request of another function counts as that function being in use.
+const CONTENTION: Duration = Duration::from_millis(250);
+
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Runs executions.
 #[derive(Debug)]
 pub struct Scheduler {
     background: Option<Runtime>,
+    clock: Clock,
+    contention: Contention,
+    /// CPU time a function may use in a second before it is over its fair share: half of the machine's.
+    share: u32,
+}
+
+/// What one function has used: time it has to wait until it is within its fair share again, in nanoseconds of the scheduler's clock
+/// (the generic cell rate algorithm).
+#[derive(Debug, Default)]
+pub struct Usage(AtomicU64);
+
+/// Nanoseconds since the start.
+#[derive(Debug, Clone, Copy)]
+struct Clock(Instant);
+
+impl Clock {
+    fn now(self) -> u64 {
+        nanoseconds(self.0.elapsed())
+    }
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Whether more than one function is in use.
+#[derive(Debug, Default)]
+struct Contention {
+    last: AtomicUsize,
+    /// When a function was called that was not the one called before it.
+    changed: AtomicU64,
+}
+
+impl Contention {
+    fn observe(&self, usage: &Arc<Usage>, now: u64) -> bool {
+        let function = Arc::as_ptr(usage) as usize;
+        if self.last.swap(function, Ordering::Relaxed) != function {
+            self.changed.store(now, Ordering::Relaxed);
+            return true;
+        }
+        now.saturating_sub(self.changed.load(Ordering::Relaxed)) < nanoseconds(CONTENTION)
+    }
+}
+
+impl Usage {
+    fn charge(&self, now: u64, used: Duration, share: u32) {
+        let owed = nanoseconds(used) / u64::from(share.max(1));
+        let _ =
+            self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |paid| Some(paid.max(now).saturating_add(owed)));
+    }
+
+    fn is_over(&self, now: u64) -> bool {
+        self.0.load(Ordering::Relaxed) > now.saturating_add(nanoseconds(BURST))
+    }
 }
 
 impl Scheduler {
-    /// Starts the low-priority threads.
-    pub fn start(threads: usize) -> std::io::Result<Self> {
+    /// Starts the low-priority threads, as many as there are cores.
+    pub fn start(cores: usize) -> std::io::Result<Self> {
         let background = Builder::new_multi_thread()
-            .worker_threads(threads)
+            .worker_threads(cores)
             .thread_name("caddis-background")
             .on_thread_start(|| {
                 if let Err(error) = rustix::process::nice(NICENESS) {
@@ -37,13 +99,25 @@ impl Scheduler {
             })
             .enable_all()
             .build()?;
-        Ok(Self { background: Some(background) })
+        Ok(Self {
+            background: Some(background),
+            clock: Clock(Instant::now()),
+            contention: Contention::default(),
+            share: u32::try_from(cores.div_ceil(2)).unwrap_or(u32::MAX),
+        })
     }
 
-    /// Runs a task on this runtime, and on the background threads once it has used its share.
-    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+    /// Runs an execution of the function with this usage.
+    pub fn spawn(&self, usage: &Arc<Usage>, task: impl Future<Output = ()> + Send + 'static) {
         let Some(background) = self.background.as_ref().map(Runtime::handle).cloned() else { return };
-        tokio::spawn(run(Box::pin(task), background));
+        let now = self.clock.now();
+        let contended = self.contention.observe(usage, now);
+        let metered = Metered { task: Box::pin(task), usage: usage.clone(), clock: self.clock, share: self.share };
+        if contended && usage.is_over(now) {
+            background.spawn(metered);
+        } else {
+            tokio::spawn(run(metered, background));
+        }
     }
 }
 
@@ -56,29 +130,55 @@ impl Drop for Scheduler {
     }
 }
 
-async fn run(task: Task, background: Handle) {
-    let share = Share { task: Some(task), used: Duration::ZERO };
-    if let Some(rest) = share.await {
+async fn run(task: Metered, background: Handle) {
+    let slice = Slice { task: Some(task), used: Duration::ZERO };
+    if let Some(rest) = slice.await {
         background.spawn(rest);
     }
 }
 
-/// Polls a task until it is done or has used its share; in that case gives it back.
-struct Share {
-    task: Option<Task>,
+/// A task whose CPU time is charged to its function.
+struct Metered {
+    task: Task,
+    usage: Arc<Usage>,
+    clock: Clock,
+    share: u32,
+}
+
+impl Metered {
+    fn poll_metered(&mut self, context: &mut Context<'_>) -> (Poll<()>, Duration) {
+        let start = Instant::now();
+        let poll = self.task.as_mut().poll(context);
+        let used = start.elapsed();
+        self.usage.charge(self.clock.now(), used, self.share);
+        (poll, used)
+    }
+}
+
+impl Future for Metered {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        self.poll_metered(context).0
+    }
+}
+
+/// Polls a task until it is done or has used what it may before it is demoted; in that case gives it back.
+struct Slice {
+    task: Option<Metered>,
     used: Duration,
 }
 
-impl Future for Share {
-    type Output = Option<Task>;
+impl Future for Slice {
+    type Output = Option<Metered>;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Task>> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Metered>> {
         let Some(task) = self.task.as_mut() else { return Poll::Ready(None) };
-        let start = Instant::now();
-        if task.as_mut().poll(context).is_ready() {
+        let (poll, used) = task.poll_metered(context);
+        if poll.is_ready() {
             return Poll::Ready(None);
         }
-        self.used += start.elapsed();
+        self.used += used;
         if self.used < CPU_BEFORE_DEMOTION {
             return Poll::Pending;
         }
@@ -95,17 +195,32 @@ mod tests {
         std::thread::current().name().unwrap_or_default().to_owned()
     }
 
+    fn spin(time: Duration) {
+        let start = Instant::now();
+        while start.elapsed() < time {}
+    }
+
+    /// Where a task of this function starts.
+    async fn place(scheduler: &Scheduler, usage: &Arc<Usage>, work: Duration) -> String {
+        let (sender, receiver) = oneshot::channel();
+        scheduler.spawn(usage, async move {
+            let name = thread_name();
+            spin(work);
+            let _ = sender.send(name);
+        });
+        receiver.await.unwrap()
+    }
+
     #[tokio::test]
     async fn a_busy_task_moves_and_goes_on() {
         let scheduler = Scheduler::start(1).unwrap();
         let (sender, receiver) = oneshot::channel();
-        scheduler.spawn(async move {
+        scheduler.spawn(&Arc::default(), async move {
             let before = thread_name();
             let start = Instant::now();
             while start.elapsed() < CPU_BEFORE_DEMOTION * 2 {
                 tokio::task::yield_now().await;
-                let spin = Instant::now();
-                while spin.elapsed() < Duration::from_millis(1) {}
+                spin(Duration::from_millis(1));
             }
             let _ = sender.send((before, thread_name()));
         });
@@ -118,12 +233,37 @@ mod tests {
     async fn a_light_task_stays() {
         let scheduler = Scheduler::start(1).unwrap();
         let (sender, receiver) = oneshot::channel();
-        scheduler.spawn(async move {
+        scheduler.spawn(&Arc::default(), async move {
             for _ in 0..100 {
                 tokio::task::yield_now().await;
             }
             let _ = sender.send(thread_name());
         });
         assert_ne!(receiver.await.unwrap(), "caddis-background");
+    }
+
+    #[tokio::test]
+    async fn a_function_over_its_share_steps_back_for_others_only() {
+        let scheduler = Scheduler::start(1).unwrap();
+        let (noisy, quiet) = (Arc::default(), Arc::default());
+        // Alone it may use everything there is.
+        place(&scheduler, &noisy, BURST * 3).await;
+        scheduler.contention.changed.store(0, Ordering::Relaxed);
+        tokio::time::sleep(CONTENTION).await;
+        place(&scheduler, &noisy, BURST * 3).await;
+        assert_ne!(place(&scheduler, &noisy, Duration::ZERO).await, "caddis-background");
+        // Beside another one it may not.
+        assert_ne!(place(&scheduler, &quiet, Duration::ZERO).await, "caddis-background");
+        assert_eq!(place(&scheduler, &noisy, Duration::ZERO).await, "caddis-background");
+        assert_ne!(place(&scheduler, &quiet, Duration::ZERO).await, "caddis-background");
+    }
+
+    #[test]
+    fn debt_is_paid_off_by_time() {
+        let usage = Usage::default();
+        let second = 1_000_000_000;
+        usage.charge(second, Duration::from_millis(400), 2);
+        assert!(usage.is_over(second));
+        assert!(!usage.is_over(second + 200_000_000));
     }
 }

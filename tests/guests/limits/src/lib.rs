@@ -56,6 +56,11 @@ impl Guest for Limits {
                 body.send(b"the first half");
                 cpu::fall_into_the_unreachable();
             }
+            "/sleep-mid-stream" => {
+                let body = response::start(response, OutgoingResponse::new(Fields::new()));
+                body.send(b"the first half");
+                monotonic_clock::subscribe_duration(3_600_000_000_000).block();
+            }
             "/loop-mid-stream" => {
                 let body = response::start(response, OutgoingResponse::new(Fields::new()));
                 body.send(b"the first half");
