@@ -72,8 +72,8 @@ codes! {
     NoResponse = "no_response", INTERNAL_SERVER_ERROR;
     /// The function's response is not valid HTTP.
     InvalidResponse = "invalid_response", INTERNAL_SERVER_ERROR;
-    /// The client went away before the function ended. Only in execution records.
-    ClientDisconnected = "client_disconnected", INTERNAL_SERVER_ERROR;
+    /// The client went away before the function ended, or its request did not arrive whole.
+    ClientDisconnected = "client_disconnected", BAD_REQUEST;
     /// The host has no room for another execution; `Retry-After` says when to come back.
     Overloaded = "overloaded", SERVICE_UNAVAILABLE;
     /// The host is shutting down.

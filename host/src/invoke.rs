@@ -20,7 +20,6 @@ use crate::bindings::fetch::{Dialer, Fetch};
 use crate::bindings::outgoing::{Responder, SentStatus};
 use crate::deploy::Deployer;
 use crate::error::{Code, Error};
-use crate::http::body::{CancelOnDrop, Completion};
 use crate::ids::{ExecutionId, FunctionName};
 use crate::observe::capture::LogCapture;
 use crate::router::table::{App, Function};
@@ -32,6 +31,7 @@ use crate::runtime::execution::{Execution, Finished};
 use crate::runtime::limits::{MemoryBudget, MemoryLimiter};
 use crate::runtime::outcome::{Failure, Limits};
 use crate::runtime::scheduler::Scheduler;
+use crate::runtime::signals::{Arrival, CancelOnDrop, Completion};
 use crate::store::Store;
 use crate::store::executions::{ExecutionLog, ExecutionRow, Status, Trigger};
 use crate::store::secrets;
@@ -49,6 +49,8 @@ pub struct Call {
     pub url: String,
     /// The request: an absolute URI whose path is the one below the function.
     pub request: Request<WasiBody>,
+    /// How its body fares.
+    pub arrival: Arrival,
 }
 
 /// A response that has started.
@@ -123,6 +125,7 @@ impl Invoker {
             deadline: deadline.into(),
             url: call.url,
             request: call.request,
+            arrival: call.arrival,
             completion: completion.clone(),
             parts: CtxParts {
                 fetch: Fetch::new(self.dialer.clone(), self.egress.clone(), settings.allow_net),

@@ -343,6 +343,21 @@ async fn the_function_ends_when_its_client_goes_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_breaks_off_is_not_held_against_the_function() {
+    let server = serve(guests::WSTD_ECHO).await;
+    let mut connection = RawConnection::open(server.address()).await;
+    let head = "POST /functions/v1/echo/describe HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\nhalf";
+    connection.send(head).await;
+    drop(connection);
+
+    let record = eventually("the record of the broken request", async || {
+        server.admin().executions("echo", "").await.into_iter().next()
+    })
+    .await;
+    assert_eq!(record["error_code"], "client_disconnected", "{record}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_body_over_the_host_s_limit_is_refused() {
     let limit = 100_000;
     let server = Server::start(options().flag("--max-request-bytes", limit)).await;
@@ -359,7 +374,7 @@ async fn a_body_over_the_host_s_limit_is_refused() {
     });
     let reply = call.send().await;
     sending.abort();
-    assert!(!reply.status.is_success(), "{}", reply.text());
+    assert_eq!((reply.status.as_u16(), reply.json()["code"].as_str()), (413, Some("too_large")), "{}", reply.text());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -25,8 +25,8 @@ use wasmtime_wasi_http::{
 
 use crate::bindings::egress::EgressPolicy;
 use crate::tunables::{
-    FETCH_BETWEEN_BYTES_TIMEOUT, FETCH_CONNECT_TIMEOUT, FETCH_FIRST_BYTE_TIMEOUT, FETCH_HEAD_BYTES, OPEN_SUBREQUESTS,
-    SUBREQUESTS,
+    BODY_CHUNK_BYTES, FETCH_BETWEEN_BYTES_TIMEOUT, FETCH_CONNECT_TIMEOUT, FETCH_FIRST_BYTE_TIMEOUT, FETCH_HEAD_BYTES,
+    OPEN_SUBREQUESTS, SUBREQUESTS,
 };
 
 mod body;
@@ -118,6 +118,15 @@ impl WasiHttpHooks for Fetch {
             let transfer: Transfer = Box::new(std::future::ready(Ok(())));
             Ok((response, transfer))
         })
+    }
+
+    // What a slow reader makes the host hold is a few of these.
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        BODY_CHUNK_BYTES
+    }
+
+    fn p3_outgoing_body_chunk_size(&mut self) -> usize {
+        BODY_CHUNK_BYTES
     }
 
     fn p2_error_from_hyper(&mut self, error: &hyper::Error) -> p2::ErrorCode {

@@ -1,18 +1,16 @@
-//! Bodies on their way in and out. A body ends well only if the execution behind it does.
+//! Bodies on their way in and out. A response ends well only if the execution behind it does.
 
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use futures::future::AbortHandle;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use tokio::sync::Notify;
 use wasmtime_wasi_http::WasiBody;
+
+use crate::runtime::signals::{Arrival, CancelOnDrop, Completion, Fault};
 
 /// Why a body broke off.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -30,88 +28,22 @@ pub fn empty() -> AnyBody {
     Empty::new().map_err(|never| match never {}).boxed_unsync()
 }
 
-/// The body of a request as a guest reads it: at most `limit` bytes.
-pub fn incoming(body: Incoming, limit: usize) -> WasiBody {
-    Limited::new(body, limit)
-        .map_err(move |error| {
-            if error.is::<LengthLimitError>() {
-                return wasmtime_wasi_http::Error::HttpRequestBodySize(Some(limit as u64));
-            }
-            match error.downcast::<hyper::Error>() {
-                Ok(error) => wasmtime_wasi_http::Error::Hyper(*error),
-                Err(_) => wasmtime_wasi_http::Error::HttpProtocolError,
-            }
-        })
-        .boxed_unsync()
-}
-
-const RUNNING: u8 = 0;
-const SUCCEEDED: u8 = 1;
-const FAILED: u8 = 2;
-
-/// What an execution and the body of its response tell each other.
-#[derive(Debug, Clone, Default)]
-pub struct Completion(Arc<Shared>);
-
-#[derive(Debug, Default)]
-struct Shared {
-    execution: AtomicU8,
-    body_ended: Notify,
-}
-
-impl Completion {
-    /// The execution has ended.
-    pub fn set(&self, succeeded: bool) {
-        self.0.execution.store(if succeeded { SUCCEEDED } else { FAILED }, Ordering::Release);
-    }
-
-    /// Counts the execution as failed if it ends without [`Completion::set`]: by a panic or by being cancelled.
-    pub fn guard(&self) -> CompletionGuard {
-        CompletionGuard(self.clone())
-    }
-
-    /// Waits until the body was sent or given up.
-    pub async fn body_ended(&self) {
-        self.0.body_ended.notified().await;
-    }
-
-    fn failed(&self) -> bool {
-        self.0.execution.load(Ordering::Acquire) == FAILED
-    }
-}
-
-/// See [`Completion::guard`].
-#[derive(Debug)]
-pub struct CompletionGuard(Completion);
-
-impl Drop for CompletionGuard {
-    fn drop(&mut self) {
-        let _ = self.0.0.execution.compare_exchange(RUNNING, FAILED, Ordering::AcqRel, Ordering::Acquire);
-    }
-}
-
-/// Cancels an execution when dropped, unless it was allowed to go on.
-#[derive(Debug)]
-pub struct CancelOnDrop(Option<AbortHandle>);
-
-impl CancelOnDrop {
-    /// Cancels through this handle.
-    pub fn new(handle: AbortHandle) -> Self {
-        Self(Some(handle))
-    }
-
-    /// Lets the execution go on.
-    pub fn release(&mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for CancelOnDrop {
-    fn drop(&mut self) {
-        if let Some(handle) = self.0.take() {
-            handle.abort();
+/// The body of a request as a guest reads it: at most `limit` bytes. Beside it, what becomes of it.
+pub fn incoming(body: Incoming, limit: usize) -> (WasiBody, Arrival) {
+    let arrival = Arrival::default();
+    let noted = arrival.clone();
+    let body = Limited::new(body, limit).map_err(move |error| {
+        if error.is::<LengthLimitError>() {
+            noted.note(Fault::TooLarge { limit });
+            return wasmtime_wasi_http::Error::HttpRequestBodySize(Some(limit as u64));
         }
-    }
+        noted.note(Fault::Broken);
+        match error.downcast::<hyper::Error>() {
+            Ok(error) => wasmtime_wasi_http::Error::Hyper(*error),
+            Err(_) => wasmtime_wasi_http::Error::HttpProtocolError,
+        }
+    });
+    (body.boxed_unsync(), arrival)
 }
 
 /// The body of a function's response.
@@ -204,14 +136,14 @@ impl Drop for ResponseBody {
         if self.inner.is_end_stream() && !self.completion.failed() {
             self.end();
         }
-        self.completion.0.body_ended.notify_one();
+        self.completion.end_body();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use futures::future::abortable;
+    use futures::future::{AbortHandle, abortable};
 
     fn body(inner: WasiBody, limit: u64) -> (ResponseBody, Completion, AbortHandle) {
         let completion = Completion::default();
@@ -249,12 +181,5 @@ mod tests {
     async fn a_body_over_the_limit_breaks() {
         let (body, ..) = body(text("12345"), 4);
         assert!(body.collect().await.is_err());
-    }
-
-    #[test]
-    fn ending_without_a_word_counts_as_failure() {
-        let completion = Completion::default();
-        drop(completion.guard());
-        assert!(completion.failed());
     }
 }

@@ -59,7 +59,9 @@ fn respond(
     let status = code.status();
     let error = match execution {
         // The wording of FX8.
-        Some(_) if status != StatusCode::SERVICE_UNAVAILABLE => "Function execution failed",
+        Some(_) if matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::INTERNAL_SERVER_ERROR) => {
+            "Function execution failed"
+        }
         _ => status.canonical_reason().unwrap_or("Error"),
     };
     let function = function.map(FunctionName::as_str);

@@ -96,11 +96,12 @@ impl Service {
         // What opens the host is not for the function: whoever wrote it could use it elsewhere.
         let host_credential = identity.as_ref().is_ok_and(|identity| identity.is_host_credential());
         let withheld: &[_] = if host_credential { &[AUTHORIZATION, APIKEY] } else { &[] };
-        let mut below = Request::new(incoming(body, self.max_request_bytes));
+        let (body, arrival) = incoming(body, self.max_request_bytes);
+        let mut below = Request::new(body);
         *below.method_mut() = head.method;
         *below.uri_mut() = absolute(&authority, Some(path_below(rest, head.uri.query())?))?;
         *below.headers_mut() = end_to_end(&head.headers, withheld);
-        Ok(Call { app, function, identity, url: url.to_string(), request: below })
+        Ok(Call { app, function, identity, url: url.to_string(), request: below, arrival })
     }
 
     fn response(&self, answer: Answer) -> Response<AnyBody> {

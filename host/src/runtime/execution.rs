@@ -25,7 +25,7 @@ use crate::bindings::FunctionPre;
 use crate::bindings::outgoing::{Responder, response_head};
 use crate::bindings::wit::http as lean;
 use crate::error::Code;
-use crate::http::body::Completion;
+use crate::runtime::signals::{Arrival, Completion};
 use crate::tunables::{BODY_BY_VALUE_BYTES, COMPONENT_HANDLES, FUEL_YIELD_INTERVAL, HOSTCALL_FUEL};
 
 /// What runs, for whom, and within which limits.
@@ -38,6 +38,8 @@ pub struct Execution {
     pub deadline: Instant,
     /// The request: an absolute URI whose path is the one below the function.
     pub request: Request<WasiBody>,
+    /// How the request's body fares.
+    pub arrival: Arrival,
     /// The absolute URL the client asked for.
     pub url: String,
     /// What goes into the store.
@@ -60,7 +62,7 @@ pub struct Finished {
 impl Execution {
     /// Runs to the end. The response leaves through the responder as soon as it starts.
     pub async fn run(self, engine: &Engine) -> Finished {
-        let Self { linked, limits, deadline, request, url, parts, completion } = self;
+        let Self { linked, limits, deadline, request, arrival, url, parts, completion } = self;
         let mut store = Store::new(engine, Ctx::new(parts));
         // Dropped before the store, so that a body sees a cancelled or panicked execution as failed.
         let _guard = completion.guard();
@@ -72,7 +74,7 @@ impl Execution {
         let ctx = store.data();
         let result = match result {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(limits.explain(&error, ctx.memory.refusal())),
+            Ok(Err(error)) => Err(limits.explain(&error, ctx.memory.refusal(), arrival.fault())),
             Err(_elapsed) => Err(limits.timed_out()),
         };
         ctx.finish_log();
@@ -164,7 +166,7 @@ async fn lean_body(store: &mut Store<Ctx>, body: WasiBody) -> wasmtime::Result<l
     match body.size_hint().exact() {
         Some(0) => Ok(lean::RequestBody::Empty),
         Some(size) if size <= BODY_BY_VALUE_BYTES as u64 => {
-            let bytes = body.collect().await.map_err(|error| broken_request(&error))?.to_bytes();
+            let bytes = body.collect().await?.to_bytes();
             Ok(lean::RequestBody::Bytes(bytes.into()))
         }
         _ => {
@@ -175,10 +177,6 @@ async fn lean_body(store: &mut Store<Ctx>, body: WasiBody) -> wasmtime::Result<l
             Ok(lean::RequestBody::Stream(store.data_mut().table().push(stream)?))
         }
     }
-}
-
-fn broken_request(error: &wasmtime_wasi_http::Error) -> Failure {
-    Failure::new(Code::ClientDisconnected, format!("the body of the request did not arrive: {error}"))
 }
 
 fn whole_response(response: lean::WholeResponse, head_only: bool) -> Result<Response<WasiBody>, Failure> {

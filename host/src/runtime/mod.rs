@@ -15,3 +15,4 @@ pub mod execution;
 pub mod limits;
 pub mod outcome;
 pub mod scheduler;
+pub mod signals;

@@ -5,6 +5,7 @@ use wasmtime_wasi::I32Exit;
 
 use super::limits::Refusal;
 use crate::error::Code;
+use crate::runtime::signals::Fault;
 
 /// Most frames of a backtrace in a record.
 const BACKTRACE_FRAMES: usize = 50;
@@ -68,7 +69,16 @@ impl Limits {
     }
 
     /// Why a call into the guest failed.
-    pub fn explain(&self, error: &wasmtime::Error, refusal: Option<Refusal>) -> Failure {
+    pub fn explain(&self, error: &wasmtime::Error, refusal: Option<Refusal>, fault: Option<Fault>) -> Failure {
+        let stack = error.downcast_ref::<WasmBacktrace>().map(backtrace);
+        match fault {
+            // Most programs give up when they cannot read what they were sent; that is the sender's failure.
+            Some(fault) => Failure { stack, ..not_arrived(fault) },
+            None => self.explain_guest(error, refusal),
+        }
+    }
+
+    fn explain_guest(&self, error: &wasmtime::Error, refusal: Option<Refusal>) -> Failure {
         if let Some(failure) = error.downcast_ref::<Failure>() {
             return failure.clone();
         }
@@ -86,6 +96,15 @@ impl Limits {
             },
         };
         Failure { stack: error.downcast_ref::<WasmBacktrace>().map(backtrace), ..failure }
+    }
+}
+
+fn not_arrived(fault: Fault) -> Failure {
+    match fault {
+        Fault::TooLarge { limit } => {
+            Failure::new(Code::TooLarge, format!("the body of the request must have at most {limit} bytes"))
+        }
+        Fault::Broken => Failure::new(Code::ClientDisconnected, "the body of the request did not arrive whole"),
     }
 }
 
