@@ -11,12 +11,12 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use thread_priority::{
+    NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy, thread_native_id,
+};
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::tunables::CPU_BEFORE_DEMOTION;
-
-/// Niceness of the low-priority threads: 15 of 19, about a thirtieth of the weight of a normal thread.
-const NICENESS: i32 = 15;
 
 /// CPU time beyond its fair share that a function may use before its executions start at low priority, as time of its share.
 const BURST: Duration = Duration::from_millis(50);
@@ -92,11 +92,7 @@ impl Scheduler {
         let background = Builder::new_multi_thread()
             .worker_threads(cores)
             .thread_name("caddis-background")
-            .on_thread_start(|| {
-                if let Err(error) = rustix::process::nice(NICENESS) {
-                    tracing::warn!(%error, "background threads run at normal priority");
-                }
-            })
+            .on_thread_start(step_back)
             .enable_all()
             .build()?;
         Ok(Self {
@@ -127,6 +123,16 @@ impl Drop for Scheduler {
         if let Some(background) = self.background.take() {
             background.shutdown_background();
         }
+    }
+}
+
+/// Makes this thread one that the kernel runs only where no thread of normal priority wants to, and takes off at once when one does
+/// (`SCHED_IDLE`). With mere niceness, others wait for the end of its time slice: milliseconds.
+fn step_back() {
+    let policy = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+    let idle = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, policy);
+    if let Err(error) = idle {
+        tracing::warn!(?error, "background threads run at normal priority");
     }
 }
 
