@@ -14,6 +14,8 @@ fn code_config() -> Config {
     config.consume_fuel(true);
     config.max_wasm_stack(WASM_STACK_BYTES);
     config.async_stack_size(FIBER_STACK_BYTES);
+    // Without it a pooled stack keeps every page that the deepest recursion on it has touched.
+    config.async_stack_zeroing(true);
     config.wasm_component_model_async(true);
     // Proposals that no component toolchain needs stay off: less surface. Shared memories would also escape the limiter.
     config.wasm_gc(false);
