@@ -6,9 +6,11 @@ use std::rc::Rc;
 
 use rquickjs::loader::{ImportAttributes, Loader, Resolver};
 use rquickjs::module::{Declared, Module};
-use rquickjs::{Ctx, Error, Result};
+use rquickjs::{Context, Ctx, Error, Result, Runtime, WriteOptions};
 
+use crate::bindings::caddis::function::http::Error as Failure;
 use crate::bindings::exports::caddis::engine::builder::Module as Source;
+use crate::failure::{caught, plain};
 
 /// Appended to the entry module: a function that the program declares but does not export is invisible from outside.
 const HANDLER_BINDINGS: &str = "\n;export const __caddis_handler = \
@@ -23,6 +25,8 @@ pub(crate) struct Modules(Rc<RefCell<Table>>);
 #[derive(Default)]
 struct Table {
     sources: BTreeMap<String, String>,
+    /// Modules compiled ahead: they come without their source text, which every function would repeat.
+    bytecode: BTreeMap<String, Vec<u8>>,
     imports: BTreeMap<(String, String), String>,
     entry: String,
 }
@@ -48,8 +52,27 @@ impl Modules {
         name.clone_into(&mut table.entry);
     }
 
+    /// Compiles the modules that `entry` imports to bytecode without source text, in a context that is thrown away. The entry itself keeps
+    /// its source, and is evaluated as any module.
+    pub(crate) fn compile_imports(&self, runtime: &Runtime, entry: &str) -> std::result::Result<(), Failure> {
+        let source = self.0.borrow().sources.get(entry).cloned().unwrap_or_default();
+        runtime.set_loader(self.clone(), Compiler(self.clone()));
+        let scratch = Context::full(runtime).map_err(|error| plain(error.to_string()))?;
+        scratch.with(|ctx| match Module::declare(ctx.clone(), entry, source) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(caught(&ctx, error)),
+        })?;
+        runtime.set_loader(self.clone(), self.clone());
+        Ok(())
+    }
+
     /// Compiles a module, without evaluating it.
     pub(crate) fn declare<'js>(&self, ctx: &Ctx<'js>, name: &str) -> Result<Module<'js, Declared>> {
+        let bytecode = self.0.borrow_mut().bytecode.remove(name);
+        if let Some(bytecode) = bytecode {
+            // SAFETY: `compile_imports` wrote it with this very QuickJS.
+            return unsafe { Module::load(ctx.clone(), &bytecode) };
+        }
         let source = self.0.borrow_mut().sources.remove(name).ok_or_else(|| Error::new_loading(name))?;
         let module = Module::declare(ctx.clone(), name, source)?;
         let meta = module.meta()?;
@@ -74,5 +97,18 @@ impl Resolver for Modules {
 impl Loader for Modules {
     fn load<'js>(&mut self, ctx: &Ctx<'js>, name: &str, _: Option<ImportAttributes<'js>>) -> Result<Module<'js, Declared>> {
         self.declare(ctx, name)
+    }
+}
+
+/// Loads modules only to write them down as bytecode.
+struct Compiler(Modules);
+
+impl Loader for Compiler {
+    fn load<'js>(&mut self, ctx: &Ctx<'js>, name: &str, _: Option<ImportAttributes<'js>>) -> Result<Module<'js, Declared>> {
+        let source = self.0.0.borrow_mut().sources.remove(name).ok_or_else(|| Error::new_loading(name))?;
+        let module = Module::declare(ctx.clone(), name, source)?;
+        let bytecode = module.write(WriteOptions { strip_source: true, ..WriteOptions::default() })?;
+        self.0.0.borrow_mut().bytecode.insert(name.to_owned(), bytecode);
+        Ok(module)
     }
 }

@@ -46,6 +46,7 @@ struct Hooks {
 pub(crate) fn boot(modules: Vec<Source>) -> Result<(), Error> {
     let engine = start().map_err(|error| plain(error.to_string()))?;
     engine.modules.add(modules);
+    engine.modules.compile_imports(&engine.runtime, PRELUDE)?;
     engine.context.with(|ctx| {
         natives::install(&ctx).map_err(|error| caught(&ctx, error))?;
         let exports = evaluate_module(&ctx, &engine.modules, PRELUDE)?;

@@ -39,7 +39,7 @@ fn main() -> ExitCode {
     match build(check) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("build-engine: {error}");
+            eprintln!("build-engine: {error:#}");
             ExitCode::FAILURE
         }
     }
