@@ -1,0 +1,64 @@
+//! The answer to the request.
+
+use rquickjs::{Ctx, Object, Result, TypedArray};
+
+use super::{bytes, define, fields, streams, type_error};
+use crate::bindings::caddis::function::http::{Error, ResponseHead, WholeResponse};
+use crate::bindings::caddis::function::outgoing::{self, StartError};
+use crate::failure::plain;
+use crate::outcome::{self, Outcome};
+
+pub(super) fn install(native: &Object<'_>) -> Result<()> {
+    define!(native,
+        "respond" => respond,
+        "startResponse" => start_response,
+        "fail" => fail,
+        "failBody" => fail_body,
+        "finish" => outcome::finish,
+    );
+    Ok(())
+}
+
+/// What `handle` returns when a streamed body can never end.
+pub(crate) fn unfinished() -> Error {
+    plain("The response stream can never end: nothing is pending that could enqueue to it or close it")
+}
+
+fn respond(status: u16, headers: Vec<String>, body: TypedArray<'_, u8>) {
+    let head = ResponseHead {
+        status,
+        headers: fields::from_js(headers),
+    };
+    outcome::set(Outcome::Whole(WholeResponse {
+        head,
+        body: bytes(&body),
+    }));
+}
+
+/// Sends the head and returns the number of the stream for the body.
+fn start_response(ctx: Ctx<'_>, status: u16, headers: Vec<String>) -> Result<u32> {
+    let head = ResponseHead {
+        status,
+        headers: fields::from_js(headers),
+    };
+    let stream = outgoing::start(&head).map_err(|error| {
+        let message = match error {
+            StartError::AlreadyStarted => "A response was already started for this request".to_owned(),
+            StartError::InvalidStatus(status) => format!("The response status {status} is outside 200 to 599"),
+            StartError::InvalidField(name) => format!("The response header {name} is not valid"),
+            StartError::Closed => "The client went away".to_owned(),
+        };
+        type_error(&ctx, &message)
+    })?;
+    outcome::set(Outcome::Streamed);
+    Ok(streams::add_output(stream))
+}
+
+fn fail(message: String, stack: Option<String>) {
+    outcome::set(Outcome::Failed(Error { message, stack }));
+}
+
+/// The body broke off. Its stream stays open, so the host does not take it for complete.
+fn fail_body(message: String, stack: Option<String>) {
+    outcome::fail(Error { message, stack });
+}

@@ -1,0 +1,212 @@
+//! The one QuickJS runtime of the module, and the three things done with it.
+
+use std::cell::{OnceCell, RefCell};
+
+use rquickjs::function::Function;
+use rquickjs::{
+    Array, CatchResultExt, CaughtError, Context, Ctx, Module, Object, Persistent, Runtime, TypedArray, Value,
+};
+
+use crate::allocator;
+use crate::bindings::caddis::function::http::{Error, Request, RequestBody, Response};
+use crate::bindings::exports::caddis::engine::builder::Module as Source;
+use crate::event_loop::{self, Ended};
+use crate::failure::{self, caught, describe, plain};
+use crate::modules::Modules;
+use crate::natives;
+use crate::outcome::{self, Outcome};
+
+/// The module of the prelude that imports the others and exports the hooks below.
+const PRELUDE: &str = "caddis:prelude";
+
+/// How much of the shadow stack scripts may use before a RangeError. The rest of it (see `-zstack-size` in the build) is for the native
+/// functions a script can call at its deepest, and the host's stack limit is chosen so that this one is met first.
+const SCRIPT_STACK: usize = 2 << 20;
+
+/// How large the heap is when QuickJS first looks for cycles once it has started, in bytes. A collection visits, and thereby copies, every page of the image: most
+/// requests end before it would free anything.
+const FIRST_COLLECTION: usize = 16 << 20;
+
+struct Engine {
+    // Field order is drop order, though neither is ever dropped.
+    context: Context,
+    runtime: Runtime,
+    modules: Modules,
+}
+
+thread_local! {
+    static ENGINE: OnceCell<Engine> = const { OnceCell::new() };
+    static HOOKS: RefCell<Option<Hooks>> = const { RefCell::new(None) };
+}
+
+/// What the prelude exports to this side.
+#[derive(Clone)]
+struct Hooks {
+    /// Finds the handler among the exports of the program.
+    prepare: Persistent<Function<'static>>,
+    /// Answers one request.
+    dispatch: Persistent<Function<'static>>,
+}
+
+/// Starts QuickJS and evaluates the prelude.
+pub(crate) fn boot(modules: Vec<Source>) -> Result<(), Error> {
+    let engine = start().map_err(|error| plain(error.to_string()))?;
+    engine.modules.add(modules);
+    engine.modules.compile_imports(&engine.runtime, PRELUDE)?;
+    engine.context.with(|ctx| {
+        natives::install(&ctx).map_err(|error| caught(&ctx, error))?;
+        let exports = evaluate_module(&ctx, &engine.modules, PRELUDE)?;
+        take_hooks(&ctx, &exports).map_err(|error| caught(&ctx, error))
+    })?;
+    track_rejections(&engine.runtime)?;
+    engine.runtime.run_gc();
+    engine.runtime.set_gc_threshold(FIRST_COLLECTION);
+    ENGINE
+        .with(|cell| cell.set(engine))
+        .map_err(|_| plain("the engine is started already"))
+}
+
+/// Evaluates a program and finds its handler.
+pub(crate) fn evaluate(entry: &str, modules: Vec<Source>) -> Result<(), Error> {
+    with_engine(|engine, ctx| {
+        engine.modules.add(modules);
+        engine.modules.set_entry(entry);
+        natives::clock::start();
+        let exports = evaluate_module(ctx, &engine.modules, entry)?;
+        let prepare = hooks()?.prepare.restore(ctx).map_err(|error| caught(ctx, error))?;
+        prepare.call::<_, ()>((exports,)).map_err(|error| caught(ctx, error))?;
+        ctx.run_gc();
+        natives::random::forget_seed();
+        event_loop::freeze();
+        Ok(())
+    })
+}
+
+/// Answers one request.
+pub(crate) fn handle(request: Request) -> Result<Response, Error> {
+    with_engine(|_, ctx| {
+        allocator::clear_freed(false);
+        event_loop::thaw();
+        natives::clock::start();
+        let dispatch = hooks()?.dispatch.restore(ctx).map_err(|error| caught(ctx, error))?;
+        let arguments = request_arguments(ctx, request).map_err(|error| caught(ctx, error))?;
+        dispatch
+            .call::<_, ()>((arguments,))
+            .map_err(|error| caught(ctx, error))?;
+        let ended = event_loop::run(ctx, outcome::is_finished).map_err(|error| caught(ctx, error))?;
+        match (outcome::take(), ended) {
+            (Outcome::Failed(error), _) => Err(error),
+            (Outcome::Whole(response), _) => Ok(Response::Whole(response)),
+            (Outcome::Streamed, Ended::Done) => Ok(Response::Streamed),
+            (Outcome::Streamed, Ended::Stalled) => Err(natives::respond::unfinished()),
+            (Outcome::Pending, _) => Err(never_settles()),
+        }
+    })
+}
+
+fn never_settles() -> Error {
+    plain(
+        "The promise of the handler can never settle: no timer, request or stream is pending that could settle it. \
+         Was a resolve call or a return forgotten?",
+    )
+}
+
+fn start() -> rquickjs::Result<Engine> {
+    let runtime = Runtime::new()?;
+    runtime.set_max_stack_size(SCRIPT_STACK);
+    let context = Context::full(&runtime)?;
+    let modules = Modules::default();
+    runtime.set_loader(modules.clone(), modules.clone());
+    Ok(Engine {
+        context,
+        runtime,
+        modules,
+    })
+}
+
+fn with_engine<T>(action: impl FnOnce(&Engine, &Ctx<'_>) -> Result<T, Error>) -> Result<T, Error> {
+    ENGINE.with(|cell| {
+        let engine = cell.get().ok_or_else(|| plain("the engine is not started"))?;
+        engine.context.with(|ctx| action(engine, &ctx))
+    })
+}
+
+fn hooks() -> Result<Hooks, Error> {
+    HOOKS
+        .with_borrow(Clone::clone)
+        .ok_or_else(|| plain("the engine is not started"))
+}
+
+fn take_hooks<'js>(ctx: &Ctx<'js>, exports: &Object<'js>) -> rquickjs::Result<()> {
+    let hook = |name: &str| {
+        exports
+            .get::<_, Function<'js>>(name)
+            .map(|function| Persistent::save(ctx, function))
+    };
+    failure::set_describer(hook("describe")?);
+    event_loop::set_after_jobs(hook("reportRejections")?);
+    REJECTION.set(Some(hook("trackRejection")?));
+    HOOKS.set(Some(Hooks {
+        prepare: hook("prepare")?,
+        dispatch: hook("dispatch")?,
+    }));
+    Ok(())
+}
+
+thread_local! {
+    static REJECTION: RefCell<Option<Persistent<Function<'static>>>> = const { RefCell::new(None) };
+}
+
+fn track_rejections(runtime: &Runtime) -> Result<(), Error> {
+    let function = REJECTION
+        .take()
+        .ok_or_else(|| plain("the prelude has no trackRejection"))?;
+    runtime.set_host_promise_rejection_tracker(Some(Box::new(move |ctx, promise, reason, handled| {
+        let tracked = function
+            .clone()
+            .restore(&ctx)
+            .and_then(|f| f.call::<_, ()>((promise, reason, handled)));
+        if tracked.is_err() {
+            ctx.catch();
+        }
+    })));
+    Ok(())
+}
+
+/// Evaluates a module and all it imports, and returns its exports.
+fn evaluate_module<'js>(ctx: &Ctx<'js>, modules: &Modules, name: &str) -> Result<Object<'js>, Error> {
+    let to_error = |error: CaughtError<'js>| match error {
+        CaughtError::Error(error) => plain(error.to_string()),
+        CaughtError::Exception(exception) => describe(ctx, exception.into_value()),
+        CaughtError::Value(value) => describe(ctx, value),
+    };
+    let module = modules.declare(ctx, name).catch(ctx).map_err(to_error)?;
+    let (module, promise) = Module::eval(module).catch(ctx).map_err(to_error)?;
+    // The loop asks often, so it asks the promise's state and not for its result.
+    let settled = || promise.state() != rquickjs::promise::PromiseState::Pending;
+    let ended = event_loop::run(ctx, settled).catch(ctx).map_err(to_error)?;
+    if ended == Ended::Stalled {
+        return Err(plain("The top-level await of the module can never settle"));
+    }
+    match promise.result::<Value<'js>>() {
+        Some(result) => result.catch(ctx).map_err(to_error)?,
+        None => return Err(plain("The top-level await of the module can never settle")),
+    };
+    module.namespace().catch(ctx).map_err(to_error)
+}
+
+/// The request as the prelude takes it: `[method, url, path, headers, body]`, where headers is a flat list of names and values, and the
+/// body is null, bytes, or the number of a stream.
+fn request_arguments<'js>(ctx: &Ctx<'js>, request: Request) -> rquickjs::Result<Array<'js>> {
+    let arguments = Array::new(ctx.clone())?;
+    arguments.set(0, request.method)?;
+    arguments.set(1, request.url)?;
+    arguments.set(2, request.path_with_query)?;
+    arguments.set(3, natives::fields::to_js(ctx, request.headers)?)?;
+    match request.body {
+        RequestBody::Empty => arguments.set(4, rquickjs::Null)?,
+        RequestBody::Bytes(bytes) => arguments.set(4, TypedArray::<u8>::new(ctx.clone(), bytes)?)?,
+        RequestBody::Stream(stream) => arguments.set(4, natives::streams::add_input(stream))?,
+    }
+    Ok(arguments)
+}

@@ -1,0 +1,77 @@
+// What programs see of the place they run in: Deno, process, navigator, EdgeRuntime.
+
+import { defineGlobals, native } from "./native.js";
+import { inspect } from "./inspect.js";
+import { waitUntil } from "./tasks.js";
+
+let variables;
+
+/** The variables of the function. Read once: an image keeps them. */
+export function environment() {
+  if (variables === undefined) {
+    const flat = native.env();
+    variables = {};
+    for (let index = 0; index < flat.length; index += 2) variables[flat[index]] = flat[index + 1];
+  }
+  return variables;
+}
+
+/** The handler that Deno.serve was given, if it was called. */
+export let served;
+
+/** `Deno.serve` in all its forms, and the `serve` of the standard library. */
+export function serve(first, second = undefined) {
+  const handler = [second, first, first?.handler, first?.fetch].find((candidate) => typeof candidate === "function");
+  if (handler === undefined) throw new TypeError("Deno.serve: there is no handler function among the arguments");
+  served = handler;
+  const address = { transport: "tcp", hostname: "0.0.0.0", port: 8000 };
+  const options = typeof first === "object" ? first : second;
+  options?.onListen?.(address);
+  return { finished: new Promise(() => {}), addr: address, shutdown: async () => {}, ref() {}, unref() {} };
+}
+
+const env = {
+  get: (name) => environment()[String(name)],
+  has: (name) => Object.hasOwn(environment(), String(name)),
+  set(name, value) { environment()[String(name)] = String(value); },
+  delete(name) { delete environment()[String(name)]; },
+  toObject: () => ({ ...environment() }),
+};
+
+const Deno = {
+  env,
+  serve,
+  inspect,
+  args: [],
+  pid: 1,
+  mainModule: "file:///main.js",
+  build: { target: "wasm32-unknown-unknown", arch: "wasm32", os: "linux", vendor: "unknown", env: "gnu" },
+  version: { deno: "2.0.0", v8: "", typescript: "" },
+  cwd: () => "/",
+};
+
+const process = {
+  get env() { return environment(); },
+  argv: ["caddis", "/main.js"],
+  platform: "linux",
+  arch: "wasm32",
+  pid: 1,
+  version: "",
+  versions: {},
+  cwd: () => "/",
+  nextTick: (callback, ...args) => queueMicrotask(() => callback(...args)),
+  hrtime: Object.assign((since = [0, 0]) => {
+    const now = native.elapsed();
+    const nanoseconds = Math.round(now * 1e6) - (since[0] * 1e9 + since[1]);
+    return [Math.floor(nanoseconds / 1e9), nanoseconds % 1e9];
+  }, { bigint: () => BigInt(Math.round(native.elapsed() * 1e6)) }),
+  uptime: () => native.elapsed() / 1000,
+  emitWarning: (warning) => console.warn(String(warning?.message ?? warning)),
+  on() { return process; },
+  once() { return process; },
+  off() { return process; },
+};
+
+const navigator = Object.freeze({ userAgent: "Caddis/0.1", language: "en-US", languages: ["en-US"], hardwareConcurrency: 1, platform: "" });
+
+defineGlobals({ Deno, process, navigator, global: globalThis, EdgeRuntime: { waitUntil } });

@@ -1,0 +1,55 @@
+// The functions of the engine's Rust side, and small helpers every module needs.
+
+export const native = globalThis.__native;
+delete globalThis.__native;
+
+/** Defines globals as the platform does: writable, configurable, not enumerable. */
+export function defineGlobals(values) {
+  for (const [name, value] of Object.entries(values)) {
+    Object.defineProperty(globalThis, name, { value, writable: true, configurable: true, enumerable: false });
+  }
+}
+
+/** Names a class for `Object.prototype.toString` and makes its accessors enumerable, as Web IDL asks. */
+export function finishClass(constructor, ...enumerable) {
+  const prototype = constructor.prototype;
+  Object.defineProperty(prototype, Symbol.toStringTag, { value: constructor.name, configurable: true });
+  for (const name of enumerable) Object.defineProperty(prototype, name, { enumerable: true });
+  return constructor;
+}
+
+/** The bytes of a buffer source, without a copy; undefined when the value is none. */
+export function viewOf(value) {
+  if (value instanceof Uint8Array) return value;
+  if (value instanceof ArrayBuffer || Object.prototype.toString.call(value) === "[object SharedArrayBuffer]") return new Uint8Array(value);
+  if (ArrayBuffer.isView(value)) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+  return undefined;
+}
+
+/** A string without lone surrogates (Web IDL's USVString). */
+export function usv(value) {
+  return `${value}`.toWellFormed();
+}
+
+export const encodeUtf8 = (text) => native.encodeUtf8(`${text}`.toWellFormed());
+export const decodeUtf8 = (bytes) => native.decodeText("utf-8", stripMark(bytes), false);
+
+function stripMark(bytes) {
+  return bytes.length >= 3 && bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? bytes.subarray(3) : bytes;
+}
+
+export const EMPTY = new Uint8Array(0);
+
+/** One Uint8Array of several. */
+export function concatenate(chunks) {
+  if (chunks.length === 1) return chunks[0];
+  let length = 0;
+  for (const chunk of chunks) length += chunk.length;
+  const whole = new Uint8Array(length);
+  let position = 0;
+  for (const chunk of chunks) {
+    whole.set(chunk, position);
+    position += chunk.length;
+  }
+  return whole;
+}

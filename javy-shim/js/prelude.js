@@ -1,0 +1,20 @@
+// The module the engine evaluates when it is built. Order matters: a module may use the globals of those above it.
+
+import "./native.js";
+import "./events.js";
+import "./streams.js";
+import "./url.js";
+import "./encoding.js";
+import "./timers.js";
+import "./headers.js";
+import "./blob.js";
+import "./messages.js";
+import "./console.js";
+import "./environment.js";
+import "./fetch.js";
+import "./crypto.js";
+import "./clone.js";
+import "./std-http.js";
+
+export { describe, reportRejections, trackRejection } from "./errors.js";
+export { dispatch, prepare } from "./handler.js";

@@ -1,0 +1,68 @@
+// setTimeout and its kin (HTML standard, section 8.6), queueMicrotask, performance.
+
+import { defineGlobals, native } from "./native.js";
+import { EventTarget } from "./events.js";
+import { reportError } from "./errors.js";
+
+/** Timers by their public number: an interval changes its host timer with each turn. */
+const active = new Map();
+let last = 0;
+
+function start(callback, delay, repeat, args) {
+  const action = typeof callback === "function" ? () => callback.apply(globalThis, args) : () => (0, eval)(String(callback));
+  const wait = Math.min(Math.max(Number(delay) || 0, 0), 2 ** 31 - 1);
+  const id = (last += 1);
+  const run = () => {
+    if (repeat) active.set(id, native.setTimer(Math.max(wait, 1), run));
+    else active.delete(id);
+    try {
+      action();
+    } catch (error) {
+      reportError(error);
+    }
+  };
+  active.set(id, native.setTimer(wait, run));
+  return id;
+}
+
+function clear(id) {
+  const key = Number(id);
+  const timer = active.get(key);
+  if (timer === undefined) return;
+  active.delete(key);
+  native.clearTimer(timer);
+}
+
+function setTimeout(callback, delay = 0, ...args) {
+  return start(callback, delay, false, args);
+}
+function setInterval(callback, delay = 0, ...args) {
+  return start(callback, delay, true, args);
+}
+function setImmediate(callback, ...args) {
+  return start(callback, 0, false, args);
+}
+function clearTimeout(id = undefined) { clear(id); }
+function clearInterval(id = undefined) { clear(id); }
+function clearImmediate(id = undefined) { clear(id); }
+function queueMicrotask(callback) {
+  if (typeof callback !== "function") throw new TypeError("queueMicrotask: the argument is not a function");
+  Promise.resolve().then(() => {
+    try {
+      callback();
+    } catch (error) {
+      reportError(error);
+    }
+  });
+}
+
+class Performance extends EventTarget {
+  get timeOrigin() { return native.wallClock() - native.elapsed(); }
+  now() { return native.elapsed(); }
+  toJSON() { return { timeOrigin: this.timeOrigin }; }
+}
+
+defineGlobals({
+  setTimeout, setInterval, setImmediate, clearTimeout, clearInterval, clearImmediate, queueMicrotask,
+  Performance, performance: new Performance(),
+});

@@ -1,0 +1,579 @@
+//! A host for the engine: the lean world with recorded effects, and WASI from wasmtime.
+
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use javy_shim::{
+    BASE_IMAGE, BUILDER_INTERFACE, ENGINE, ENGINE_IMPORT, IMAGE_IMPORT, SNAPSHOT_INTERFACE, WASM_STACK_SIZE, WRAPPER,
+    image,
+};
+use wasmtime::component::{
+    Component, ComponentType, HasSelf, InstancePre, Lift, Linker, Lower, Resource, ResourceTable, WasmList,
+};
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, Module, PoolingAllocationConfig, Store};
+use wasmtime_wasi::p2::DynOutputStream;
+use wasmtime_wasi::p2::pipe::{MemoryInputPipe, MemoryOutputPipe};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{
+    Error as HttpError, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
+};
+
+pub(crate) mod bindings {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        world: "caddis:function/function",
+        imports: { default: trappable },
+        exports: { default: async },
+        with: {
+            "wasi:io/error@0.2.0": wasmtime_wasi::p2::bindings::io::error,
+            "wasi:io/poll@0.2.0": wasmtime_wasi::p2::bindings::io::poll,
+            "wasi:io/streams@0.2.0": wasmtime_wasi::p2::bindings::io::streams,
+        },
+    });
+}
+
+use bindings::Function;
+use bindings::caddis::function::{db, env, http, log, outgoing, user};
+use bindings::exports::caddis::function::handler::{Error, Request, Response};
+
+/// What one instance sees and did.
+pub(crate) struct State {
+    wasi: WasiCtx,
+    http: WasiHttpCtx,
+    network: Network,
+    table: ResourceTable,
+    env: Vec<(String, String)>,
+    user: Option<user::Identity>,
+    started: Option<(http::ResponseHead, MemoryOutputPipe)>,
+    /// Statements the database was asked for, with the parameters.
+    pub(crate) statements: Vec<String>,
+    /// Log lines: `level: text`.
+    pub(crate) log: Vec<String>,
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+impl WasiHttpView for State {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView {
+            ctx: &mut self.http,
+            table: &mut self.table,
+            hooks: &mut self.network,
+        }
+    }
+}
+
+/// The other side of `fetch`: what a request gets depends on its path only.
+struct Network;
+
+type Sending = Box<dyn Future<Output = Result<(), HttpError>> + Send>;
+
+impl WasiHttpHooks for Network {
+    fn send_request(
+        &mut self,
+        request: ::http::Request<WasiBody>,
+        _: Option<RequestOptions>,
+        _: Sending,
+    ) -> Box<dyn Future<Output = Result<(::http::Response<WasiBody>, Sending), HttpError>> + Send> {
+        Box::new(async move {
+            let done: Sending = Box::new(std::future::ready(Ok(())));
+            let (head, body) = request.into_parts();
+            let reply = ::http::Response::builder();
+            let (reply, text) = match head.uri.path() {
+                "/refused" => return Err(HttpError::ConnectionRefused),
+                "/never" => return std::future::pending().await,
+                "/redirect" => (reply.status(303).header("location", "/echo?redirected"), String::new()),
+                "/loop" => (reply.status(302).header("location", "/loop"), String::new()),
+                _ => {
+                    let body = body.collect().await?.to_bytes();
+                    let mut text = format!("{} {} {}", head.method, head.uri, String::from_utf8_lossy(&body));
+                    if let Some(token) = head.headers.get("authorization") {
+                        text.push_str(&format!(" with {token:?}"));
+                    }
+                    (
+                        reply.header("x-reply", "yes").header("content-type", "text/plain"),
+                        text,
+                    )
+                }
+            };
+            let body = Full::new(Bytes::from(text))
+                .map_err(|never| match never {})
+                .boxed_unsync();
+            Ok((reply.body(body).expect("a response"), done))
+        })
+    }
+}
+
+impl http::Host for State {}
+
+impl log::Host for State {
+    fn write(&mut self, level: log::Level, message: String) -> wasmtime::Result<()> {
+        self.log.push(format!(
+            "{}: {message}",
+            format!("{level:?}")
+                .rsplit("::")
+                .next()
+                .unwrap_or_default()
+                .to_lowercase()
+        ));
+        Ok(())
+    }
+}
+
+impl env::Host for State {
+    fn get(&mut self, name: String) -> wasmtime::Result<Option<String>> {
+        Ok(self
+            .env
+            .iter()
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| value.clone()))
+    }
+
+    fn all(&mut self) -> wasmtime::Result<Vec<(String, String)>> {
+        Ok(self.env.clone())
+    }
+}
+
+impl user::Host for State {
+    fn current(&mut self) -> wasmtime::Result<Option<user::Identity>> {
+        Ok(self.user.clone())
+    }
+}
+
+impl outgoing::Host for State {
+    fn start(
+        &mut self,
+        head: http::ResponseHead,
+    ) -> wasmtime::Result<Result<Resource<DynOutputStream>, outgoing::StartError>> {
+        let pipe = MemoryOutputPipe::new(1 << 20);
+        self.started = Some((head, pipe.clone()));
+        let stream: DynOutputStream = Box::new(pipe);
+        Ok(Ok(self.table.push(stream)?))
+    }
+}
+
+impl State {
+    fn note(&mut self, statement: &str, parameters: &[db::Value]) -> Result<(), db::Error> {
+        self.statements.push(format!("{statement} {parameters:?}"));
+        if statement.contains("broken") {
+            Err(db::Error::Syntax("near \"broken\": syntax error".to_owned()))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn rows(&mut self, sql: &str, parameters: &[db::Value]) -> Result<db::Rows, db::Error> {
+        self.note(sql, parameters)?;
+        let row = vec![
+            db::Value::Integer(1 << 60),
+            db::Value::Text("é".to_owned()),
+            db::Value::Blob(vec![1, 2]),
+            db::Value::Null,
+        ];
+        Ok(db::Rows {
+            columns: ["big", "text", "blob", "none"].map(str::to_owned).to_vec(),
+            rows: vec![row],
+        })
+    }
+}
+
+type Answer<T> = wasmtime::Result<Result<T, db::Error>>;
+
+impl db::Host for State {
+    fn query(&mut self, sql: String, parameters: Vec<db::Value>) -> Answer<db::Rows> {
+        Ok(self.rows(&sql, &parameters))
+    }
+
+    fn execute(&mut self, sql: String, parameters: Vec<db::Value>) -> Answer<db::Changes> {
+        Ok(self.note(&sql, &parameters).map(|()| db::Changes {
+            rows_affected: 1,
+            last_insert_id: 7,
+        }))
+    }
+}
+
+impl db::HostTransaction for State {
+    fn begin(&mut self, mode: db::TransactionMode) -> Answer<Resource<db::Transaction>> {
+        self.statements.push(format!("begin {mode:?}"));
+        Ok(Ok(Resource::new_own(1)))
+    }
+
+    fn query(&mut self, _: Resource<db::Transaction>, sql: String, parameters: Vec<db::Value>) -> Answer<db::Rows> {
+        Ok(self.rows(&sql, &parameters))
+    }
+
+    fn execute(
+        &mut self,
+        _: Resource<db::Transaction>,
+        sql: String,
+        parameters: Vec<db::Value>,
+    ) -> Answer<db::Changes> {
+        Ok(self.note(&sql, &parameters).map(|()| db::Changes {
+            rows_affected: 1,
+            last_insert_id: 7,
+        }))
+    }
+
+    fn commit(&mut self, _: Resource<db::Transaction>) -> Answer<()> {
+        self.statements.push("commit".to_owned());
+        Ok(Ok(()))
+    }
+
+    fn rollback(&mut self, _: Resource<db::Transaction>) -> Answer<()> {
+        self.statements.push("rollback".to_owned());
+        Ok(Ok(()))
+    }
+
+    fn drop(&mut self, _: Resource<db::Transaction>) -> wasmtime::Result<()> {
+        Ok(())
+    }
+}
+
+#[derive(ComponentType, Lower)]
+#[component(record)]
+struct SourceModule<'a> {
+    name: &'a str,
+    code: &'a str,
+    imports: Vec<(&'a str, &'a str)>,
+}
+
+#[derive(ComponentType, Lift, Debug)]
+#[component(record)]
+struct Failure {
+    message: String,
+    stack: Option<String>,
+}
+
+/// More than any test needs.
+const FUEL: u64 = 200_000_000_000;
+
+/// What is made once per process: the compiled engine and the wrapper.
+pub(crate) struct Host {
+    engine: Engine,
+    wrapper: Component,
+    linker: Linker<State>,
+}
+
+/// A deployed function.
+pub(crate) struct Deployed {
+    pre: InstancePre<State>,
+    /// The size of its image in bytes.
+    pub(crate) image_size: usize,
+    /// The image itself.
+    pub(crate) image: Vec<u8>,
+    /// How long it took to evaluate, to copy the memory out, to encode it, and to compile the image.
+    pub(crate) steps: [Duration; 4],
+}
+
+/// What came of one request.
+pub(crate) struct Outcome {
+    pub(crate) result: Result<(u16, Vec<(String, String)>, Vec<u8>), Error>,
+    pub(crate) state: State,
+    /// The fuel it used.
+    pub(crate) fuel: u64,
+    /// The instantiation.
+    pub(crate) instantiated: Duration,
+    /// The whole call, with instantiation.
+    pub(crate) took: Duration,
+}
+
+impl Outcome {
+    pub(crate) fn text(&self) -> String {
+        match &self.result {
+            Ok((_, _, body)) => String::from_utf8_lossy(body).into_owned(),
+            Err(error) => panic!(
+                "{}\n{}\nlog: {:?}",
+                error.message,
+                error.stack.clone().unwrap_or_default(),
+                self.state.log
+            ),
+        }
+    }
+
+    pub(crate) fn status(&self) -> u16 {
+        self.text();
+        self.result.as_ref().map(|(status, ..)| *status).expect("answered")
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let (_, headers, _) = self.result.as_ref().expect("answered");
+        headers
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    pub(crate) fn error(&self) -> &Error {
+        self.result.as_ref().err().expect("failed")
+    }
+}
+
+/// The one host of this test binary.
+pub(crate) fn host() -> &'static Host {
+    static HOST: OnceLock<Host> = OnceLock::new();
+    HOST.get_or_init(|| Host::new().expect("the engine compiles"))
+}
+
+impl Host {
+    fn new() -> wasmtime::Result<Host> {
+        let mut pool = PoolingAllocationConfig::default();
+        // As a host that is out for speed sets it: what an instance dirtied is cleared, not unmapped.
+        pool.linear_memory_keep_resident(16 << 20)
+            .table_keep_resident(1 << 20)
+            .async_stack_keep_resident(1 << 16);
+        pool.total_memories(64)
+            .total_tables(200)
+            .total_stacks(64)
+            .total_core_instances(300)
+            .total_component_instances(64);
+        pool.max_memory_size(256 << 20);
+        pool.pagemap_scan(Enabled::Auto);
+        let mut config = Config::new();
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+        config
+            .max_wasm_stack(WASM_STACK_SIZE)
+            .async_stack_size(WASM_STACK_SIZE + (1 << 20));
+        config.consume_fuel(true);
+        let engine = Engine::new(&config)?;
+        let wrapper = Component::new(&engine, WRAPPER)?;
+        let mut linker = Linker::new(&engine);
+        wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+        wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+        db::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
+        env::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
+        http::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
+        log::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
+        outgoing::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
+        user::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
+        linker.root().module(ENGINE_IMPORT, &Module::new(&engine, ENGINE)?)?;
+        Ok(Host {
+            engine,
+            wrapper,
+            linker,
+        })
+    }
+
+    fn pre(&self, image: &[u8]) -> wasmtime::Result<InstancePre<State>> {
+        let mut linker = self.linker.clone();
+        linker.root().module(IMAGE_IMPORT, &Module::new(&self.engine, image)?)?;
+        linker.instantiate_pre(&self.wrapper)
+    }
+
+    fn store(&self, env: Vec<(String, String)>, user: Option<user::Identity>) -> Store<State> {
+        let state = State {
+            wasi: WasiCtx::builder().build(),
+            http: WasiHttpCtx::new(),
+            network: Network,
+            table: ResourceTable::new(),
+            env,
+            user,
+            started: None,
+            statements: Vec::new(),
+            log: Vec::new(),
+        };
+        let mut store = Store::new(&self.engine, state);
+        store.set_fuel(FUEL).expect("fuel is on");
+        store
+    }
+
+    /// Evaluates a program and makes its image.
+    pub(crate) async fn deploy(
+        &self,
+        modules: &[(&str, &str, &[(&str, &str)])],
+    ) -> Result<Deployed, (String, Option<String>)> {
+        static BASE: OnceLock<InstancePre<State>> = OnceLock::new();
+        let base = BASE.get_or_init(|| self.pre(BASE_IMAGE).expect("the base image compiles"));
+        let env = vec![("GREETING".to_owned(), "hello".to_owned())];
+        let begin = Instant::now();
+        let mut store = self.store(env, None);
+        let instance = base.instantiate_async(&mut store).await.expect("instantiates");
+        let export = |store: &mut Store<State>, interface: &str, name: &str| {
+            let interface = instance
+                .get_export_index(&mut *store, None, interface)
+                .expect("exported");
+            let index = instance
+                .get_export_index(&mut *store, Some(&interface), name)
+                .expect("exported");
+            instance.get_func(&mut *store, index).expect("a function")
+        };
+        let sources = modules
+            .iter()
+            .map(|(name, code, imports)| SourceModule {
+                name,
+                code,
+                imports: imports.to_vec(),
+            })
+            .collect();
+        let evaluate = export(&mut store, BUILDER_INTERFACE, "evaluate")
+            .typed::<(&str, Vec<SourceModule<'_>>), (Result<(), Failure>,)>(&store)
+            .expect("typed");
+        let (result,) = evaluate
+            .call_async(&mut store, (modules[0].0, sources))
+            .await
+            .expect("no trap");
+        result.map_err(|failure| (failure.message, failure.stack))?;
+        let evaluated = Instant::now();
+        let read = export(&mut store, SNAPSHOT_INTERFACE, "memory")
+            .typed::<(), (WasmList<u8>,)>(&store)
+            .expect("typed");
+        let (memory,) = read.call_async(&mut store, ()).await.expect("no trap");
+        let copied = Instant::now();
+        let image = image::encode(memory.as_le_slice(&store));
+        let encoded = Instant::now();
+        let pre = self.pre(&image).expect("the image compiles");
+        let steps = [
+            evaluated - begin,
+            copied - evaluated,
+            encoded - copied,
+            encoded.elapsed(),
+        ];
+        Ok(Deployed {
+            pre,
+            image_size: image.len(),
+            image,
+            steps,
+        })
+    }
+
+    /// Deploys one module without imports.
+    pub(crate) async fn deploy_source(&self, code: &str) -> Deployed {
+        self.deploy(&[("main.js", code, &[])])
+            .await
+            .unwrap_or_else(|(message, stack)| panic!("{message}\n{stack:?}"))
+    }
+}
+
+/// A request to send.
+pub(crate) struct Call {
+    pub(crate) method: &'static str,
+    pub(crate) path: &'static str,
+    pub(crate) headers: Vec<(&'static str, &'static str)>,
+    pub(crate) body: Vec<u8>,
+    /// Whether the body is handed over as a stream.
+    pub(crate) streamed: bool,
+    pub(crate) user: bool,
+}
+
+impl Default for Call {
+    fn default() -> Call {
+        Call {
+            method: "GET",
+            path: "/",
+            headers: Vec::new(),
+            body: Vec::new(),
+            streamed: false,
+            user: false,
+        }
+    }
+}
+
+impl Call {
+    pub(crate) fn post(body: &str) -> Call {
+        Call {
+            method: "POST",
+            body: body.as_bytes().to_vec(),
+            ..Call::default()
+        }
+    }
+}
+
+impl Deployed {
+    pub(crate) async fn call(&self, call: Call) -> Outcome {
+        let identity = call.user.then(|| user::Identity {
+            id: "u1".to_owned(),
+            email: Some("u1@example.com".to_owned()),
+            role: "authenticated".to_owned(),
+            groups: vec!["staff".to_owned()],
+            claims: r#"{"sub":"u1","session_id":"s1"}"#.to_owned(),
+        });
+        let begin = Instant::now();
+        let mut store = host().store(Vec::new(), identity);
+        let body = match (call.streamed, call.body.is_empty()) {
+            (true, _) => {
+                let stream: wasmtime_wasi::p2::DynInputStream = Box::new(MemoryInputPipe::new(call.body));
+                http::RequestBody::Stream(store.data_mut().table.push(stream).expect("room in the table"))
+            }
+            (false, true) => http::RequestBody::Empty,
+            (false, false) => http::RequestBody::Bytes(call.body),
+        };
+        let headers = call
+            .headers
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()))
+            .collect();
+        let request = Request {
+            method: call.method.to_owned(),
+            url: format!("http://example.com/functions/v1/f{}", call.path),
+            path_with_query: call.path.to_owned(),
+            headers,
+            body,
+        };
+        let instance = self.pre.instantiate_async(&mut store).await.expect("instantiates");
+        let instantiated = begin.elapsed();
+        let function = Function::new(&mut store, &instance).expect("the world");
+        let result = function
+            .caddis_function_handler()
+            .call_handle(&mut store, &request)
+            .await;
+        let took = begin.elapsed();
+        let fuel = FUEL - store.get_fuel().unwrap_or_default();
+        let state = store.into_data();
+        let result = result.unwrap_or_else(|trap| {
+            Err(Error {
+                message: format!("trap: {}", trap.root_cause()),
+                stack: None,
+            })
+        });
+        Outcome {
+            result: result.map(|response| parts(response, &state)),
+            state,
+            fuel,
+            instantiated,
+            took,
+        }
+    }
+
+    pub(crate) async fn get(&self) -> Outcome {
+        self.call(Call::default()).await
+    }
+}
+
+fn parts(response: Response, state: &State) -> (u16, Vec<(String, String)>, Vec<u8>) {
+    let (head, body) = match response {
+        Response::Whole(whole) => (whole.head, whole.body),
+        Response::Streamed => {
+            let (head, pipe) = state.started.as_ref().expect("a started response");
+            (head.clone(), pipe.contents().to_vec())
+        }
+    };
+    let headers = head
+        .headers
+        .into_iter()
+        .map(|(name, value)| (name, String::from_utf8_lossy(&value).into_owned()))
+        .collect();
+    (head.status, headers, body)
+}
+
+impl Host {
+    /// Calls a self-contained component once.
+    pub(crate) async fn call_component(&self, component: &[u8], call: Call) -> Outcome {
+        let component = Component::new(&self.engine, component).expect("compiles");
+        let pre = self.linker.instantiate_pre(&component).expect("links");
+        let deployed = Deployed {
+            pre,
+            image_size: 0,
+            image: Vec::new(),
+            steps: [Duration::ZERO; 4],
+        };
+        deployed.call(call).await
+    }
+}

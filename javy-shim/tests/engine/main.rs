@@ -1,0 +1,7 @@
+//! The engine in wasmtime: images, handler shapes, web APIs and failures.
+
+mod apis;
+mod failures;
+mod host;
+mod shapes;
+mod snapshot;

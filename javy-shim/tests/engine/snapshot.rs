@@ -1,0 +1,110 @@
+//! Images: what is frozen, what is fresh, and what they cost.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures::future;
+use javy_shim::{ENGINE, WRAPPER, standalone};
+use sha2::{Digest, Sha256};
+
+use crate::host::{Call, host};
+
+#[tokio::test]
+async fn a_thousand_requests_start_from_the_same_state_with_fresh_randomness_and_time() {
+    let function = host()
+        .deploy_source(
+            "let counter = 0; const frozen = crypto.randomUUID(); Math.random();
+             export default () => [++counter, frozen, crypto.randomUUID(), Math.random(), Date.now(), performance.now()]",
+        )
+        .await;
+    let answers = future::join_all((0..1000).map(|_| function.get())).await;
+    let texts: Vec<String> = answers.iter().map(|outcome| outcome.text()).collect();
+    let field = |index: usize| {
+        texts
+            .iter()
+            .map(|text| text.split(',').nth(index).expect("field").to_owned())
+            .collect::<BTreeSet<_>>()
+    };
+    assert_eq!(field(0), BTreeSet::from(["[1".to_owned()]));
+    assert_eq!(field(1).len(), 1);
+    assert_eq!(field(2).len(), 1000);
+    assert_eq!(field(3).len(), 1000);
+    assert!(field(4).len() > 1, "time stands still");
+    assert!(
+        field(5)
+            .iter()
+            .all(|text| text.trim_end_matches(']').parse::<f64>().expect("a number") < 5_000.0)
+    );
+}
+
+#[tokio::test]
+async fn timers_that_were_set_at_top_level_have_their_rest_to_run() {
+    let function = host()
+        .deploy_source("const tick = new Promise((r) => setTimeout(() => r('tick'), 30)); export default () => tick.then((t) => new Response(t))")
+        .await;
+    let outcome = function.get().await;
+    assert_eq!(outcome.text(), "tick");
+    assert!(outcome.took > Duration::from_millis(20), "{:?}", outcome.took);
+}
+
+#[tokio::test]
+async fn a_standalone_component_answers_like_the_image() {
+    let function = host()
+        .deploy_source("const x = 41; export default (req) => new Response(`${x + 1} ${req.method}`)")
+        .await;
+    let component = standalone::component(&function.image).expect("encodes");
+    wasmparser::validate(&component).expect("valid");
+    assert_eq!(
+        host().call_component(&component, Call::post("x")).await.text(),
+        "42 POST"
+    );
+}
+
+#[test]
+fn the_committed_files_have_the_committed_sums() {
+    let sums = include_str!("../../prebuilt/engine.wasm.sha256");
+    for (name, bytes) in [
+        ("engine.wasm", ENGINE),
+        ("wrapper.wasm", WRAPPER),
+        ("base.wasm", javy_shim::BASE_IMAGE),
+    ] {
+        let sum: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        assert!(sums.contains(&format!("{sum}  {name}\n")), "{name}");
+    }
+}
+
+/// Not a test of speed: it prints what the README states.
+/// `cargo test --release -p javy-shim --test engine -- --ignored --nocapture figures`.
+#[tokio::test]
+#[ignore = "prints figures"]
+async fn figures() {
+    let programs = [
+        ("JSON echo", "export default async (req) => Response.json(await req.json())"),
+        ("constant", "export default () => new Response('x')"),
+        ("value", "export default () => 1"),
+    ];
+    println!("engine {} bytes", ENGINE.len());
+    for (name, code) in programs {
+        let mut deploys = Vec::new();
+        for _ in 0..20 {
+            deploys.push(host().deploy_source(code).await.steps);
+        }
+        deploys.sort();
+        let function = host().deploy_source(code).await;
+        let mut calls = Vec::new();
+        for _ in 0..3_000 {
+            let outcome = function.call(Call::post(r#"{"hello":"world","n":[1,2,3]}"#)).await;
+            outcome.text();
+            calls.push((outcome.took, outcome.instantiated));
+        }
+        calls.sort();
+        println!(
+            "{name}: image {} bytes; evaluate, copy, encode, compile {:?}; request and its instantiation {:?}, p99 {:?}; fuel {}",
+            function.image_size,
+            deploys[10],
+            calls[1_500],
+            calls[2_970],
+            function.get().await.fuel,
+        );
+    }
+}
