@@ -64,10 +64,7 @@ fn trimmed(memory: &[u8], begin: usize, end: usize) -> (usize, &[u8]) {
     let bytes = memory.get(begin..end).unwrap_or_default();
     let leading = bytes.iter().take_while(|byte| **byte == 0).count();
     let trailing = bytes.iter().rev().take_while(|byte| **byte == 0).count();
-    (
-        begin + leading,
-        bytes.get(leading..bytes.len() - trailing).unwrap_or_default(),
-    )
+    (begin + leading, bytes.get(leading..bytes.len() - trailing).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -81,10 +78,8 @@ mod tests {
         for address in [BLOCK + 7, 3 * BLOCK - 2, 4 * BLOCK, 8 * BLOCK] {
             memory[address] = 1;
         }
-        let found: Vec<(usize, usize)> = segments(&memory, BLOCK)
-            .into_iter()
-            .map(|(at, bytes)| (at, bytes.len()))
-            .collect();
+        let found: Vec<(usize, usize)> =
+            segments(&memory, BLOCK).into_iter().map(|(at, bytes)| (at, bytes.len())).collect();
         assert_eq!(found, [(BLOCK + 7, 2 * BLOCK - 8), (4 * BLOCK, 1), (8 * BLOCK, 1)]);
     }
 

@@ -17,16 +17,10 @@ pub fn component(image: &[u8]) -> Result<Vec<u8>, BinaryReaderError> {
         match section.modules {
             Some(names) => names.iter().for_each(|name| {
                 let data = if *name == ENGINE_IMPORT { ENGINE } else { image };
-                component.section(&RawSection {
-                    id: ComponentSectionId::CoreModule.into(),
-                    data,
-                });
+                component.section(&RawSection { id: ComponentSectionId::CoreModule.into(), data });
             }),
             None => {
-                component.section(&RawSection {
-                    id: section.id,
-                    data: section.data,
-                });
+                component.section(&RawSection { id: section.id, data: section.data });
             }
         }
     }
@@ -57,11 +51,7 @@ fn sections(component: &[u8]) -> Result<Vec<Section<'_>>, BinaryReaderError> {
             position = range.end;
         }
         let data = component.get(range).unwrap_or_default();
-        found.push(Section {
-            id,
-            data,
-            modules: imported_modules(&payload)?,
-        });
+        found.push(Section { id, data, modules: imported_modules(&payload)? });
     }
     Ok(found)
 }

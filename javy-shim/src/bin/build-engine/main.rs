@@ -54,20 +54,12 @@ fn build(check: bool) -> Result<()> {
     let parts = module::split(&compiled)?;
     let wrapper = wrapper::rewrite(&component, &parts.engine)?;
     let base = boot::base_image(&wrapper, &parts, modules)?;
-    let mut files = vec![
-        ("base.wasm", base),
-        ("engine.wasm", parts.engine),
-        ("wrapper.wasm", wrapper),
-    ];
+    let mut files = vec![("base.wasm", base), ("engine.wasm", parts.engine), ("wrapper.wasm", wrapper)];
     let sums = sums(&files);
     print!("{sums}");
     files.push((SUMS, sums.into_bytes()));
     let directory = package.join("prebuilt");
-    if check {
-        compare(&directory, &files)
-    } else {
-        write(&directory, &files)
-    }
+    if check { compare(&directory, &files) } else { write(&directory, &files) }
 }
 
 fn sums(files: &[(&str, Vec<u8>)]) -> String {

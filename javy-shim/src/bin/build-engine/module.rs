@@ -77,10 +77,7 @@ pub(crate) fn split(module: &[u8]) -> Result<Parts> {
             }
         }
     }
-    let parts = Parts {
-        engine: engine.finish(),
-        memory: memory.finish(),
-    };
+    let parts = Parts { engine: engine.finish(), memory: memory.finish() };
     wasmparser::validate(&parts.engine)?;
     wasmparser::validate(&parts.memory)?;
     Ok(parts)
