@@ -50,7 +50,7 @@ fn end_of_segment(memory: &[u8], begin: usize) -> usize {
     for (address, byte) in memory.iter().enumerate().skip(begin) {
         if *byte != 0 {
             end = address + 1;
-        } else if address - end >= GAP {
+        } else if address + 1 - end >= GAP {
             break;
         }
     }

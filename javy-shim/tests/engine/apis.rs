@@ -208,3 +208,31 @@ async fn a_response_stream_that_fails_is_no_complete_response() {
     let stuck = host().deploy_source("export default () => new Response(new ReadableStream({}))").await.get().await;
     assert!(stuck.error().message.contains("can never end"), "{}", stuck.error().message);
 }
+
+#[tokio::test]
+async fn fetch_sends_streams_redirects_and_aborts() {
+    check(
+        "const post = await fetch('http://a.test:81/echo?x', { method: 'POST', body: 'hi', headers: { authorization: 'Bearer 1' } });
+         is([post.status, post.ok, post.headers.get('x-reply'), post.url], [200, true, 'yes', 'http://a.test:81/echo?x']);
+         is(await post.text(), 'POST http://a.test:81/echo?x hi with \"Bearer 1\"');
+         const moved = await fetch('http://a.test/redirect', { method: 'POST', body: 'x', headers: { authorization: 'Bearer 1' } });
+         is([moved.redirected, await moved.text()], [true, 'GET http://a.test/echo?redirected  with \"Bearer 1\"']);
+         is((await fetch('http://a.test/redirect', { redirect: 'manual' })).status, 303); await throws('TypeError', () => fetch('http://a.test/redirect', { redirect: 'error' }));
+         await throws('TypeError', () => fetch('http://a.test/loop')); await throws('TypeError', () => fetch('ftp://a.test/'));
+         const refused = await fetch('http://a.test/refused').catch((e) => e.message); is(refused, 'fetch failed: the connection was refused (http://a.test)');
+         const stream = new ReadableStream({ async pull(c) { await 0; c.enqueue(new TextEncoder().encode('part ')); if (++this.n === 3) c.close() }, n: 0 });
+         is(await (await fetch('https://a.test/up', { method: 'PUT', body: stream, duplex: 'half' })).text(), 'PUT https://a.test/up part part part ');
+         await throws('TimeoutError', () => fetch('http://a.test/never', { signal: AbortSignal.timeout(5) })); await throws('AbortError', () => fetch('http://a.test/', { signal: AbortSignal.abort() }));
+         const late = new AbortController(); const answer = fetch('http://a.test/never', { signal: late.signal }); setTimeout(() => late.abort(new RangeError('mine')), 1); await throws('RangeError', () => answer);
+         const all = await Promise.all([1, 2, 3].map((n) => fetch(`http://a.test/${n}`).then((r) => r.text()))); is(all[2], 'GET http://a.test/3 ');
+         const kept = await fetch('http://a.test/x', { signal: new AbortController().signal }); is(await kept.text(), 'GET http://a.test/x ');",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_fetched_response_can_be_passed_on() {
+    let code = "export default () => fetch('http://a.test/inner')";
+    let outcome = host().deploy_source(code).await.get().await;
+    assert_eq!((outcome.text(), outcome.header("x-reply")), ("GET http://a.test/inner ".to_owned(), Some("yes")));
+}

@@ -3,6 +3,8 @@
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
 use javy_shim::{
     BASE_IMAGE, BUILDER_INTERFACE, ENGINE, ENGINE_IMPORT, IMAGE_IMPORT, SNAPSHOT_INTERFACE, WASM_STACK_SIZE, WRAPPER, image,
 };
@@ -11,7 +13,7 @@ use wasmtime::{Config, Engine, InstanceAllocationStrategy, Module, PoolingAlloca
 use wasmtime_wasi::p2::DynOutputStream;
 use wasmtime_wasi::p2::pipe::{MemoryInputPipe, MemoryOutputPipe};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
-use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView, default_hooks};
+use wasmtime_wasi_http::{Error as HttpError, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView};
 
 pub(crate) mod bindings {
     wasmtime::component::bindgen!({
@@ -35,6 +37,7 @@ use bindings::exports::caddis::function::handler::{Error, Request, Response};
 pub(crate) struct State {
     wasi: WasiCtx,
     http: WasiHttpCtx,
+    network: Network,
     table: ResourceTable,
     env: Vec<(String, String)>,
     user: Option<user::Identity>,
@@ -53,7 +56,43 @@ impl WasiView for State {
 
 impl WasiHttpView for State {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
-        WasiHttpCtxView { ctx: &mut self.http, table: &mut self.table, hooks: default_hooks() }
+        WasiHttpCtxView { ctx: &mut self.http, table: &mut self.table, hooks: &mut self.network }
+    }
+}
+
+/// The other side of `fetch`: what a request gets depends on its path only.
+struct Network;
+
+type Sending = Box<dyn Future<Output = Result<(), HttpError>> + Send>;
+
+impl WasiHttpHooks for Network {
+    fn send_request(
+        &mut self,
+        request: ::http::Request<WasiBody>,
+        _: Option<RequestOptions>,
+        _: Sending,
+    ) -> Box<dyn Future<Output = Result<(::http::Response<WasiBody>, Sending), HttpError>> + Send> {
+        Box::new(async move {
+            let done: Sending = Box::new(std::future::ready(Ok(())));
+            let (head, body) = request.into_parts();
+            let reply = ::http::Response::builder();
+            let (reply, text) = match head.uri.path() {
+                "/refused" => return Err(HttpError::ConnectionRefused),
+                "/never" => return std::future::pending().await,
+                "/redirect" => (reply.status(303).header("location", "/echo?redirected"), String::new()),
+                "/loop" => (reply.status(302).header("location", "/loop"), String::new()),
+                _ => {
+                    let body = body.collect().await?.to_bytes();
+                    let mut text = format!("{} {} {}", head.method, head.uri, String::from_utf8_lossy(&body));
+                    if let Some(token) = head.headers.get("authorization") {
+                        text.push_str(&format!(" with {token:?}"));
+                    }
+                    (reply.header("x-reply", "yes").header("content-type", "text/plain"), text)
+                }
+            };
+            let body = Full::new(Bytes::from(text)).map_err(|never| match never {}).boxed_unsync();
+            Ok((reply.body(body).expect("a response"), done))
+        })
     }
 }
 
@@ -231,7 +270,12 @@ impl Host {
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
         wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
-        Function::add_to_linker_imports::<State, HasSelf<State>>(&mut linker, |state| state)?;
+        db::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
+        env::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
+        http::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
+        log::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
+        outgoing::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
+        user::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
         linker.root().module(ENGINE_IMPORT, &Module::new(&engine, ENGINE)?)?;
         Ok(Host { engine, wrapper, linker })
     }
@@ -246,6 +290,7 @@ impl Host {
         let state = State {
             wasi: WasiCtx::builder().build(),
             http: WasiHttpCtx::new(),
+            network: Network,
             table: ResourceTable::new(),
             env,
             user,
@@ -341,7 +386,7 @@ impl Deployed {
         };
         let instance = self.pre.instantiate_async(&mut store).await.expect("instantiates");
         let function = Function::new(&mut store, &instance).expect("the world");
-        let result = function.caddis_function_handler().call_handle(&mut store, request).await;
+        let result = function.caddis_function_handler().call_handle(&mut store, &request).await;
         let took = begin.elapsed();
         let state = store.into_data();
         let result = result.unwrap_or_else(|trap| Err(Error { message: format!("trap: {trap:?}"), stack: None }));
