@@ -4,8 +4,8 @@ use wasm_encoder::{ConstExpr, DataSection, ExportKind, ExportSection, MemorySect
 
 use crate::{PAGE_SIZE, STACK_SIZE};
 
-/// Zeros between two segments that are cheaper to store than a segment's header and its work at compile time.
-const GAP: usize = 256;
+/// Memory is looked at in blocks of this many bytes: what lies in adjacent blocks that are not zero is one segment.
+const BLOCK: usize = 256;
 
 /// Encodes the memory of an engine that is not in a call as an image: `(module (memory (export "memory") …) (data …)…)`.
 ///
@@ -31,30 +31,34 @@ fn signed(address: usize) -> i32 {
     u32::try_from(address).unwrap_or(u32::MAX).cast_signed()
 }
 
-/// The parts of `memory` from `start` that are not zero, with their addresses. Parts closer than [`GAP`] are one.
+/// The parts of `memory` from `start`, a multiple of [`BLOCK`], that are not zero, with their addresses.
 fn segments(memory: &[u8], start: usize) -> Vec<(usize, &[u8])> {
-    let mut found: Vec<(usize, &[u8])> = Vec::new();
-    let mut position = start;
-    while let Some(begin) = memory.get(position..).and_then(|rest| rest.iter().position(|byte| *byte != 0)) {
-        let begin = position + begin;
-        let end = end_of_segment(memory, begin);
-        found.push((begin, memory.get(begin..end).unwrap_or_default()));
-        position = end;
+    let mut found = Vec::new();
+    let mut begin = None;
+    for (index, block) in memory.chunks(BLOCK).enumerate().skip(start / BLOCK) {
+        // A comparison of slices, because it is fast in every build.
+        let is_zero = block == ZEROS.get(..block.len()).unwrap_or_default();
+        match (is_zero, begin) {
+            (false, None) => begin = Some(index * BLOCK),
+            (true, Some(from)) => {
+                found.push(trimmed(memory, from, index * BLOCK));
+                begin = None;
+            }
+            _ => {}
+        }
     }
+    found.extend(begin.map(|from| trimmed(memory, from, memory.len())));
     found
 }
 
-/// The address after the last byte that is not zero before a gap.
-fn end_of_segment(memory: &[u8], begin: usize) -> usize {
-    let mut end = begin;
-    for (address, byte) in memory.iter().enumerate().skip(begin) {
-        if *byte != 0 {
-            end = address + 1;
-        } else if address + 1 - end >= GAP {
-            break;
-        }
-    }
-    end
+static ZEROS: [u8; BLOCK] = [0; BLOCK];
+
+/// The part from `begin` to `end` without the zeros at its ends.
+fn trimmed(memory: &[u8], begin: usize, end: usize) -> (usize, &[u8]) {
+    let bytes = memory.get(begin..end).unwrap_or_default();
+    let leading = bytes.iter().take_while(|byte| **byte == 0).count();
+    let trailing = bytes.iter().rev().take_while(|byte| **byte == 0).count();
+    (begin + leading, bytes.get(leading..bytes.len() - trailing).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -62,15 +66,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn splits_at_long_gaps_only_and_leaves_out_the_stack() {
-        let mut memory = vec![0; 4096];
+    fn adjacent_blocks_are_one_trimmed_segment_and_the_stack_is_left_out() {
+        let mut memory = vec![0; 8 * BLOCK + 1];
         memory[3] = 1;
-        memory[100] = 2;
-        memory[100 + GAP] = 3;
-        memory[100 + 2 * GAP + 1] = 4;
-        memory[4095] = 5;
-        let found: Vec<(usize, usize)> = segments(&memory, 16).into_iter().map(|(at, bytes)| (at, bytes.len())).collect();
-        assert_eq!(found, [(100, GAP + 1), (100 + 2 * GAP + 1, 1), (4095, 1)]);
+        for address in [BLOCK + 7, 3 * BLOCK - 2, 4 * BLOCK, 8 * BLOCK] {
+            memory[address] = 1;
+        }
+        let found: Vec<(usize, usize)> = segments(&memory, BLOCK).into_iter().map(|(at, bytes)| (at, bytes.len())).collect();
+        assert_eq!(found, [(BLOCK + 7, 2 * BLOCK - 8), (4 * BLOCK, 1), (8 * BLOCK, 1)]);
     }
 
     #[test]

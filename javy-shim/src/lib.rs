@@ -40,11 +40,11 @@ pub const BUILDER_INTERFACE: &str = "caddis:engine/builder@0.1.0";
 pub const SNAPSHOT_INTERFACE: &str = "caddis:engine/snapshot@0.1.0";
 
 /// The size of the shadow stack in bytes, a multiple of [`PAGE_SIZE`]. It lies at address 0, and nothing on it is alive between calls.
-pub const STACK_SIZE: usize = 4 << 20;
+pub const STACK_SIZE: usize = 3 << 20;
 
 /// The size of a page of WebAssembly memory in bytes.
 pub const PAGE_SIZE: usize = 65_536;
 
 /// The wasm stack an engine needs for one call, in bytes: with less, deep recursion in a script overflows the host's limit and traps before QuickJS
 /// can throw its RangeError. (`wasmtime::Config::max_wasm_stack`; an async stack must be larger by what host functions use.)
-pub const WASM_STACK_SIZE: usize = 4 << 20;
+pub const WASM_STACK_SIZE: usize = 32 << 20;

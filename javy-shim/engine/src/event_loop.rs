@@ -12,12 +12,27 @@ use crate::bindings::wasi::io::poll::{self, Pollable};
 /// When a timer is due, in nanoseconds of the monotonic clock, and its number: equal times fire in the order they were set.
 type Due = (u64, u32);
 
+/// The host resource that a pollable is part of, by its number. It cannot be dropped before the pollable is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// A byte stream.
+    Stream(u32),
+    /// An outgoing request that has no response yet.
+    Request(u32),
+}
+
+struct Waiter {
+    owner: Owner,
+    pollable: Pollable,
+    callback: Persistent<Function<'static>>,
+}
+
 #[derive(Default)]
 struct EventLoop {
     timers: BTreeMap<Due, Persistent<Function<'static>>>,
     due_of: BTreeMap<u32, u64>,
     last_timer: u32,
-    waiters: Vec<(Pollable, Persistent<Function<'static>>)>,
+    waiters: Vec<Waiter>,
     frozen_at: u64,
 }
 
@@ -64,8 +79,13 @@ pub(crate) fn clear_timer(id: u32) {
 }
 
 /// Calls `callback` once `pollable` is ready.
-pub(crate) fn wait(pollable: Pollable, callback: Persistent<Function<'static>>) {
-    LOOP.with_borrow_mut(|state| state.waiters.push((pollable, callback)));
+pub(crate) fn wait(owner: Owner, pollable: Pollable, callback: Persistent<Function<'static>>) {
+    LOOP.with_borrow_mut(|state| state.waiters.push(Waiter { owner, pollable, callback }));
+}
+
+/// Forgets who waits for a resource, without calling back: it is about to be dropped.
+pub(crate) fn forget(owner: Owner) {
+    LOOP.with_borrow_mut(|state| state.waiters.retain(|waiter| waiter.owner != owner));
 }
 
 /// Notes the time at which the memory is copied.
@@ -143,14 +163,14 @@ fn wait_for_io(ctx: &Ctx<'_>) -> Result<bool> {
         return Ok(false);
     }
     let timer = next_timer.map(monotonic_clock::subscribe_instant);
-    let pollables: Vec<&Pollable> = waiters.iter().map(|(pollable, _)| pollable).chain(timer.as_ref()).collect();
+    let pollables: Vec<&Pollable> = waiters.iter().map(|waiter| &waiter.pollable).chain(timer.as_ref()).collect();
     let ready = poll::poll(&pollables);
     let mut callbacks = Vec::new();
-    for (index, (pollable, callback)) in waiters.into_iter().enumerate() {
+    for (index, waiter) in waiters.into_iter().enumerate() {
         if ready.iter().any(|position| usize::try_from(*position) == Ok(index)) {
-            callbacks.push(callback);
+            callbacks.push(waiter.callback);
         } else {
-            LOOP.with_borrow_mut(|state| state.waiters.push((pollable, callback)));
+            LOOP.with_borrow_mut(|state| state.waiters.push(waiter));
         }
     }
     for callback in callbacks {

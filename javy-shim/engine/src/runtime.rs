@@ -19,7 +19,7 @@ const PRELUDE: &str = "caddis:prelude";
 
 /// How much of the shadow stack scripts may use before a RangeError. The rest of it (see `-zstack-size` in the build) is for the native
 /// functions a script can call at its deepest, and the host's stack limit is chosen so that this one is met first.
-const SCRIPT_STACK: usize = 1 << 20;
+const SCRIPT_STACK: usize = 2 << 20;
 
 struct Engine {
     // Field order is drop order, though neither is ever dropped.

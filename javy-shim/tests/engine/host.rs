@@ -8,8 +8,8 @@ use http_body_util::{BodyExt, Full};
 use javy_shim::{
     BASE_IMAGE, BUILDER_INTERFACE, ENGINE, ENGINE_IMPORT, IMAGE_IMPORT, SNAPSHOT_INTERFACE, WASM_STACK_SIZE, WRAPPER, image,
 };
-use wasmtime::component::{Component, ComponentType, HasSelf, InstancePre, Lift, Linker, Lower, Resource, ResourceTable};
-use wasmtime::{Config, Engine, InstanceAllocationStrategy, Module, PoolingAllocationConfig, Store};
+use wasmtime::component::{Component, ComponentType, HasSelf, InstancePre, Lift, Linker, Lower, Resource, ResourceTable, WasmList};
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, Module, PoolingAllocationConfig, Store};
 use wasmtime_wasi::p2::DynOutputStream;
 use wasmtime_wasi::p2::pipe::{MemoryInputPipe, MemoryOutputPipe};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -213,14 +213,16 @@ pub(crate) struct Deployed {
     pub(crate) image_size: usize,
     /// The image itself.
     pub(crate) image: Vec<u8>,
-    /// What it logged while it was evaluated.
-    pub(crate) log: Vec<String>,
+    /// How long it took to evaluate, to copy the memory out, to encode it, and to compile the image.
+    pub(crate) steps: [Duration; 4],
 }
 
 /// What came of one request.
 pub(crate) struct Outcome {
     pub(crate) result: Result<(u16, Vec<(String, String)>, Vec<u8>), Error>,
     pub(crate) state: State,
+    /// The instantiation.
+    pub(crate) instantiated: Duration,
     /// The whole call, with instantiation.
     pub(crate) took: Duration,
 }
@@ -261,6 +263,7 @@ impl Host {
         pool.linear_memory_keep_resident(16 << 20).table_keep_resident(1 << 20).async_stack_keep_resident(1 << 16);
         pool.total_memories(64).total_tables(200).total_stacks(64).total_core_instances(300).total_component_instances(64);
         pool.max_memory_size(256 << 20);
+        pool.pagemap_scan(Enabled::Auto);
         let mut config = Config::new();
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
         config.max_wasm_stack(WASM_STACK_SIZE).async_stack_size(WASM_STACK_SIZE + (1 << 20));
@@ -299,7 +302,7 @@ impl Host {
             log: Vec::new(),
         };
         let mut store = Store::new(&self.engine, state);
-        store.set_fuel(20_000_000_000).expect("fuel is on");
+        store.set_fuel(200_000_000_000).expect("fuel is on");
         store
     }
 
@@ -308,6 +311,7 @@ impl Host {
         static BASE: OnceLock<InstancePre<State>> = OnceLock::new();
         let base = BASE.get_or_init(|| self.pre(BASE_IMAGE).expect("the base image compiles"));
         let env = vec![("GREETING".to_owned(), "hello".to_owned())];
+        let begin = Instant::now();
         let mut store = self.store(env, None);
         let instance = base.instantiate_async(&mut store).await.expect("instantiates");
         let export = |store: &mut Store<State>, interface: &str, name: &str| {
@@ -321,11 +325,15 @@ impl Host {
             .expect("typed");
         let (result,) = evaluate.call_async(&mut store, (modules[0].0, sources)).await.expect("no trap");
         result.map_err(|failure| (failure.message, failure.stack))?;
-        let read = export(&mut store, SNAPSHOT_INTERFACE, "memory").typed::<(), (Vec<u8>,)>(&store).expect("typed");
+        let evaluated = Instant::now();
+        let read = export(&mut store, SNAPSHOT_INTERFACE, "memory").typed::<(), (WasmList<u8>,)>(&store).expect("typed");
         let (memory,) = read.call_async(&mut store, ()).await.expect("no trap");
-        let image = image::encode(&memory);
+        let copied = Instant::now();
+        let image = image::encode(memory.as_le_slice(&store));
+        let encoded = Instant::now();
         let pre = self.pre(&image).expect("the image compiles");
-        Ok(Deployed { pre, image_size: image.len(), image, log: store.into_data().log })
+        let steps = [evaluated - begin, copied - evaluated, encoded - copied, encoded.elapsed()];
+        Ok(Deployed { pre, image_size: image.len(), image, steps })
     }
 
     /// Deploys one module without imports.
@@ -385,12 +393,13 @@ impl Deployed {
             body,
         };
         let instance = self.pre.instantiate_async(&mut store).await.expect("instantiates");
+        let instantiated = begin.elapsed();
         let function = Function::new(&mut store, &instance).expect("the world");
         let result = function.caddis_function_handler().call_handle(&mut store, &request).await;
         let took = begin.elapsed();
         let state = store.into_data();
-        let result = result.unwrap_or_else(|trap| Err(Error { message: format!("trap: {trap:?}"), stack: None }));
-        Outcome { result: result.map(|response| parts(response, &state)), state, took }
+        let result = result.unwrap_or_else(|trap| Err(Error { message: format!("trap: {}", trap.root_cause()), stack: None }));
+        Outcome { result: result.map(|response| parts(response, &state)), state, instantiated, took }
     }
 
     pub(crate) async fn get(&self) -> Outcome {
@@ -415,7 +424,7 @@ impl Host {
     pub(crate) async fn call_component(&self, component: &[u8], call: Call) -> Outcome {
         let component = Component::new(&self.engine, component).expect("compiles");
         let pre = self.linker.instantiate_pre(&component).expect("links");
-        let deployed = Deployed { pre, image_size: 0, image: Vec::new(), log: Vec::new() };
+        let deployed = Deployed { pre, image_size: 0, image: Vec::new(), steps: [Duration::ZERO; 4] };
         deployed.call(call).await
     }
 }

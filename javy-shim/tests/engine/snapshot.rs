@@ -62,19 +62,18 @@ async fn figures() {
     let code = "export default async (req) => Response.json(await req.json())";
     let mut deploys = Vec::new();
     for _ in 0..20 {
-        let begin = std::time::Instant::now();
-        host().deploy_source(code).await;
-        deploys.push(begin.elapsed());
+        deploys.push(host().deploy_source(code).await.steps);
     }
     deploys.sort();
     let function = host().deploy_source(code).await;
     let mut calls = Vec::new();
     for _ in 0..5_000 {
-        calls.push(function.call(Call { headers: vec![("content-type", "application/json")], ..Call::post(r#"{"hello":"world","n":[1,2,3]}"#) }).await.took);
+        let outcome = function.call(Call { headers: vec![("content-type", "application/json")], ..Call::post(r#"{"hello":"world","n":[1,2,3]}"#) }).await;
+        calls.push((outcome.took, outcome.instantiated));
     }
     calls.sort();
     println!(
-        "engine {} bytes, image {} bytes, evaluate + encode + compile {:?} (median), request {:?} (median) {:?} (p99)",
+        "engine {} bytes, image {} bytes, [evaluate, copy, encode, compile] {:?} (median), request, of that instantiation {:?} (median) {:?} (p99)",
         ENGINE.len(), function.image_size, deploys[10], calls[2_500], calls[4_950],
     );
 }

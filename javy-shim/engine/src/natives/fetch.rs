@@ -9,7 +9,7 @@ use rquickjs::{Array, Ctx, IntoJs, Object, Result, Value};
 use super::{define, fields, save, streams, type_error};
 use crate::bindings::wasi::http::outgoing_handler;
 use crate::bindings::wasi::http::types::{ErrorCode, Fields, FutureIncomingResponse, IncomingResponse, Method, OutgoingRequest, Scheme};
-use crate::event_loop;
+use crate::event_loop::{self, Owner};
 
 thread_local! {
     static REQUESTS: RefCell<(u32, BTreeMap<u32, FutureIncomingResponse>)> = const { RefCell::new((0, BTreeMap::new())) };
@@ -73,7 +73,7 @@ fn wait_for_response<'js>(ctx: Ctx<'js>, id: u32, callback: Function<'js>) -> Re
     let pollable = REQUESTS.with_borrow(|(_, requests)| requests.get(&id).map(FutureIncomingResponse::subscribe));
     match pollable {
         Some(pollable) => {
-            event_loop::wait(pollable, save(&ctx, callback));
+            event_loop::wait(Owner::Request(id), pollable, save(&ctx, callback));
             Ok(())
         }
         None => callback.call(()),
@@ -105,6 +105,7 @@ fn response_parts<'js>(ctx: &Ctx<'js>, response: &IncomingResponse) -> Result<Ar
 
 /// Gives up on a request.
 fn drop_request(id: u32) {
+    event_loop::forget(Owner::Request(id));
     drop(REQUESTS.with_borrow_mut(|(_, requests)| requests.remove(&id)));
 }
 

@@ -9,7 +9,7 @@ use rquickjs::{Ctx, IntoJs, Object, Result, TypedArray, Value};
 use super::{bytes, define, save, type_error};
 use crate::bindings::wasi::http::types::{self as http, IncomingBody, OutgoingBody};
 use crate::bindings::wasi::io::streams::{InputStream, OutputStream, StreamError};
-use crate::event_loop;
+use crate::event_loop::{self, Owner};
 
 /// A stream, and the resource it is part of; that one must be dropped after it.
 enum Stream {
@@ -104,7 +104,7 @@ fn wait_for_stream<'js>(ctx: Ctx<'js>, id: u32, callback: Function<'js>) -> Resu
     });
     match pollable {
         Some(pollable) => {
-            event_loop::wait(pollable, save(&ctx, callback));
+            event_loop::wait(Owner::Stream(id), pollable, save(&ctx, callback));
             Ok(())
         }
         None => callback.call(()),
@@ -113,6 +113,7 @@ fn wait_for_stream<'js>(ctx: Ctx<'js>, id: u32, callback: Function<'js>) -> Resu
 
 /// Closes a stream. A body that was written is complete thereby, unless `abandon` is set.
 fn close_stream(ctx: Ctx<'_>, id: u32, abandon: bool) -> Result<()> {
+    event_loop::forget(Owner::Stream(id));
     match STREAMS.with_borrow_mut(|(_, streams)| streams.remove(&id)) {
         Some(Stream::Output(stream, Some(body))) => {
             drop(stream);
