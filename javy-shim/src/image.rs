@@ -14,7 +14,13 @@ const BLOCK: usize = 256;
 pub fn encode(memory: &[u8]) -> Vec<u8> {
     let mut memories = MemorySection::new();
     let pages = memory.len().div_ceil(PAGE_SIZE);
-    memories.memory(MemoryType { minimum: pages as u64, maximum: None, memory64: false, shared: false, page_size_log2: None });
+    memories.memory(MemoryType {
+        minimum: pages as u64,
+        maximum: None,
+        memory64: false,
+        shared: false,
+        page_size_log2: None,
+    });
     let mut exports = ExportSection::new();
     exports.export("memory", ExportKind::Memory, 0);
     let mut data = DataSection::new();
@@ -58,7 +64,10 @@ fn trimmed(memory: &[u8], begin: usize, end: usize) -> (usize, &[u8]) {
     let bytes = memory.get(begin..end).unwrap_or_default();
     let leading = bytes.iter().take_while(|byte| **byte == 0).count();
     let trailing = bytes.iter().rev().take_while(|byte| **byte == 0).count();
-    (begin + leading, bytes.get(leading..bytes.len() - trailing).unwrap_or_default())
+    (
+        begin + leading,
+        bytes.get(leading..bytes.len() - trailing).unwrap_or_default(),
+    )
 }
 
 #[cfg(test)]
@@ -72,7 +81,10 @@ mod tests {
         for address in [BLOCK + 7, 3 * BLOCK - 2, 4 * BLOCK, 8 * BLOCK] {
             memory[address] = 1;
         }
-        let found: Vec<(usize, usize)> = segments(&memory, BLOCK).into_iter().map(|(at, bytes)| (at, bytes.len())).collect();
+        let found: Vec<(usize, usize)> = segments(&memory, BLOCK)
+            .into_iter()
+            .map(|(at, bytes)| (at, bytes.len()))
+            .collect();
         assert_eq!(found, [(BLOCK + 7, 2 * BLOCK - 8), (4 * BLOCK, 1), (8 * BLOCK, 1)]);
     }
 

@@ -17,10 +17,16 @@ pub fn component(image: &[u8]) -> Result<Vec<u8>, BinaryReaderError> {
         match section.modules {
             Some(names) => names.iter().for_each(|name| {
                 let data = if *name == ENGINE_IMPORT { ENGINE } else { image };
-                component.section(&RawSection { id: ComponentSectionId::CoreModule.into(), data });
+                component.section(&RawSection {
+                    id: ComponentSectionId::CoreModule.into(),
+                    data,
+                });
             }),
             None => {
-                component.section(&RawSection { id: section.id, data: section.data });
+                component.section(&RawSection {
+                    id: section.id,
+                    data: section.data,
+                });
             }
         }
     }
@@ -40,20 +46,30 @@ fn sections(component: &[u8]) -> Result<Vec<Section<'_>>, BinaryReaderError> {
     let mut position = 0;
     let mut found = Vec::new();
     while let Some(rest) = component.get(position..).filter(|rest| !rest.is_empty()) {
-        let Chunk::Parsed { consumed, payload } = parser.parse(rest, true)? else { break };
+        let Chunk::Parsed { consumed, payload } = parser.parse(rest, true)? else {
+            break;
+        };
         position += consumed;
-        let Some((id, range)) = payload.as_section() else { continue };
+        let Some((id, range)) = payload.as_section() else {
+            continue;
+        };
         if let Payload::ModuleSection { .. } | Payload::ComponentSection { .. } = payload {
             position = range.end;
         }
         let data = component.get(range).unwrap_or_default();
-        found.push(Section { id, data, modules: imported_modules(&payload)? });
+        found.push(Section {
+            id,
+            data,
+            modules: imported_modules(&payload)?,
+        });
     }
     Ok(found)
 }
 
 fn imported_modules<'a>(payload: &Payload<'a>) -> Result<Option<Vec<&'a str>>, BinaryReaderError> {
-    let Payload::ComponentImportSection(imports) = payload else { return Ok(None) };
+    let Payload::ComponentImportSection(imports) = payload else {
+        return Ok(None);
+    };
     let mut names = Vec::new();
     for import in imports.clone() {
         let import = import?;

@@ -73,7 +73,12 @@ impl Modules {
             // SAFETY: `compile_imports` wrote it with this very QuickJS.
             return unsafe { Module::load(ctx.clone(), &bytecode) };
         }
-        let source = self.0.borrow_mut().sources.remove(name).ok_or_else(|| Error::new_loading(name))?;
+        let source = self
+            .0
+            .borrow_mut()
+            .sources
+            .remove(name)
+            .ok_or_else(|| Error::new_loading(name))?;
         let module = Module::declare(ctx.clone(), name, source)?;
         let meta = module.meta()?;
         meta.set("url", format!("file:///{name}"))?;
@@ -83,7 +88,13 @@ impl Modules {
 }
 
 impl Resolver for Modules {
-    fn resolve<'js>(&mut self, ctx: &Ctx<'js>, base: &str, name: &str, _: Option<ImportAttributes<'js>>) -> Result<String> {
+    fn resolve<'js>(
+        &mut self,
+        ctx: &Ctx<'js>,
+        base: &str,
+        name: &str,
+        _: Option<ImportAttributes<'js>>,
+    ) -> Result<String> {
         let table = self.0.borrow();
         let known = table.imports.get(&(base.to_owned(), name.to_owned()));
         // A dynamic import may spell a module's own name.
@@ -95,7 +106,12 @@ impl Resolver for Modules {
 }
 
 impl Loader for Modules {
-    fn load<'js>(&mut self, ctx: &Ctx<'js>, name: &str, _: Option<ImportAttributes<'js>>) -> Result<Module<'js, Declared>> {
+    fn load<'js>(
+        &mut self,
+        ctx: &Ctx<'js>,
+        name: &str,
+        _: Option<ImportAttributes<'js>>,
+    ) -> Result<Module<'js, Declared>> {
         self.declare(ctx, name)
     }
 }
@@ -104,10 +120,24 @@ impl Loader for Modules {
 struct Compiler(Modules);
 
 impl Loader for Compiler {
-    fn load<'js>(&mut self, ctx: &Ctx<'js>, name: &str, _: Option<ImportAttributes<'js>>) -> Result<Module<'js, Declared>> {
-        let source = self.0.0.borrow_mut().sources.remove(name).ok_or_else(|| Error::new_loading(name))?;
+    fn load<'js>(
+        &mut self,
+        ctx: &Ctx<'js>,
+        name: &str,
+        _: Option<ImportAttributes<'js>>,
+    ) -> Result<Module<'js, Declared>> {
+        let source = self
+            .0
+            .0
+            .borrow_mut()
+            .sources
+            .remove(name)
+            .ok_or_else(|| Error::new_loading(name))?;
         let module = Module::declare(ctx.clone(), name, source)?;
-        let bytecode = module.write(WriteOptions { strip_source: true, ..WriteOptions::default() })?;
+        let bytecode = module.write(WriteOptions {
+            strip_source: true,
+            ..WriteOptions::default()
+        })?;
         self.0.0.borrow_mut().bytecode.insert(name.to_owned(), bytecode);
         Ok(module)
     }

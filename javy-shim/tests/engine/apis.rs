@@ -16,7 +16,14 @@ async fn check(code: &str) {
          }};
          export default async (req, ctx) => {{ {code}\n; return wrong; }}"
     );
-    let outcome = host().deploy_source(&program).await.call(Call { method: "POST", ..Call::default() }).await;
+    let outcome = host()
+        .deploy_source(&program)
+        .await
+        .call(Call {
+            method: "POST",
+            ..Call::default()
+        })
+        .await;
     assert_eq!(outcome.text(), "[]", "log: {:?}", outcome.state.log);
 }
 
@@ -164,10 +171,26 @@ async fn the_console_prints_as_node_does() {
     let outcome = host().deploy_source(code).await.get().await;
     outcome.text();
     let log = outcome.state.log;
-    assert_eq!(log[0], "info: x is 42 { a: [ 1, { b: [Object] } ], s: \"it's\" } Map(1) { 'k' => 1 } null undefined [] [Function (anonymous)] [class Q]");
-    assert_eq!(log[1..6], ["error: bad", "info: g", "warn:   in", "debug: 1n -0 Symbol(y)", "info: { self: [Circular *1] }"].map(str::to_owned));
+    assert_eq!(
+        log[0],
+        "info: x is 42 { a: [ 1, { b: [Object] } ], s: \"it's\" } Map(1) { 'k' => 1 } null undefined [] [Function (anonymous)] [class Q]"
+    );
+    assert_eq!(
+        log[1..6],
+        [
+            "error: bad",
+            "info: g",
+            "warn:   in",
+            "debug: 1n -0 Symbol(y)",
+            "info: { self: [Circular *1] }"
+        ]
+        .map(str::to_owned)
+    );
     assert!(log[6].contains("│ 0       │ 1 │"), "{}", log[6]);
-    assert_eq!(log[7..10], ["error: Assertion failed: no", "info: default: 1", "info: "].map(str::to_owned));
+    assert_eq!(
+        log[7..10],
+        ["error: Assertion failed: no", "info: default: 1", "info: "].map(str::to_owned)
+    );
 }
 
 #[tokio::test]
@@ -181,10 +204,24 @@ async fn the_database_gives_rows_changes_and_errors() {
         return [typeof rows[0].big, rows[0].text, rows[0].blob.length, columns.length, changed.lastInsertId, sum, error, undone];
       }";
     let outcome = host().deploy_source(code).await.get().await;
-    assert_eq!(outcome.text(), r#"["bigint","é",2,4,7,1,"DatabaseError syntax near \"broken\": syntax error","undo"]"#);
+    assert_eq!(
+        outcome.text(),
+        r#"["bigint","é",2,4,7,1,"DatabaseError syntax near \"broken\": syntax error","undo"]"#
+    );
     let statements = outcome.state.statements;
-    assert!(statements[0].contains("Integer(1)") && statements[0].contains("Real(1.5)") && statements[0].contains("Integer(5)"), "{}", statements[0]);
-    assert!(statements[2].starts_with("begin") && statements[4] == "commit" && statements.last().is_some_and(|last| last == "rollback"), "{statements:?}");
+    assert!(
+        statements[0].contains("Integer(1)")
+            && statements[0].contains("Real(1.5)")
+            && statements[0].contains("Integer(5)"),
+        "{}",
+        statements[0]
+    );
+    assert!(
+        statements[2].starts_with("begin")
+            && statements[4] == "commit"
+            && statements.last().is_some_and(|last| last == "rollback"),
+        "{statements:?}"
+    );
 }
 
 #[tokio::test]
@@ -193,10 +230,25 @@ async fn bodies_stream_in_both_directions() {
         transform(text, c) { c.enqueue(text.toUpperCase()) } })).pipeThrough(new TextEncoderStream()), { headers: { 'content-type': 'text/plain' } })";
     let function = host().deploy_source(code).await;
     let body = "streamed é ".repeat(20_000);
-    let outcome = function.call(Call { streamed: true, ..Call::post(&body) }).await;
+    let outcome = function
+        .call(Call {
+            streamed: true,
+            ..Call::post(&body)
+        })
+        .await;
     assert_eq!(outcome.text(), body.to_uppercase());
-    let echo = host().deploy_source("export default (req) => new Response(req.body)").await;
-    assert_eq!(echo.call(Call { streamed: true, ..Call::post(&body) }).await.text(), body);
+    let echo = host()
+        .deploy_source("export default (req) => new Response(req.body)")
+        .await;
+    assert_eq!(
+        echo.call(Call {
+            streamed: true,
+            ..Call::post(&body)
+        })
+        .await
+        .text(),
+        body
+    );
 }
 
 #[tokio::test]
@@ -205,8 +257,16 @@ async fn a_response_stream_that_fails_is_no_complete_response() {
         c.enqueue(new Uint8Array([65])); await 0; c.error(new Error('cut')) } }))";
     let outcome = host().deploy_source(code).await.get().await;
     assert_eq!(outcome.error().message, "Error: cut");
-    let stuck = host().deploy_source("export default () => new Response(new ReadableStream({}))").await.get().await;
-    assert!(stuck.error().message.contains("can never end"), "{}", stuck.error().message);
+    let stuck = host()
+        .deploy_source("export default () => new Response(new ReadableStream({}))")
+        .await
+        .get()
+        .await;
+    assert!(
+        stuck.error().message.contains("can never end"),
+        "{}",
+        stuck.error().message
+    );
 }
 
 #[tokio::test]
@@ -234,5 +294,8 @@ async fn fetch_sends_streams_redirects_and_aborts() {
 async fn a_fetched_response_can_be_passed_on() {
     let code = "export default () => fetch('http://a.test/inner')";
     let outcome = host().deploy_source(code).await.get().await;
-    assert_eq!((outcome.text(), outcome.header("x-reply")), ("GET http://a.test/inner ".to_owned(), Some("yes")));
+    assert_eq!(
+        (outcome.text(), outcome.header("x-reply")),
+        ("GET http://a.test/inner ".to_owned(), Some("yes"))
+    );
 }

@@ -4,17 +4,28 @@ use crate::host::host;
 
 #[tokio::test]
 async fn an_uncaught_error_has_its_name_message_and_stack() {
-    let function = host().deploy_source("function inner() { return x.y; }\nexport default async () => { await 0; return inner(); }").await;
+    let function = host()
+        .deploy_source("function inner() { return x.y; }\nexport default async () => { await 0; return inner(); }")
+        .await;
     let outcome = function.get().await;
     assert_eq!(outcome.error().message, "ReferenceError: x is not defined");
     let stack = outcome.error().stack.clone().expect("a stack");
-    assert!(stack.starts_with("ReferenceError: x is not defined\n    at inner (main.js:1:"), "{stack}");
+    assert!(
+        stack.starts_with("ReferenceError: x is not defined\n    at inner (main.js:1:"),
+        "{stack}"
+    );
 }
 
 #[tokio::test]
 async fn what_is_thrown_need_not_be_an_error() {
-    for (thrown, message) in [("'text'", "Uncaught text"), ("{ code: 7 }", "Uncaught {\"code\":7}"), ("undefined", "Uncaught undefined")] {
-        let function = host().deploy_source(&format!("export default () => {{ throw {thrown} }}")).await;
+    for (thrown, message) in [
+        ("'text'", "Uncaught text"),
+        ("{ code: 7 }", "Uncaught {\"code\":7}"),
+        ("undefined", "Uncaught undefined"),
+    ] {
+        let function = host()
+            .deploy_source(&format!("export default () => {{ throw {thrown} }}"))
+            .await;
         assert_eq!(function.get().await.error().message, message);
     }
 }
@@ -29,14 +40,26 @@ async fn causes_are_in_the_stack_once() {
 
 #[tokio::test]
 async fn a_promise_that_can_never_settle_is_named_as_such() {
-    let outcome = host().deploy_source("export default () => new Promise(() => {})").await.get().await;
-    assert!(outcome.error().message.contains("can never settle"), "{}", outcome.error().message);
+    let outcome = host()
+        .deploy_source("export default () => new Promise(() => {})")
+        .await
+        .get()
+        .await;
+    assert!(
+        outcome.error().message.contains("can never settle"),
+        "{}",
+        outcome.error().message
+    );
 }
 
 #[tokio::test]
 async fn a_handler_that_returns_nothing_is_named_as_such() {
     let outcome = host().deploy_source("export default () => {}").await.get().await;
-    assert!(outcome.error().message.contains("returned nothing"), "{}", outcome.error().message);
+    assert!(
+        outcome.error().message.contains("returned nothing"),
+        "{}",
+        outcome.error().message
+    );
 }
 
 #[tokio::test]
@@ -50,44 +73,81 @@ async fn an_unhandled_rejection_is_logged_and_a_handled_one_is_not() {
     let outcome = host().deploy_source(code).await.get().await;
     assert_eq!(outcome.text(), "\"ok\"");
     assert_eq!(outcome.state.log.len(), 1, "{:?}", outcome.state.log);
-    assert!(outcome.state.log[0].starts_with("error: Unhandled promise rejection: TypeError: lost\n"), "{:?}", outcome.state.log);
+    assert!(
+        outcome.state.log[0].starts_with("error: Unhandled promise rejection: TypeError: lost\n"),
+        "{:?}",
+        outcome.state.log
+    );
 }
 
 #[tokio::test]
 async fn a_syntax_error_names_file_and_line() {
-    let (message, stack) = host().deploy(&[("main.js", "const a = 1;\nconst b = ;", &[])]).await.err().expect("refused");
+    let (message, stack) = host()
+        .deploy(&[("main.js", "const a = 1;\nconst b = ;", &[])])
+        .await
+        .err()
+        .expect("refused");
     assert!(message.starts_with("SyntaxError"), "{message}");
-    assert!(stack.as_ref().is_some_and(|stack| stack.contains("main.js:2")), "{stack:?}");
+    assert!(
+        stack.as_ref().is_some_and(|stack| stack.contains("main.js:2")),
+        "{stack:?}"
+    );
 }
 
 #[tokio::test]
 async fn deep_recursion_is_a_range_error_that_can_be_caught() {
     let ways = [
         ("a function", "const f = (n) => f(n + 1) + 1; f(0)"),
-        ("a method with many arguments", "const o = { f(a, b, c, d, e, g) { return this.f(a, b, c, d, e, [g]) + 1 } }; o.f(1, 2, 3, 4, 5, 6)"),
+        (
+            "a method with many arguments",
+            "const o = { f(a, b, c, d, e, g) { return this.f(a, b, c, d, e, [g]) + 1 } }; o.f(1, 2, 3, 4, 5, 6)",
+        ),
         ("a getter", "const o = { get x() { return this.x } }; o.x"),
-        ("a proxy", "const p = new Proxy({}, { get(t, k, r) { return r[k] } }); p.x"),
-        ("a constructor", "class A { constructor() { this.a = new A() } } new A()"),
+        (
+            "a proxy",
+            "const p = new Proxy({}, { get(t, k, r) { return r[k] } }); p.x",
+        ),
+        (
+            "a constructor",
+            "class A { constructor() { this.a = new A() } } new A()",
+        ),
         ("Array.prototype.map", "const f = () => [1].map(f); f()"),
         ("sort", "const f = () => [2, 1].sort(f); f()"),
         ("String.prototype.replace", "const f = () => 'a'.replace(/a/, f); f()"),
         ("toString", "const o = { toString() { return `${this}` } }; `${o}`"),
-        ("JSON.stringify", "const o = { toJSON() { return JSON.stringify(this) } }; JSON.stringify(o)"),
+        (
+            "JSON.stringify",
+            "const o = { toJSON() { return JSON.stringify(this) } }; JSON.stringify(o)",
+        ),
         ("JSON.parse of a nest", "JSON.parse('['.repeat(1e6))"),
         ("a reviver", "const f = () => JSON.parse('[1]', f); f()"),
         ("Reflect.apply", "const f = () => Reflect.apply(f, null, []); f()"),
-        ("bind", "let f = () => 0; for (let i = 0; i < 5e4; i++) { f = f.bind(null); Object.defineProperty(f, 'name', { value: '' }) } f()"),
+        (
+            "bind",
+            "let f = () => 0; for (let i = 0; i < 5e4; i++) { f = f.bind(null); Object.defineProperty(f, 'name', { value: '' }) } f()",
+        ),
         ("a generator", "function* g() { yield* g() } [...g()]"),
         ("eval", "const f = () => eval('f()'); f()"),
         ("source text", "new Function('return ' + '('.repeat(1e6))"),
         ("a regular expression", "new RegExp('(?:'.repeat(1e6))"),
-        ("instanceof", "class A { static [Symbol.hasInstance](x) { return x instanceof A } } 1 instanceof A"),
-        ("flat", "let a = []; for (let i = 0; i < 1e6; i++) a = [a]; a.flat(Infinity)"),
-        ("structuredClone", "let a = []; for (let i = 0; i < 1e6; i++) a = [a]; structuredClone(a)"),
+        (
+            "instanceof",
+            "class A { static [Symbol.hasInstance](x) { return x instanceof A } } 1 instanceof A",
+        ),
+        (
+            "flat",
+            "let a = []; for (let i = 0; i < 1e6; i++) a = [a]; a.flat(Infinity)",
+        ),
+        (
+            "structuredClone",
+            "let a = []; for (let i = 0; i < 1e6; i++) a = [a]; structuredClone(a)",
+        ),
     ];
     let mut wrong = Vec::new();
     for (way, code) in ways {
-        let code = format!("export default () => {{ try {{ {code}; return 'no error' }} catch (e) {{ return /RangeError|stack overflow/.test(e) ? 'RangeError' : `${{e}}` }} }}");
+        let code = format!(
+            "export default () => {{ try {{ {code}; return 'no error' }} catch (e) {{ return /RangeError|stack overflow/.test(e) ? 'RangeError' : `${{e}}` }} }}"
+        );
         let outcome = host().deploy_source(&code).await.get().await;
         match &outcome.result {
             Ok(_) if outcome.text() == "\"RangeError\"" => {}
@@ -100,6 +160,8 @@ async fn deep_recursion_is_a_range_error_that_can_be_caught() {
 
 #[tokio::test]
 async fn ordinary_recursion_has_room() {
-    let function = host().deploy_source("const depth = (n) => (n === 0 ? 0 : 1 + depth(n - 1)); export default () => depth(5000)").await;
+    let function = host()
+        .deploy_source("const depth = (n) => (n === 0 ? 0 : 1 + depth(n - 1)); export default () => depth(5000)")
+        .await;
     assert_eq!(function.get().await.text(), "5000");
 }

@@ -6,14 +6,19 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use javy_shim::{
-    BASE_IMAGE, BUILDER_INTERFACE, ENGINE, ENGINE_IMPORT, IMAGE_IMPORT, SNAPSHOT_INTERFACE, WASM_STACK_SIZE, WRAPPER, image,
+    BASE_IMAGE, BUILDER_INTERFACE, ENGINE, ENGINE_IMPORT, IMAGE_IMPORT, SNAPSHOT_INTERFACE, WASM_STACK_SIZE, WRAPPER,
+    image,
 };
-use wasmtime::component::{Component, ComponentType, HasSelf, InstancePre, Lift, Linker, Lower, Resource, ResourceTable, WasmList};
+use wasmtime::component::{
+    Component, ComponentType, HasSelf, InstancePre, Lift, Linker, Lower, Resource, ResourceTable, WasmList,
+};
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, Module, PoolingAllocationConfig, Store};
 use wasmtime_wasi::p2::DynOutputStream;
 use wasmtime_wasi::p2::pipe::{MemoryInputPipe, MemoryOutputPipe};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
-use wasmtime_wasi_http::{Error as HttpError, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView};
+use wasmtime_wasi_http::{
+    Error as HttpError, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
+};
 
 pub(crate) mod bindings {
     wasmtime::component::bindgen!({
@@ -50,13 +55,20 @@ pub(crate) struct State {
 
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
     }
 }
 
 impl WasiHttpView for State {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
-        WasiHttpCtxView { ctx: &mut self.http, table: &mut self.table, hooks: &mut self.network }
+        WasiHttpCtxView {
+            ctx: &mut self.http,
+            table: &mut self.table,
+            hooks: &mut self.network,
+        }
     }
 }
 
@@ -87,10 +99,15 @@ impl WasiHttpHooks for Network {
                     if let Some(token) = head.headers.get("authorization") {
                         text.push_str(&format!(" with {token:?}"));
                     }
-                    (reply.header("x-reply", "yes").header("content-type", "text/plain"), text)
+                    (
+                        reply.header("x-reply", "yes").header("content-type", "text/plain"),
+                        text,
+                    )
                 }
             };
-            let body = Full::new(Bytes::from(text)).map_err(|never| match never {}).boxed_unsync();
+            let body = Full::new(Bytes::from(text))
+                .map_err(|never| match never {})
+                .boxed_unsync();
             Ok((reply.body(body).expect("a response"), done))
         })
     }
@@ -100,14 +117,25 @@ impl http::Host for State {}
 
 impl log::Host for State {
     fn write(&mut self, level: log::Level, message: String) -> wasmtime::Result<()> {
-        self.log.push(format!("{}: {message}", format!("{level:?}").rsplit("::").next().unwrap_or_default().to_lowercase()));
+        self.log.push(format!(
+            "{}: {message}",
+            format!("{level:?}")
+                .rsplit("::")
+                .next()
+                .unwrap_or_default()
+                .to_lowercase()
+        ));
         Ok(())
     }
 }
 
 impl env::Host for State {
     fn get(&mut self, name: String) -> wasmtime::Result<Option<String>> {
-        Ok(self.env.iter().find(|(key, _)| *key == name).map(|(_, value)| value.clone()))
+        Ok(self
+            .env
+            .iter()
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| value.clone()))
     }
 
     fn all(&mut self) -> wasmtime::Result<Vec<(String, String)>> {
@@ -122,7 +150,10 @@ impl user::Host for State {
 }
 
 impl outgoing::Host for State {
-    fn start(&mut self, head: http::ResponseHead) -> wasmtime::Result<Result<Resource<DynOutputStream>, outgoing::StartError>> {
+    fn start(
+        &mut self,
+        head: http::ResponseHead,
+    ) -> wasmtime::Result<Result<Resource<DynOutputStream>, outgoing::StartError>> {
         let pipe = MemoryOutputPipe::new(1 << 20);
         self.started = Some((head, pipe.clone()));
         let stream: DynOutputStream = Box::new(pipe);
@@ -133,13 +164,25 @@ impl outgoing::Host for State {
 impl State {
     fn note(&mut self, statement: &str, parameters: &[db::Value]) -> Result<(), db::Error> {
         self.statements.push(format!("{statement} {parameters:?}"));
-        if statement.contains("broken") { Err(db::Error::Syntax("near \"broken\": syntax error".to_owned())) } else { Ok(()) }
+        if statement.contains("broken") {
+            Err(db::Error::Syntax("near \"broken\": syntax error".to_owned()))
+        } else {
+            Ok(())
+        }
     }
 
     fn rows(&mut self, sql: &str, parameters: &[db::Value]) -> Result<db::Rows, db::Error> {
         self.note(sql, parameters)?;
-        let row = vec![db::Value::Integer(1 << 60), db::Value::Text("é".to_owned()), db::Value::Blob(vec![1, 2]), db::Value::Null];
-        Ok(db::Rows { columns: ["big", "text", "blob", "none"].map(str::to_owned).to_vec(), rows: vec![row] })
+        let row = vec![
+            db::Value::Integer(1 << 60),
+            db::Value::Text("é".to_owned()),
+            db::Value::Blob(vec![1, 2]),
+            db::Value::Null,
+        ];
+        Ok(db::Rows {
+            columns: ["big", "text", "blob", "none"].map(str::to_owned).to_vec(),
+            rows: vec![row],
+        })
     }
 }
 
@@ -151,7 +194,10 @@ impl db::Host for State {
     }
 
     fn execute(&mut self, sql: String, parameters: Vec<db::Value>) -> Answer<db::Changes> {
-        Ok(self.note(&sql, &parameters).map(|()| db::Changes { rows_affected: 1, last_insert_id: 7 }))
+        Ok(self.note(&sql, &parameters).map(|()| db::Changes {
+            rows_affected: 1,
+            last_insert_id: 7,
+        }))
     }
 }
 
@@ -165,8 +211,16 @@ impl db::HostTransaction for State {
         Ok(self.rows(&sql, &parameters))
     }
 
-    fn execute(&mut self, _: Resource<db::Transaction>, sql: String, parameters: Vec<db::Value>) -> Answer<db::Changes> {
-        Ok(self.note(&sql, &parameters).map(|()| db::Changes { rows_affected: 1, last_insert_id: 7 }))
+    fn execute(
+        &mut self,
+        _: Resource<db::Transaction>,
+        sql: String,
+        parameters: Vec<db::Value>,
+    ) -> Answer<db::Changes> {
+        Ok(self.note(&sql, &parameters).map(|()| db::Changes {
+            rows_affected: 1,
+            last_insert_id: 7,
+        }))
     }
 
     fn commit(&mut self, _: Resource<db::Transaction>) -> Answer<()> {
@@ -231,7 +285,12 @@ impl Outcome {
     pub(crate) fn text(&self) -> String {
         match &self.result {
             Ok((_, _, body)) => String::from_utf8_lossy(body).into_owned(),
-            Err(error) => panic!("{}\n{}\nlog: {:?}", error.message, error.stack.clone().unwrap_or_default(), self.state.log),
+            Err(error) => panic!(
+                "{}\n{}\nlog: {:?}",
+                error.message,
+                error.stack.clone().unwrap_or_default(),
+                self.state.log
+            ),
         }
     }
 
@@ -242,7 +301,10 @@ impl Outcome {
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let (_, headers, _) = self.result.as_ref().expect("answered");
-        headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        headers
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 
     pub(crate) fn error(&self) -> &Error {
@@ -260,13 +322,21 @@ impl Host {
     fn new() -> wasmtime::Result<Host> {
         let mut pool = PoolingAllocationConfig::default();
         // As a host that is out for speed sets it: what an instance dirtied is cleared, not unmapped.
-        pool.linear_memory_keep_resident(16 << 20).table_keep_resident(1 << 20).async_stack_keep_resident(1 << 16);
-        pool.total_memories(64).total_tables(200).total_stacks(64).total_core_instances(300).total_component_instances(64);
+        pool.linear_memory_keep_resident(16 << 20)
+            .table_keep_resident(1 << 20)
+            .async_stack_keep_resident(1 << 16);
+        pool.total_memories(64)
+            .total_tables(200)
+            .total_stacks(64)
+            .total_core_instances(300)
+            .total_component_instances(64);
         pool.max_memory_size(256 << 20);
         pool.pagemap_scan(Enabled::Auto);
         let mut config = Config::new();
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
-        config.max_wasm_stack(WASM_STACK_SIZE).async_stack_size(WASM_STACK_SIZE + (1 << 20));
+        config
+            .max_wasm_stack(WASM_STACK_SIZE)
+            .async_stack_size(WASM_STACK_SIZE + (1 << 20));
         config.consume_fuel(true);
         let engine = Engine::new(&config)?;
         let wrapper = Component::new(&engine, WRAPPER)?;
@@ -280,7 +350,11 @@ impl Host {
         outgoing::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
         user::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
         linker.root().module(ENGINE_IMPORT, &Module::new(&engine, ENGINE)?)?;
-        Ok(Host { engine, wrapper, linker })
+        Ok(Host {
+            engine,
+            wrapper,
+            linker,
+        })
     }
 
     fn pre(&self, image: &[u8]) -> wasmtime::Result<InstancePre<State>> {
@@ -307,7 +381,10 @@ impl Host {
     }
 
     /// Evaluates a program and makes its image.
-    pub(crate) async fn deploy(&self, modules: &[(&str, &str, &[(&str, &str)])]) -> Result<Deployed, (String, Option<String>)> {
+    pub(crate) async fn deploy(
+        &self,
+        modules: &[(&str, &str, &[(&str, &str)])],
+    ) -> Result<Deployed, (String, Option<String>)> {
         static BASE: OnceLock<InstancePre<State>> = OnceLock::new();
         let base = BASE.get_or_init(|| self.pre(BASE_IMAGE).expect("the base image compiles"));
         let env = vec![("GREETING".to_owned(), "hello".to_owned())];
@@ -315,30 +392,58 @@ impl Host {
         let mut store = self.store(env, None);
         let instance = base.instantiate_async(&mut store).await.expect("instantiates");
         let export = |store: &mut Store<State>, interface: &str, name: &str| {
-            let interface = instance.get_export_index(&mut *store, None, interface).expect("exported");
-            let index = instance.get_export_index(&mut *store, Some(&interface), name).expect("exported");
+            let interface = instance
+                .get_export_index(&mut *store, None, interface)
+                .expect("exported");
+            let index = instance
+                .get_export_index(&mut *store, Some(&interface), name)
+                .expect("exported");
             instance.get_func(&mut *store, index).expect("a function")
         };
-        let sources = modules.iter().map(|(name, code, imports)| SourceModule { name, code, imports: imports.to_vec() }).collect();
+        let sources = modules
+            .iter()
+            .map(|(name, code, imports)| SourceModule {
+                name,
+                code,
+                imports: imports.to_vec(),
+            })
+            .collect();
         let evaluate = export(&mut store, BUILDER_INTERFACE, "evaluate")
             .typed::<(&str, Vec<SourceModule<'_>>), (Result<(), Failure>,)>(&store)
             .expect("typed");
-        let (result,) = evaluate.call_async(&mut store, (modules[0].0, sources)).await.expect("no trap");
+        let (result,) = evaluate
+            .call_async(&mut store, (modules[0].0, sources))
+            .await
+            .expect("no trap");
         result.map_err(|failure| (failure.message, failure.stack))?;
         let evaluated = Instant::now();
-        let read = export(&mut store, SNAPSHOT_INTERFACE, "memory").typed::<(), (WasmList<u8>,)>(&store).expect("typed");
+        let read = export(&mut store, SNAPSHOT_INTERFACE, "memory")
+            .typed::<(), (WasmList<u8>,)>(&store)
+            .expect("typed");
         let (memory,) = read.call_async(&mut store, ()).await.expect("no trap");
         let copied = Instant::now();
         let image = image::encode(memory.as_le_slice(&store));
         let encoded = Instant::now();
         let pre = self.pre(&image).expect("the image compiles");
-        let steps = [evaluated - begin, copied - evaluated, encoded - copied, encoded.elapsed()];
-        Ok(Deployed { pre, image_size: image.len(), image, steps })
+        let steps = [
+            evaluated - begin,
+            copied - evaluated,
+            encoded - copied,
+            encoded.elapsed(),
+        ];
+        Ok(Deployed {
+            pre,
+            image_size: image.len(),
+            image,
+            steps,
+        })
     }
 
     /// Deploys one module without imports.
     pub(crate) async fn deploy_source(&self, code: &str) -> Deployed {
-        self.deploy(&[("main.js", code, &[])]).await.unwrap_or_else(|(message, stack)| panic!("{message}\n{stack:?}"))
+        self.deploy(&[("main.js", code, &[])])
+            .await
+            .unwrap_or_else(|(message, stack)| panic!("{message}\n{stack:?}"))
     }
 }
 
@@ -355,13 +460,24 @@ pub(crate) struct Call {
 
 impl Default for Call {
     fn default() -> Call {
-        Call { method: "GET", path: "/", headers: Vec::new(), body: Vec::new(), streamed: false, user: false }
+        Call {
+            method: "GET",
+            path: "/",
+            headers: Vec::new(),
+            body: Vec::new(),
+            streamed: false,
+            user: false,
+        }
     }
 }
 
 impl Call {
     pub(crate) fn post(body: &str) -> Call {
-        Call { method: "POST", body: body.as_bytes().to_vec(), ..Call::default() }
+        Call {
+            method: "POST",
+            body: body.as_bytes().to_vec(),
+            ..Call::default()
+        }
     }
 }
 
@@ -384,7 +500,11 @@ impl Deployed {
             (false, true) => http::RequestBody::Empty,
             (false, false) => http::RequestBody::Bytes(call.body),
         };
-        let headers = call.headers.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect();
+        let headers = call
+            .headers
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()))
+            .collect();
         let request = Request {
             method: call.method.to_owned(),
             url: format!("http://example.com/functions/v1/f{}", call.path),
@@ -395,11 +515,24 @@ impl Deployed {
         let instance = self.pre.instantiate_async(&mut store).await.expect("instantiates");
         let instantiated = begin.elapsed();
         let function = Function::new(&mut store, &instance).expect("the world");
-        let result = function.caddis_function_handler().call_handle(&mut store, &request).await;
+        let result = function
+            .caddis_function_handler()
+            .call_handle(&mut store, &request)
+            .await;
         let took = begin.elapsed();
         let state = store.into_data();
-        let result = result.unwrap_or_else(|trap| Err(Error { message: format!("trap: {}", trap.root_cause()), stack: None }));
-        Outcome { result: result.map(|response| parts(response, &state)), state, instantiated, took }
+        let result = result.unwrap_or_else(|trap| {
+            Err(Error {
+                message: format!("trap: {}", trap.root_cause()),
+                stack: None,
+            })
+        });
+        Outcome {
+            result: result.map(|response| parts(response, &state)),
+            state,
+            instantiated,
+            took,
+        }
     }
 
     pub(crate) async fn get(&self) -> Outcome {
@@ -415,7 +548,11 @@ fn parts(response: Response, state: &State) -> (u16, Vec<(String, String)>, Vec<
             (head.clone(), pipe.contents().to_vec())
         }
     };
-    let headers = head.headers.into_iter().map(|(name, value)| (name, String::from_utf8_lossy(&value).into_owned())).collect();
+    let headers = head
+        .headers
+        .into_iter()
+        .map(|(name, value)| (name, String::from_utf8_lossy(&value).into_owned()))
+        .collect();
     (head.status, headers, body)
 }
 
@@ -424,7 +561,12 @@ impl Host {
     pub(crate) async fn call_component(&self, component: &[u8], call: Call) -> Outcome {
         let component = Component::new(&self.engine, component).expect("compiles");
         let pre = self.linker.instantiate_pre(&component).expect("links");
-        let deployed = Deployed { pre, image_size: 0, image: Vec::new(), steps: [Duration::ZERO; 4] };
+        let deployed = Deployed {
+            pre,
+            image_size: 0,
+            image: Vec::new(),
+            steps: [Duration::ZERO; 4],
+        };
         deployed.call(call).await
     }
 }

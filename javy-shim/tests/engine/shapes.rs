@@ -12,7 +12,13 @@ async fn a_default_function_gets_a_request_and_a_context() {
              }",
         )
         .await;
-    let outcome = function.call(Call { path: "/a/b?q=1", user: true, ..Call::post(r#"{"x":[1,2]}"#) }).await;
+    let outcome = function
+        .call(Call {
+            path: "/a/b?q=1",
+            user: true,
+            ..Call::post(r#"{"x":[1,2]}"#)
+        })
+        .await;
     assert_eq!(
         outcome.text(),
         r#"{"input":{"x":[1,2]},"method":"POST","path":"/functions/v1/f/a/b","env":"hello","user":"u1"}"#
@@ -22,7 +28,9 @@ async fn a_default_function_gets_a_request_and_a_context() {
 
 #[tokio::test]
 async fn a_plain_value_becomes_json() {
-    let function = host().deploy_source("export default () => ({ status: 404, list: [1, 'two', null] })").await;
+    let function = host()
+        .deploy_source("export default () => ({ status: 404, list: [1, 'two', null] })")
+        .await;
     let outcome = function.get().await;
     assert_eq!(outcome.text(), r#"{"status":404,"list":[1,"two",null]}"#);
     assert_eq!(outcome.status(), 200);
@@ -46,7 +54,11 @@ async fn deno_serve_takes_its_handler_in_every_form() {
         let imports: &[(&str, &str)] = &[("https://deno.land/std@0.168.0/http/server.ts", "caddis:std-http")];
         let function = host().deploy(&[("index.ts", &code, imports)]).await.expect(call);
         let outcome = function.get().await;
-        assert_eq!((outcome.status(), outcome.text()), (201, "hello GET".to_owned()), "{call}");
+        assert_eq!(
+            (outcome.status(), outcome.text()),
+            (201, "hello GET".to_owned()),
+            "{call}"
+        );
     }
 }
 
@@ -72,12 +84,25 @@ async fn a_function_named_handler_gets_a_plain_request_that_is_also_a_request() 
         const sum = { same, user: req.user_id, id: req.headers['x-id'], got: req.headers.get('X-Id'), q: req.params.q, method: req.method };
         return { status: 202, headers: { 'X-Out': '1' }, body: JSON.stringify(sum) };
       }";
-    for code in [code.to_owned(), format!("export {code}"), format!("{code}; globalThis.handler = handler; // last")] {
+    for code in [
+        code.to_owned(),
+        format!("export {code}"),
+        format!("{code}; globalThis.handler = handler; // last"),
+    ] {
         let function = host().deploy_source(&code).await;
         for streamed in [false, true] {
-            let call = Call { path: "/?q=7", user: true, streamed, headers: vec![("x-id", "42")], ..Call::post(r#"{"a":1}"#) };
+            let call = Call {
+                path: "/?q=7",
+                user: true,
+                streamed,
+                headers: vec![("x-id", "42")],
+                ..Call::post(r#"{"a":1}"#)
+            };
             let outcome = function.call(call).await;
-            assert_eq!(outcome.text(), r#"{"same":true,"user":"u1","id":"42","got":"42","q":"7","method":"POST"}"#);
+            assert_eq!(
+                outcome.text(),
+                r#"{"same":true,"user":"u1","id":"42","got":"42","q":"7","method":"POST"}"#
+            );
             assert_eq!((outcome.status(), outcome.header("x-out")), (202, Some("1")));
         }
     }
@@ -95,13 +120,27 @@ async fn modules_import_each_other_by_the_names_the_host_resolved() {
         ("functions/_shared/cors.ts", "export const cors = 'yes'; export const main = import.meta.main;", &[]),
     ];
     let function = host().deploy(&modules).await.expect("deploys");
-    assert_eq!(function.get().await.text(), r#"{"cors":"yes","meta":"file:///functions/a/index.ts","lazy":false}"#);
+    assert_eq!(
+        function.get().await.text(),
+        r#"{"cors":"yes","meta":"file:///functions/a/index.ts","lazy":false}"#
+    );
 }
 
 #[tokio::test]
 async fn a_module_without_a_handler_and_a_missing_import_are_refused() {
-    let (message, _) = host().deploy(&[("main.js", "export const x = 1", &[])]).await.err().expect("refused");
+    let (message, _) = host()
+        .deploy(&[("main.js", "export const x = 1", &[])])
+        .await
+        .err()
+        .expect("refused");
     assert!(message.contains("The module has no handler"), "{message}");
-    let (message, _) = host().deploy(&[("main.js", "import 'lodash'; export default () => 1", &[])]).await.err().expect("refused");
-    assert_eq!(message, "ReferenceError: Cannot find module 'lodash', imported by 'main.js'");
+    let (message, _) = host()
+        .deploy(&[("main.js", "import 'lodash'; export default () => 1", &[])])
+        .await
+        .err()
+        .expect("refused");
+    assert_eq!(
+        message,
+        "ReferenceError: Cannot find module 'lodash', imported by 'main.js'"
+    );
 }

@@ -19,13 +19,22 @@ async fn a_thousand_requests_start_from_the_same_state_with_fresh_randomness_and
         .await;
     let answers = future::join_all((0..1000).map(|_| function.get())).await;
     let texts: Vec<String> = answers.iter().map(|outcome| outcome.text()).collect();
-    let field = |index: usize| texts.iter().map(|text| text.split(',').nth(index).expect("field").to_owned()).collect::<BTreeSet<_>>();
+    let field = |index: usize| {
+        texts
+            .iter()
+            .map(|text| text.split(',').nth(index).expect("field").to_owned())
+            .collect::<BTreeSet<_>>()
+    };
     assert_eq!(field(0), BTreeSet::from(["[1".to_owned()]));
     assert_eq!(field(1).len(), 1);
     assert_eq!(field(2).len(), 1000);
     assert_eq!(field(3).len(), 1000);
     assert!(field(4).len() > 1, "time stands still");
-    assert!(field(5).iter().all(|text| text.trim_end_matches(']').parse::<f64>().expect("a number") < 5_000.0));
+    assert!(
+        field(5)
+            .iter()
+            .all(|text| text.trim_end_matches(']').parse::<f64>().expect("a number") < 5_000.0)
+    );
 }
 
 #[tokio::test]
@@ -40,16 +49,25 @@ async fn timers_that_were_set_at_top_level_have_their_rest_to_run() {
 
 #[tokio::test]
 async fn a_standalone_component_answers_like_the_image() {
-    let function = host().deploy_source("const x = 41; export default (req) => new Response(`${x + 1} ${req.method}`)").await;
+    let function = host()
+        .deploy_source("const x = 41; export default (req) => new Response(`${x + 1} ${req.method}`)")
+        .await;
     let component = standalone::component(&function.image).expect("encodes");
     wasmparser::validate(&component).expect("valid");
-    assert_eq!(host().call_component(&component, Call::post("x")).await.text(), "42 POST");
+    assert_eq!(
+        host().call_component(&component, Call::post("x")).await.text(),
+        "42 POST"
+    );
 }
 
 #[test]
 fn the_committed_files_have_the_committed_sums() {
     let sums = include_str!("../../prebuilt/engine.wasm.sha256");
-    for (name, bytes) in [("engine.wasm", ENGINE), ("wrapper.wasm", WRAPPER), ("base.wasm", javy_shim::BASE_IMAGE)] {
+    for (name, bytes) in [
+        ("engine.wasm", ENGINE),
+        ("wrapper.wasm", WRAPPER),
+        ("base.wasm", javy_shim::BASE_IMAGE),
+    ] {
         let sum: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         assert!(sums.contains(&format!("{sum}  {name}\n")), "{name}");
     }
@@ -68,12 +86,21 @@ async fn figures() {
     let function = host().deploy_source(code).await;
     let mut calls = Vec::new();
     for _ in 0..5_000 {
-        let outcome = function.call(Call { headers: vec![("content-type", "application/json")], ..Call::post(r#"{"hello":"world","n":[1,2,3]}"#) }).await;
+        let outcome = function
+            .call(Call {
+                headers: vec![("content-type", "application/json")],
+                ..Call::post(r#"{"hello":"world","n":[1,2,3]}"#)
+            })
+            .await;
         calls.push((outcome.took, outcome.instantiated));
     }
     calls.sort();
     println!(
         "engine {} bytes, image {} bytes, [evaluate, copy, encode, compile] {:?} (median), request, of that instantiation {:?} (median) {:?} (p99)",
-        ENGINE.len(), function.image_size, deploys[10], calls[2_500], calls[4_950],
+        ENGINE.len(),
+        function.image_size,
+        deploys[10],
+        calls[2_500],
+        calls[4_950],
     );
 }

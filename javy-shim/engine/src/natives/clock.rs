@@ -29,7 +29,10 @@ pub(crate) fn start() {
     ORIGIN.set(monotonic_clock::now());
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a request does not last 104 days, which is where microseconds get lost")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a request does not last 104 days, which is where microseconds get lost"
+)]
 fn elapsed() -> f64 {
     monotonic_clock::now().saturating_sub(ORIGIN.get()) as f64 / 1e6
 }

@@ -25,7 +25,12 @@ fn digest<'js>(ctx: Ctx<'js>, algorithm: String, data: TypedArray<'js, u8>) -> R
     TypedArray::new(ctx, hash)
 }
 
-fn hmac<'js>(ctx: Ctx<'js>, algorithm: String, key: TypedArray<'js, u8>, data: TypedArray<'js, u8>) -> Result<TypedArray<'js, u8>> {
+fn hmac<'js>(
+    ctx: Ctx<'js>,
+    algorithm: String,
+    key: TypedArray<'js, u8>,
+    data: TypedArray<'js, u8>,
+) -> Result<TypedArray<'js, u8>> {
     let (key, data) = (bytes(&key), bytes(&data));
     let code = match algorithm.as_str() {
         "SHA-1" => authenticate::<Hmac<Sha1>>(&key, &data),

@@ -43,7 +43,11 @@ fn execute<'js>(ctx: Ctx<'js>, transaction: u32, sql: String, parameters: Vec<Va
 }
 
 fn begin<'js>(ctx: Ctx<'js>, read_only: bool) -> Result<Value<'js>> {
-    let mode = if read_only { TransactionMode::ReadOnly } else { TransactionMode::ReadWrite };
+    let mode = if read_only {
+        TransactionMode::ReadOnly
+    } else {
+        TransactionMode::ReadWrite
+    };
     let number = Transaction::begin(mode).map(|transaction| {
         TRANSACTIONS.with_borrow_mut(|(last, transactions)| {
             *last = last.wrapping_add(1);
@@ -62,9 +66,15 @@ fn rollback<'js>(ctx: Ctx<'js>, transaction: u32) -> Result<Value<'js>> {
     end(&ctx, transaction, Transaction::rollback)
 }
 
-fn end<'js>(ctx: &Ctx<'js>, transaction: u32, how: fn(Transaction) -> std::result::Result<(), Error>) -> Result<Value<'js>> {
+fn end<'js>(
+    ctx: &Ctx<'js>,
+    transaction: u32,
+    how: fn(Transaction) -> std::result::Result<(), Error>,
+) -> Result<Value<'js>> {
     let ended = TRANSACTIONS.with_borrow_mut(|(_, transactions)| transactions.remove(&transaction));
-    answer(ctx, ended.ok_or(Error::Closed).and_then(how), |ctx, ()| Ok(Value::new_undefined(ctx.clone())))
+    answer(ctx, ended.ok_or(Error::Closed).and_then(how), |ctx, ()| {
+        Ok(Value::new_undefined(ctx.clone()))
+    })
 }
 
 fn in_transaction<T>(
@@ -74,7 +84,12 @@ fn in_transaction<T>(
     if number == 0 {
         return action(None);
     }
-    TRANSACTIONS.with_borrow(|(_, transactions)| transactions.get(&number).ok_or(Error::Closed).and_then(|tx| action(Some(tx))))
+    TRANSACTIONS.with_borrow(|(_, transactions)| {
+        transactions
+            .get(&number)
+            .ok_or(Error::Closed)
+            .and_then(|tx| action(Some(tx)))
+    })
 }
 
 fn answer<'js, T>(
@@ -90,7 +105,10 @@ fn answer<'js, T>(
         Err(Error::Denied(message)) => ("denied", message),
         Err(Error::Busy(message)) => ("busy", message),
         Err(Error::Limit(message)) => ("limit", message),
-        Err(Error::Timeout) => ("timeout", "The time of the request or of the transaction ran out".to_owned()),
+        Err(Error::Timeout) => (
+            "timeout",
+            "The time of the request or of the transaction ran out".to_owned(),
+        ),
         Err(Error::Closed) => ("closed", "The transaction has ended".to_owned()),
         Err(Error::Internal(message)) => ("internal", message),
     };
@@ -119,7 +137,10 @@ fn rows_to_js<'js>(ctx: &Ctx<'js>, result: Rows) -> Result<Value<'js>> {
 /// `[number of changed rows, last inserted row]`.
 fn changes_to_js<'js>(ctx: &Ctx<'js>, changes: Changes) -> Result<Value<'js>> {
     let pair = Array::new(ctx.clone())?;
-    pair.set(0, integer(ctx, i64::try_from(changes.rows_affected).unwrap_or(i64::MAX))?)?;
+    pair.set(
+        0,
+        integer(ctx, i64::try_from(changes.rows_affected).unwrap_or(i64::MAX))?,
+    )?;
     pair.set(1, integer(ctx, changes.last_insert_id)?)?;
     Ok(pair.into_value())
 }
@@ -163,7 +184,11 @@ fn one_to_sql<'js>(ctx: &Ctx<'js>, value: Value<'js>) -> Result<Sql> {
     }
     if let Some(number) = value.as_big_int() {
         let message = "A BigInt parameter does not fit 64 bits";
-        return number.clone().to_i64().map(Sql::Integer).map_err(|_| type_error(ctx, message));
+        return number
+            .clone()
+            .to_i64()
+            .map(Sql::Integer)
+            .map_err(|_| type_error(ctx, message));
     }
     if let Ok(view) = TypedArray::<u8>::from_js(ctx, value.clone()) {
         return Ok(Sql::Blob(bytes(&view)));

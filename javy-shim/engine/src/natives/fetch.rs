@@ -8,7 +8,9 @@ use rquickjs::{Array, Ctx, IntoJs, Object, Result, Value};
 
 use super::{define, fields, save, streams, type_error};
 use crate::bindings::wasi::http::outgoing_handler;
-use crate::bindings::wasi::http::types::{ErrorCode, Fields, FutureIncomingResponse, IncomingResponse, Method, OutgoingRequest, Scheme};
+use crate::bindings::wasi::http::types::{
+    ErrorCode, Fields, FutureIncomingResponse, IncomingResponse, Method, OutgoingRequest, Scheme,
+};
 use crate::event_loop::{self, Owner};
 
 thread_local! {
@@ -26,9 +28,16 @@ pub(super) fn install(native: &Object<'_>) -> Result<()> {
 }
 
 /// Sends a request and returns `[number of the request, number of the stream for its body or 0]`. `target` is scheme, authority, and path with query.
-fn send_request<'js>(ctx: Ctx<'js>, method: String, target: Vec<String>, headers: Vec<String>, has_body: bool) -> Result<Vec<u32>> {
+fn send_request<'js>(
+    ctx: Ctx<'js>,
+    method: String,
+    target: Vec<String>,
+    headers: Vec<String>,
+    has_body: bool,
+) -> Result<Vec<u32>> {
     let failed = |message: &str| type_error(&ctx, message);
-    let fields = Fields::from_list(&fields::from_js(headers)).map_err(|_| failed("The host refused a request header"))?;
+    let fields =
+        Fields::from_list(&fields::from_js(headers)).map_err(|_| failed("The host refused a request header"))?;
     let request = OutgoingRequest::new(fields);
     let [scheme, authority, path] = <[String; 3]>::try_from(target).map_err(|_| failed("The URL is not valid"))?;
     let scheme = if scheme == "https" { Scheme::Https } else { Scheme::Http };
@@ -39,12 +48,17 @@ fn send_request<'js>(ctx: Ctx<'js>, method: String, target: Vec<String>, headers
         .and_then(|()| request.set_path_with_query(Some(&path)))
         .map_err(|()| failed("The host refused the method or the URL"))?;
     let body = request.body().map_err(|()| failed("The request has no body"))?;
-    let stream = if has_body { Some(body.write().map_err(|()| failed("The request has no body"))?) } else { None };
+    let stream = if has_body {
+        Some(body.write().map_err(|()| failed("The request has no body"))?)
+    } else {
+        None
+    };
     let future = outgoing_handler::handle(request, None).map_err(|error| failed(&describe(&error)))?;
     let stream = match stream {
         Some(stream) => streams::add_outgoing_body(stream, body),
         None => {
-            crate::bindings::wasi::http::types::OutgoingBody::finish(body, None).map_err(|error| failed(&describe(&error)))?;
+            crate::bindings::wasi::http::types::OutgoingBody::finish(body, None)
+                .map_err(|error| failed(&describe(&error)))?;
             0
         }
     };
@@ -83,7 +97,9 @@ fn wait_for_response<'js>(ctx: Ctx<'js>, id: u32, callback: Function<'js>) -> Re
 /// `[status, headers, number of the stream of the body]`, or undefined when the response has not arrived.
 fn take_response<'js>(ctx: Ctx<'js>, id: u32) -> Result<Value<'js>> {
     let arrived = REQUESTS.with_borrow(|(_, requests)| requests.get(&id).and_then(FutureIncomingResponse::get));
-    let Some(arrived) = arrived else { return Ok(Value::new_undefined(ctx)) };
+    let Some(arrived) = arrived else {
+        return Ok(Value::new_undefined(ctx));
+    };
     drop_request(id);
     let response = match arrived {
         Ok(Ok(response)) => response,
@@ -94,8 +110,12 @@ fn take_response<'js>(ctx: Ctx<'js>, id: u32) -> Result<Value<'js>> {
 }
 
 fn response_parts<'js>(ctx: &Ctx<'js>, response: &IncomingResponse) -> Result<Array<'js>> {
-    let body = response.consume().map_err(|()| type_error(ctx, "The response has no body"))?;
-    let stream = body.stream().map_err(|()| type_error(ctx, "The response has no body"))?;
+    let body = response
+        .consume()
+        .map_err(|()| type_error(ctx, "The response has no body"))?;
+    let stream = body
+        .stream()
+        .map_err(|()| type_error(ctx, "The response has no body"))?;
     let parts = Array::new(ctx.clone())?;
     parts.set(0, response.status())?;
     parts.set(1, fields::to_js(ctx, response.headers().entries())?)?;
@@ -112,12 +132,18 @@ fn drop_request(id: u32) {
 /// Why a message failed, for the `cause` of a TypeError.
 pub(super) fn describe(error: &ErrorCode) -> String {
     let text = match error {
-        ErrorCode::DnsTimeout | ErrorCode::DnsError(_) | ErrorCode::DestinationNotFound => "the host name could not be resolved",
-        ErrorCode::DestinationIpProhibited | ErrorCode::HttpRequestDenied => "the function may not connect to this address",
+        ErrorCode::DnsTimeout | ErrorCode::DnsError(_) | ErrorCode::DestinationNotFound => {
+            "the host name could not be resolved"
+        }
+        ErrorCode::DestinationIpProhibited | ErrorCode::HttpRequestDenied => {
+            "the function may not connect to this address"
+        }
         ErrorCode::DestinationUnavailable | ErrorCode::DestinationIpUnroutable => "the address cannot be reached",
         ErrorCode::ConnectionRefused => "the connection was refused",
         ErrorCode::ConnectionTerminated | ErrorCode::HttpResponseIncomplete => "the connection broke off",
-        ErrorCode::ConnectionTimeout | ErrorCode::ConnectionReadTimeout | ErrorCode::ConnectionWriteTimeout => "the connection timed out",
+        ErrorCode::ConnectionTimeout | ErrorCode::ConnectionReadTimeout | ErrorCode::ConnectionWriteTimeout => {
+            "the connection timed out"
+        }
         ErrorCode::HttpResponseTimeout => "the response did not arrive in time",
         ErrorCode::ConnectionLimitReached => "the function has too many open connections",
         ErrorCode::TlsProtocolError | ErrorCode::TlsCertificateError | ErrorCode::TlsAlertReceived(_) => "TLS failed",

@@ -26,7 +26,11 @@ fn write_log(level: u8, message: String) {
 /// Names and values in turn.
 fn all_env(ctx: Ctx<'_>) -> Result<Array<'_>> {
     let flat = Array::new(ctx)?;
-    for (index, text) in env::all().into_iter().flat_map(|(name, value)| [name, value]).enumerate() {
+    for (index, text) in env::all()
+        .into_iter()
+        .flat_map(|(name, value)| [name, value])
+        .enumerate()
+    {
         flat.set(index, text)?;
     }
     Ok(flat)
@@ -34,7 +38,9 @@ fn all_env(ctx: Ctx<'_>) -> Result<Array<'_>> {
 
 /// The caller, with its claims as JSON text, or null.
 fn current_user(ctx: Ctx<'_>) -> Result<Value<'_>> {
-    let Some(identity) = user::current() else { return Ok(Value::new_null(ctx)) };
+    let Some(identity) = user::current() else {
+        return Ok(Value::new_null(ctx));
+    };
     let object = Object::new(ctx)?;
     object.set("id", identity.id)?;
     object.set("email", identity.email)?;

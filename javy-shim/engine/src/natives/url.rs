@@ -1,7 +1,7 @@
 //! URLs, by the `url` crate.
 
-use rquickjs::{Ctx, Object, Result};
 use ::url::{Url, quirks};
+use rquickjs::{Ctx, Object, Result};
 
 use super::define;
 

@@ -19,10 +19,21 @@ pub(crate) fn engine(package: &Path) -> Result<Vec<u8>> {
     let target = engine.join("target");
     let home = cargo_home()?;
     // What the compilers would write of the machine's paths into panic messages and debug data.
-    let remap = [(&home, "/cargo"), (&package.to_path_buf(), "/caddis/javy-shim"), (&sysroot()?, "/rust")];
+    let remap = [
+        (&home, "/cargo"),
+        (&package.to_path_buf(), "/caddis/javy-shim"),
+        (&sysroot()?, "/rust"),
+    ];
     let mut rust_flags = vec![format!("-Clink-arg=-zstack-size={STACK_SIZE}")];
-    rust_flags.extend(remap.iter().map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display())));
-    let c_flags: Vec<String> = remap.iter().map(|(from, to)| format!("-ffile-prefix-map={}={to}", from.display())).collect();
+    rust_flags.extend(
+        remap
+            .iter()
+            .map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display())),
+    );
+    let c_flags: Vec<String> = remap
+        .iter()
+        .map(|(from, to)| format!("-ffile-prefix-map={}={to}", from.display()))
+        .collect();
     let status = Command::new(env!("CARGO"))
         .args(["build", "--release", "--locked", "--target", TARGET, "--target-dir"])
         .arg(&target)
@@ -35,15 +46,21 @@ pub(crate) fn engine(package: &Path) -> Result<Vec<u8>> {
         .env("CARGO_INCREMENTAL", "0")
         .status()?;
     if !status.success() {
-        return Err(format!("the engine did not compile ({status}); it needs {CLANG}, {LLVM_AR} and the Rust target {TARGET}").into());
+        return Err(format!(
+            "the engine did not compile ({status}); it needs {CLANG}, {LLVM_AR} and the Rust target {TARGET}"
+        )
+        .into());
     }
-    Ok(std::fs::read(target.join(TARGET).join("release/caddis_js_engine.wasm"))?)
+    Ok(std::fs::read(
+        target.join(TARGET).join("release/caddis_js_engine.wasm"),
+    )?)
 }
 
 fn cargo_home() -> Result<PathBuf> {
     let set = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let default = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo"));
-    set.or_else(default).ok_or_else(|| "neither CARGO_HOME nor HOME is set".into())
+    set.or_else(default)
+        .ok_or_else(|| "neither CARGO_HOME nor HOME is set".into())
 }
 
 fn sysroot() -> Result<PathBuf> {

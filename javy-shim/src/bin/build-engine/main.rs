@@ -53,12 +53,20 @@ fn build(check: bool) -> Result<()> {
     let parts = module::split(&compiled)?;
     let wrapper = wrapper::rewrite(&component, &parts.engine)?;
     let base = boot::base_image(&wrapper, &parts, modules)?;
-    let mut files = vec![("base.wasm", base), ("engine.wasm", parts.engine), ("wrapper.wasm", wrapper)];
+    let mut files = vec![
+        ("base.wasm", base),
+        ("engine.wasm", parts.engine),
+        ("wrapper.wasm", wrapper),
+    ];
     let sums = sums(&files);
     print!("{sums}");
     files.push((SUMS, sums.into_bytes()));
     let directory = package.join("prebuilt");
-    if check { compare(&directory, &files) } else { write(&directory, &files) }
+    if check {
+        compare(&directory, &files)
+    } else {
+        write(&directory, &files)
+    }
 }
 
 fn sums(files: &[(&str, Vec<u8>)]) -> String {
@@ -84,7 +92,11 @@ fn compare(directory: &Path, files: &[(&str, Vec<u8>)]) -> Result<()> {
     for (name, bytes) in files {
         let path = directory.join(name);
         if std::fs::read(&path)? != *bytes {
-            return Err(format!("{} is not what the sources give; run `cargo engine` and commit the result", path.display()).into());
+            return Err(format!(
+                "{} is not what the sources give; run `cargo engine` and commit the result",
+                path.display()
+            )
+            .into());
         }
     }
     Ok(())

@@ -6,7 +6,6 @@ use javy_shim::STACK_SIZE;
 use wasm_encoder::reencode::{Reencode, RoundtripReencoder};
 use wasm_encoder::{
     DataSection, EntityType, ExportKind, ExportSection, ImportSection, MemorySection, MemoryType, Module, RawSection,
-
 };
 use wasmparser::{GlobalType, Operator, Parser, Payload};
 use wit_component::{StringEncoding, embed_component_metadata};
@@ -78,7 +77,10 @@ pub(crate) fn split(module: &[u8]) -> Result<Parts> {
             }
         }
     }
-    let parts = Parts { engine: engine.finish(), memory: memory.finish() };
+    let parts = Parts {
+        engine: engine.finish(),
+        memory: memory.finish(),
+    };
     wasmparser::validate(&parts.engine)?;
     wasmparser::validate(&parts.memory)?;
     Ok(parts)
@@ -98,12 +100,18 @@ fn check_globals(section: wasmparser::GlobalSectionReader<'_>) -> Result<()> {
     let mut mutable = 0;
     for global in section {
         let global = global?;
-        let GlobalType { mutable: true, .. } = global.ty else { continue };
+        let GlobalType { mutable: true, .. } = global.ty else {
+            continue;
+        };
         mutable += 1;
         match global.init_expr.get_operators_reader().read()? {
             Operator::I32Const { value } if usize::try_from(value) == Ok(STACK_SIZE) => {}
             other => return Err(format!("a mutable global starts with {other:?}, not with the stack size").into()),
         }
     }
-    if mutable == 1 { Ok(()) } else { Err(format!("the engine has {mutable} mutable globals; an image can copy none but the stack pointer").into()) }
+    if mutable == 1 {
+        Ok(())
+    } else {
+        Err(format!("the engine has {mutable} mutable globals; an image can copy none but the stack pointer").into())
+    }
 }

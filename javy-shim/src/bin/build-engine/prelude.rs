@@ -14,7 +14,10 @@ pub(crate) struct Module {
 }
 
 /// Packages from npm: the specifier the prelude imports them by, and the file.
-const PACKAGES: [(&str, &str); 1] = [("web-streams-polyfill", "node_modules/web-streams-polyfill/dist/ponyfill.mjs")];
+const PACKAGES: [(&str, &str); 1] = [(
+    "web-streams-polyfill",
+    "node_modules/web-streams-polyfill/dist/ponyfill.mjs",
+)];
 
 /// Reads `js/*.js` and the packages they import, after `npm ci`.
 pub(crate) fn load(directory: &Path) -> Result<Vec<Module>> {
@@ -30,20 +33,42 @@ pub(crate) fn load(directory: &Path) -> Result<Vec<Module>> {
     // The order must not depend on the file system: it is visible in the image.
     names.sort();
     // Own modules import each other as `./name.js`.
-    let mut imports: Vec<(String, String)> = names.iter().map(|name| (format!("./{name}.js"), format!("caddis:{name}"))).collect();
-    imports.extend(PACKAGES.iter().map(|(specifier, _)| ((*specifier).to_owned(), format!("caddis:{specifier}"))));
+    let mut imports: Vec<(String, String)> = names
+        .iter()
+        .map(|name| (format!("./{name}.js"), format!("caddis:{name}")))
+        .collect();
+    imports.extend(
+        PACKAGES
+            .iter()
+            .map(|(specifier, _)| ((*specifier).to_owned(), format!("caddis:{specifier}"))),
+    );
     for name in &names {
         let code = std::fs::read_to_string(directory.join(format!("{name}.js")))?;
-        modules.push(Module { name: format!("caddis:{name}"), code, imports: imports.clone() });
+        modules.push(Module {
+            name: format!("caddis:{name}"),
+            code,
+            imports: imports.clone(),
+        });
     }
     for (specifier, path) in PACKAGES {
         let code = std::fs::read_to_string(directory.join(path))?;
-        modules.push(Module { name: format!("caddis:{specifier}"), code, imports: Vec::new() });
+        modules.push(Module {
+            name: format!("caddis:{specifier}"),
+            code,
+            imports: Vec::new(),
+        });
     }
     Ok(modules)
 }
 
 fn install_packages(directory: &Path) -> Result<()> {
-    let status = Command::new("npm").args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(directory).status()?;
-    if status.success() { Ok(()) } else { Err(format!("npm ci failed ({status})").into()) }
+    let status = Command::new("npm")
+        .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+        .current_dir(directory)
+        .status()?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("npm ci failed ({status})").into())
+    }
 }

@@ -9,8 +9,8 @@ use std::convert::Infallible;
 use javy_shim::{ENGINE_IMPORT, IMAGE_IMPORT};
 use wasm_encoder::reencode::{Error, Reencode, ReencodeComponent, RoundtripReencoder, component_utils};
 use wasm_encoder::{
-    Component, ComponentImportSection, ComponentTypeRef, CoreTypeSection, EntityType, InstanceSection, MemoryType, ModuleArg,
-    ModuleType,
+    Component, ComponentImportSection, ComponentTypeRef, CoreTypeSection, EntityType, InstanceSection, MemoryType,
+    ModuleArg, ModuleType,
 };
 use wasmparser::{Parser, Payload, TypeRef};
 use wit_component::ComponentEncoder;
@@ -21,7 +21,7 @@ use crate::Result;
 const ENGINE: u32 = 0;
 /// The index the imported image gets; the modules behind it move by one.
 const IMAGE: u32 = 1;
-/// The index the instance of the image gets among the core instances; all others move by one.
+/// The index the instance of the image gets among the core instances: the first, so all others move by one.
 const IMAGE_INSTANCE: u32 = 0;
 
 /// Encodes the compiled module as a component.
@@ -32,7 +32,11 @@ pub(crate) fn encode(module: &[u8]) -> Result<Vec<u8>> {
 /// Turns the component into the wrapper. `engine` is the module it will be instantiated with.
 pub(crate) fn rewrite(component: &[u8], engine: &[u8]) -> Result<Vec<u8>> {
     let mut wrapper = Component::new();
-    let mut rewriter = Rewriter { engine, depth: 0, modules: 0 };
+    let mut rewriter = Rewriter {
+        engine,
+        depth: 0,
+        modules: 0,
+    };
     rewriter.parse_component(&mut wrapper, Parser::new(0), component)?;
     let wrapper = wrapper.finish();
     wasmparser::validate(&wrapper)?;
@@ -61,11 +65,15 @@ impl ReencodeComponent for Rewriter<'_> {
     }
 
     fn module_index(&mut self, index: u32) -> u32 {
-        if self.depth == 0 && index >= IMAGE { index + 1 } else { index }
+        if self.depth == 0 && index >= IMAGE {
+            index + 1
+        } else {
+            index
+        }
     }
 
     fn instance_index(&mut self, index: u32) -> u32 {
-        if self.depth == 0 && index >= IMAGE_INSTANCE { index + 1 } else { index }
+        if self.depth == 0 { index + 1 } else { index }
     }
 
     fn parse_component_submodule(
@@ -88,8 +96,14 @@ impl ReencodeComponent for Rewriter<'_> {
         instance: wasmparser::Instance<'_>,
     ) -> std::result::Result<(), Error<Self::Error>> {
         match instance {
-            wasmparser::Instance::Instantiate { module_index: ENGINE, args } => {
-                let mut given: Vec<_> = args.iter().map(|arg| (arg.name, ModuleArg::Instance(arg.index + 1))).collect();
+            wasmparser::Instance::Instantiate {
+                module_index: ENGINE,
+                args,
+            } => {
+                let mut given: Vec<_> = args
+                    .iter()
+                    .map(|arg| (arg.name, ModuleArg::Instance(arg.index + 1)))
+                    .collect();
                 given.push(("env", ModuleArg::Instance(IMAGE_INSTANCE)));
                 instances.instantiate(ENGINE, given);
                 Ok(())
@@ -120,7 +134,13 @@ fn import_modules(component: &mut Component, engine: &[u8]) -> std::result::Resu
 fn engine_type(engine: &[u8]) -> std::result::Result<(ModuleType, MemoryType), Error<Infallible>> {
     let mut reencoder = RoundtripReencoder;
     let mut ty = ModuleType::new();
-    let mut memory = MemoryType { minimum: 0, maximum: None, memory64: false, shared: false, page_size_log2: None };
+    let mut memory = MemoryType {
+        minimum: 0,
+        maximum: None,
+        memory64: false,
+        shared: false,
+        page_size_log2: None,
+    };
     let mut function_types = Vec::new();
     for payload in Parser::new(0).parse_all(engine) {
         match payload? {
