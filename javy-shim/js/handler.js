@@ -1,6 +1,6 @@
 // Finds the handler of a program, and answers requests with it.
 
-import { decodeUtf8, EMPTY, encodeUtf8, native } from "./native.js";
+import { decodeUtf8, EMPTY, native } from "./native.js";
 import { database } from "./db.js";
 import { environment, served } from "./environment.js";
 import { describe } from "./errors.js";
@@ -164,9 +164,10 @@ function responseOf(result) {
   if (result === undefined) throw new TypeError("The handler returned nothing: it must return a Response or a value");
   const text = JSON.stringify(result);
   if (text === undefined) throw new TypeError(`The handler returned a ${typeof result}, which has no JSON form`);
-  return new Response(encodeUtf8(text), { headers: JSON_TYPE });
+  const response = new Response(text);
+  response.headers.set("content-type", "application/json");
+  return response;
 }
-const JSON_TYPE = { "content-type": "application/json" };
 
 async function stream(status, headers, body) {
   const sink = native.startResponse(status, headers);

@@ -6,6 +6,8 @@ import { pairIterator } from "./url.js";
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const FORBIDDEN_IN_VALUE = /[\0\r\n]/;
 
+const isEnumerable = Object.prototype.propertyIsEnumerable;
+
 /** Reads and makes headers without the checks that programs need. */
 export let internals;
 
@@ -34,8 +36,7 @@ export class Headers {
       return;
     }
     for (const key of Reflect.ownKeys(init)) {
-      if (!Object.getOwnPropertyDescriptor(init, key)?.enumerable) continue;
-      this.append(key, init[key]);
+      if (isEnumerable.call(init, key)) this.append(key, init[key]);
     }
   }
   #check() { if (this.#immutable) throw new TypeError("Headers are immutable"); }
@@ -127,13 +128,30 @@ export class Headers {
 Object.defineProperty(Headers.prototype, Symbol.iterator, { value: Headers.prototype.entries, writable: true, configurable: true });
 finishClass(Headers, "append", "set", "delete", "get", "has", "getSetCookie", "forEach", "keys", "values", "entries");
 
+/** Names that were checked, with their lower-case form. It is filled when the engine is built, and a program cannot make it grow for ever. */
+const known = new Map();
+const KNOWN_LIMIT = 200;
+const COMMON = "Accept Accept-Encoding Accept-Language Access-Control-Allow-Credentials Access-Control-Allow-Headers Access-Control-Allow-Methods " +
+  "Access-Control-Allow-Origin Access-Control-Max-Age Apikey Authorization Cache-Control Connection Content-Disposition Content-Encoding " +
+  "Content-Length Content-Type Cookie Date ETag Host If-None-Match Last-Modified Location Origin Referer Set-Cookie Stripe-Signature User-Agent Vary " +
+  "X-Client-Info X-Forwarded-For X-Request-Id";
+for (const name of COMMON.split(" ")) known.set(name, name.toLowerCase()).set(name.toLowerCase(), name.toLowerCase());
+
 function nameOf(name) {
+  const cached = known.get(name);
+  if (cached !== undefined) return cached;
   const text = `${name}`;
   if (!TOKEN.test(text)) throw new TypeError(`Headers: "${text}" is not a header name`);
-  return text.toLowerCase();
+  const lower = text.toLowerCase();
+  if (known.size < KNOWN_LIMIT) known.set(text, lower);
+  return lower;
 }
 
+/** Most values: printable ASCII without space around it. */
+const PLAIN = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/;
+
 function valueOf(name, value) {
+  if (typeof value === "string" && PLAIN.test(value)) return value;
   const text = `${value}`.replace(/^[\t\n\r ]+|[\t\n\r ]+$/g, "");
   if (FORBIDDEN_IN_VALUE.test(text)) throw new TypeError(`Headers: the value of "${name}" has a character that no header value can have`);
   for (let index = 0; index < text.length; index += 1) {

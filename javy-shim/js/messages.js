@@ -268,7 +268,7 @@ export class Response {
     const status = init?.status === undefined ? 200 : toUint16(init.status);
     if (status < 200 || status > 599) throw new RangeError(`Response: the status ${init.status} is not within 200 and 599`);
     const statusText = init?.statusText === undefined ? "" : `${init.statusText}`;
-    if (!/^[\t\x20-\x7e\x80-\xff]*$/.test(statusText)) throw new TypeError("Response: the statusText is not valid");
+    if (statusText !== "" && !/^[\t\x20-\x7e\x80-\xff]*$/.test(statusText)) throw new TypeError("Response: the statusText is not valid");
     const headers = new Headers(init?.headers);
     let content = null;
     if (body !== null && body !== undefined) {
@@ -295,8 +295,7 @@ export class Response {
     const text = JSON.stringify(data);
     if (text === undefined) throw new TypeError("Response.json: the value has no JSON form");
     const response = new Response(text, init);
-    const headers = stateOf(response).headers;
-    if (!hasOwnType(init)) headers.set("content-type", "application/json");
+    if (!hasOwnType(init)) stateOf(response).headers.set("content-type", "application/json");
     return response;
   }
   get type() { return stateOf(this).type; }

@@ -23,6 +23,10 @@ const PRELUDE: &str = "caddis:prelude";
 /// functions a script can call at its deepest, and the host's stack limit is chosen so that this one is met first.
 const SCRIPT_STACK: usize = 2 << 20;
 
+/// How large the heap is when QuickJS first looks for cycles once it has started, in bytes. A collection visits, and thereby copies, every page of the image: most
+/// requests end before it would free anything.
+const FIRST_COLLECTION: usize = 16 << 20;
+
 struct Engine {
     // Field order is drop order, though neither is ever dropped.
     context: Context,
@@ -56,6 +60,7 @@ pub(crate) fn boot(modules: Vec<Source>) -> Result<(), Error> {
     })?;
     track_rejections(&engine.runtime)?;
     engine.runtime.run_gc();
+    engine.runtime.set_gc_threshold(FIRST_COLLECTION);
     ENGINE
         .with(|cell| cell.set(engine))
         .map_err(|_| plain("the engine is started already"))

@@ -253,6 +253,9 @@ struct Failure {
     stack: Option<String>,
 }
 
+/// More than any test needs.
+const FUEL: u64 = 200_000_000_000;
+
 /// What is made once per process: the compiled engine and the wrapper.
 pub(crate) struct Host {
     engine: Engine,
@@ -275,6 +278,8 @@ pub(crate) struct Deployed {
 pub(crate) struct Outcome {
     pub(crate) result: Result<(u16, Vec<(String, String)>, Vec<u8>), Error>,
     pub(crate) state: State,
+    /// The fuel it used.
+    pub(crate) fuel: u64,
     /// The instantiation.
     pub(crate) instantiated: Duration,
     /// The whole call, with instantiation.
@@ -376,7 +381,7 @@ impl Host {
             log: Vec::new(),
         };
         let mut store = Store::new(&self.engine, state);
-        store.set_fuel(200_000_000_000).expect("fuel is on");
+        store.set_fuel(FUEL).expect("fuel is on");
         store
     }
 
@@ -520,6 +525,7 @@ impl Deployed {
             .call_handle(&mut store, &request)
             .await;
         let took = begin.elapsed();
+        let fuel = FUEL - store.get_fuel().unwrap_or_default();
         let state = store.into_data();
         let result = result.unwrap_or_else(|trap| {
             Err(Error {
@@ -530,6 +536,7 @@ impl Deployed {
         Outcome {
             result: result.map(|response| parts(response, &state)),
             state,
+            fuel,
             instantiated,
             took,
         }

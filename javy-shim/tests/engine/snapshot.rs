@@ -73,34 +73,38 @@ fn the_committed_files_have_the_committed_sums() {
     }
 }
 
-/// Not a test of speed: it prints what the README states. `cargo test -p javy-shim --test engine -- --ignored --nocapture figures`.
+/// Not a test of speed: it prints what the README states.
+/// `cargo test --release -p javy-shim --test engine -- --ignored --nocapture figures`.
 #[tokio::test]
 #[ignore = "prints figures"]
 async fn figures() {
-    let code = "export default async (req) => Response.json(await req.json())";
-    let mut deploys = Vec::new();
-    for _ in 0..20 {
-        deploys.push(host().deploy_source(code).await.steps);
+    let programs = [
+        ("JSON echo", "export default async (req) => Response.json(await req.json())"),
+        ("constant", "export default () => new Response('x')"),
+        ("value", "export default () => 1"),
+    ];
+    println!("engine {} bytes", ENGINE.len());
+    for (name, code) in programs {
+        let mut deploys = Vec::new();
+        for _ in 0..20 {
+            deploys.push(host().deploy_source(code).await.steps);
+        }
+        deploys.sort();
+        let function = host().deploy_source(code).await;
+        let mut calls = Vec::new();
+        for _ in 0..3_000 {
+            let outcome = function.call(Call::post(r#"{"hello":"world","n":[1,2,3]}"#)).await;
+            outcome.text();
+            calls.push((outcome.took, outcome.instantiated));
+        }
+        calls.sort();
+        println!(
+            "{name}: image {} bytes; evaluate, copy, encode, compile {:?}; request and its instantiation {:?}, p99 {:?}; fuel {}",
+            function.image_size,
+            deploys[10],
+            calls[1_500],
+            calls[2_970],
+            function.get().await.fuel,
+        );
     }
-    deploys.sort();
-    let function = host().deploy_source(code).await;
-    let mut calls = Vec::new();
-    for _ in 0..5_000 {
-        let outcome = function
-            .call(Call {
-                headers: vec![("content-type", "application/json")],
-                ..Call::post(r#"{"hello":"world","n":[1,2,3]}"#)
-            })
-            .await;
-        calls.push((outcome.took, outcome.instantiated));
-    }
-    calls.sort();
-    println!(
-        "engine {} bytes, image {} bytes, [evaluate, copy, encode, compile] {:?} (median), request, of that instantiation {:?} (median) {:?} (p99)",
-        ENGINE.len(),
-        function.image_size,
-        deploys[10],
-        calls[2_500],
-        calls[4_950],
-    );
 }

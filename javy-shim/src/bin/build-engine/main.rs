@@ -46,7 +46,8 @@ fn main() -> ExitCode {
 }
 
 fn build(check: bool) -> Result<()> {
-    let package = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    // Set by `cargo run`. The path this was compiled at may be that of another checkout with the same target directory.
+    let package = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").ok_or("run this as `cargo engine`")?);
     let modules = prelude::load(&package.join("js"))?;
     let compiled = module::with_reader(&compile::engine(&package)?, &package)?;
     let component = wrapper::encode(&compiled)?;
