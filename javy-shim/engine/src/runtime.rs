@@ -87,6 +87,7 @@ pub(crate) fn handle(request: Request) -> Result<Response, Error> {
     with_engine(|_, ctx| {
         allocator::clear_freed(false);
         event_loop::thaw();
+        natives::begin_request();
         natives::clock::start();
         let dispatch = hooks()?.dispatch.restore(ctx).map_err(|error| caught(ctx, error))?;
         let arguments = request_arguments(ctx, request).map_err(|error| caught(ctx, error))?;

@@ -256,6 +256,9 @@ struct Failure {
 /// More than any test needs.
 const FUEL: u64 = 200_000_000_000;
 
+/// A module: name, code, and what its imports stand for.
+type Source<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)]);
+
 /// What is made once per process: the compiled engine and the wrapper.
 pub(crate) struct Host {
     engine: Engine,
@@ -386,10 +389,7 @@ impl Host {
     }
 
     /// Evaluates a program and makes its image.
-    pub(crate) async fn deploy(
-        &self,
-        modules: &[(&str, &str, &[(&str, &str)])],
-    ) -> Result<Deployed, (String, Option<String>)> {
+    pub(crate) async fn deploy(&self, modules: &[Source<'_>]) -> Result<Deployed, (String, Option<String>)> {
         static BASE: OnceLock<InstancePre<State>> = OnceLock::new();
         let base = BASE.get_or_init(|| self.pre(BASE_IMAGE).expect("the base image compiles"));
         let env = vec![("GREETING".to_owned(), "hello".to_owned())];

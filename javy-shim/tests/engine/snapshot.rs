@@ -79,7 +79,10 @@ fn the_committed_files_have_the_committed_sums() {
 #[ignore = "prints figures"]
 async fn figures() {
     let programs = [
-        ("JSON echo", "export default async (req) => Response.json(await req.json())"),
+        (
+            "JSON echo",
+            "export default async (req) => Response.json(await req.json())",
+        ),
         ("constant", "export default () => new Response('x')"),
         ("value", "export default () => 1"),
     ];

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use rquickjs::{Array, BigInt, Ctx, FromJs, IntoJs, Object, Result, TypedArray, Value};
 
-use super::{bytes, define, type_error};
+use super::{bytes, define, require_request, type_error};
 use crate::bindings::caddis::function::db::{self, Changes, Error, Rows, Transaction, TransactionMode, Value as Sql};
 
 thread_local! {
@@ -25,6 +25,7 @@ pub(super) fn install(native: &Object<'_>) -> Result<()> {
 
 /// `transaction` is 0 for none.
 fn query<'js>(ctx: Ctx<'js>, transaction: u32, sql: String, parameters: Vec<Value<'js>>) -> Result<Value<'js>> {
+    require_request(&ctx, "The database")?;
     let parameters = to_sql(&ctx, parameters)?;
     let result = in_transaction(transaction, |tx| match tx {
         Some(tx) => tx.query(&sql, &parameters),
@@ -34,6 +35,7 @@ fn query<'js>(ctx: Ctx<'js>, transaction: u32, sql: String, parameters: Vec<Valu
 }
 
 fn execute<'js>(ctx: Ctx<'js>, transaction: u32, sql: String, parameters: Vec<Value<'js>>) -> Result<Value<'js>> {
+    require_request(&ctx, "The database")?;
     let parameters = to_sql(&ctx, parameters)?;
     let result = in_transaction(transaction, |tx| match tx {
         Some(tx) => tx.execute(&sql, &parameters),
@@ -43,6 +45,7 @@ fn execute<'js>(ctx: Ctx<'js>, transaction: u32, sql: String, parameters: Vec<Va
 }
 
 fn begin<'js>(ctx: Ctx<'js>, read_only: bool) -> Result<Value<'js>> {
+    require_request(&ctx, "The database")?;
     let mode = if read_only {
         TransactionMode::ReadOnly
     } else {

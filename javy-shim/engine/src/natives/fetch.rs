@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use rquickjs::function::Function;
 use rquickjs::{Array, Ctx, IntoJs, Object, Result, Value};
 
-use super::{define, fields, save, streams, type_error};
+use super::{define, fields, require_request, save, streams, type_error};
 use crate::bindings::wasi::http::outgoing_handler;
 use crate::bindings::wasi::http::types::{
     ErrorCode, Fields, FutureIncomingResponse, IncomingResponse, Method, OutgoingRequest, Scheme,
@@ -35,6 +35,7 @@ fn send_request<'js>(
     headers: Vec<String>,
     has_body: bool,
 ) -> Result<Vec<u32>> {
+    require_request(&ctx, "fetch")?;
     let failed = |message: &str| type_error(&ctx, message);
     let fields =
         Fields::from_list(&fields::from_js(headers)).map_err(|_| failed("The host refused a request header"))?;

@@ -2,7 +2,7 @@
 
 use rquickjs::{Array, Ctx, Object, Result, Value};
 
-use super::define;
+use super::{define, require_request};
 use crate::bindings::caddis::function::log::{self, Level};
 use crate::bindings::caddis::function::{env, user};
 
@@ -38,6 +38,7 @@ fn all_env(ctx: Ctx<'_>) -> Result<Array<'_>> {
 
 /// The caller, with its claims as JSON text, or null.
 fn current_user(ctx: Ctx<'_>) -> Result<Value<'_>> {
+    require_request(&ctx, "The caller")?;
     let Some(identity) = user::current() else {
         return Ok(Value::new_null(ctx));
     };
