@@ -44,11 +44,12 @@ pub const HEADER_FIELDS_BYTES: usize = 64 * 1024;
 /// Random bytes in one call.
 pub const RANDOM_BYTES: u64 = 64 * 1024;
 
-/// Stack of WebAssembly code, in bytes.
-pub const WASM_STACK_BYTES: usize = 1024 * 1024;
+/// Stack of WebAssembly code, in bytes: what the JavaScript engine needs to notice a deep recursion by itself. Only what is touched
+/// takes memory, and it is given back after the request.
+pub const WASM_STACK_BYTES: usize = javy_shim::WASM_STACK_SIZE;
 
-/// Stack of the fiber a guest and its host calls run on, in bytes. More than `WASM_STACK_BYTES` plus what a host call needs.
-pub const FIBER_STACK_BYTES: usize = 2 * 1024 * 1024;
+/// Stack of the fiber a guest and its host calls run on, in bytes. More than `WASM_STACK_BYTES` by what a host call needs.
+pub const FIBER_STACK_BYTES: usize = WASM_STACK_BYTES + 1024 * 1024;
 
 /// Body of a request that is passed to a lean function by value, in bytes.
 pub const BODY_BY_VALUE_BYTES: usize = 64 * 1024;

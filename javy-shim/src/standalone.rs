@@ -1,45 +1,27 @@
 //! Engine and image in one portable component.
 
-use wasm_encoder::{Component, ComponentSectionId, RawSection};
-use wasmparser::{BinaryReaderError, Chunk, ComponentTypeRef, Parser, Payload};
+use wasm_encoder::reencode::{Error, ReencodeComponent, RoundtripReencoder};
+use wasm_encoder::{
+    Component, ComponentExportKind, ComponentExportSection, ComponentInstanceSection, ComponentSectionId, RawSection,
+};
+use wasmparser::{
+    Chunk, ComponentExportSectionReader, ComponentImportSectionReader, ComponentTypeRef, Parser, Payload,
+};
 
-use crate::{ENGINE, ENGINE_IMPORT, WRAPPER};
+use crate::{BUILDER_INTERFACE, ENGINE, ENGINE_IMPORT, SNAPSHOT_INTERFACE, WRAPPER};
 
 /// Makes a component that any host of the lean world can run from an image that [`crate::image::encode`] made.
 ///
-/// It is the wrapper with the two modules in the place of its imports, so every index in it stays what it was.
+/// It is the wrapper with the two modules in the place of its imports, and without the interfaces that make images. Every index in it
+/// stays what it was.
 ///
 /// # Errors
 /// Never with the wrapper this crate was built with: the errors are those of reading it.
-pub fn component(image: &[u8]) -> Result<Vec<u8>, BinaryReaderError> {
+pub fn component(image: &[u8]) -> Result<Vec<u8>, Error> {
     let mut component = Component::new();
-    for section in sections(WRAPPER)? {
-        match section.modules {
-            Some(names) => names.iter().for_each(|name| {
-                let data = if *name == ENGINE_IMPORT { ENGINE } else { image };
-                component.section(&RawSection { id: ComponentSectionId::CoreModule.into(), data });
-            }),
-            None => {
-                component.section(&RawSection { id: section.id, data: section.data });
-            }
-        }
-    }
-    Ok(component.finish())
-}
-
-/// A top-level section of a component.
-struct Section<'a> {
-    id: u8,
-    data: &'a [u8],
-    /// The names of the modules that it imports, if it imports modules.
-    modules: Option<Vec<&'a str>>,
-}
-
-fn sections(component: &[u8]) -> Result<Vec<Section<'_>>, BinaryReaderError> {
     let mut parser = Parser::new(0);
     let mut position = 0;
-    let mut found = Vec::new();
-    while let Some(rest) = component.get(position..).filter(|rest| !rest.is_empty()) {
+    while let Some(rest) = WRAPPER.get(position..).filter(|rest| !rest.is_empty()) {
         let Chunk::Parsed { consumed, payload } = parser.parse(rest, true)? else {
             break;
         };
@@ -50,23 +32,49 @@ fn sections(component: &[u8]) -> Result<Vec<Section<'_>>, BinaryReaderError> {
         if let Payload::ModuleSection { .. } | Payload::ComponentSection { .. } = payload {
             position = range.end;
         }
-        let data = component.get(range).unwrap_or_default();
-        found.push(Section { id, data, modules: imported_modules(&payload)? });
+        match payload {
+            Payload::ComponentImportSection(imports) if imports_modules(&imports)? => {
+                inline_modules(&mut component, imports, image)?;
+            }
+            Payload::ComponentExportSection(exports) => export_handler_only(&mut component, exports)?,
+            _ => {
+                component.section(&RawSection { id, data: WRAPPER.get(range).unwrap_or_default() });
+            }
+        }
     }
-    Ok(found)
+    Ok(component.finish())
 }
 
-fn imported_modules<'a>(payload: &Payload<'a>) -> Result<Option<Vec<&'a str>>, BinaryReaderError> {
-    let Payload::ComponentImportSection(imports) = payload else {
-        return Ok(None);
-    };
-    let mut names = Vec::new();
-    for import in imports.clone() {
-        let import = import?;
-        if !matches!(import.ty, ComponentTypeRef::Module(_)) {
-            return Ok(None);
-        }
-        names.push(import.name.name);
+fn imports_modules(imports: &ComponentImportSectionReader<'_>) -> Result<bool, Error> {
+    let first = imports.clone().into_iter().next().transpose()?;
+    Ok(first.is_some_and(|import| matches!(import.ty, ComponentTypeRef::Module(_))))
+}
+
+fn inline_modules(
+    component: &mut Component,
+    imports: ComponentImportSectionReader<'_>,
+    image: &[u8],
+) -> Result<(), Error> {
+    for import in imports {
+        let data = if import?.name.name == ENGINE_IMPORT { ENGINE } else { image };
+        component.section(&RawSection { id: ComponentSectionId::CoreModule.into(), data });
     }
-    Ok(Some(names))
+    Ok(())
+}
+
+/// An export also has an index among the instances. The place of one that is left out is taken by an empty instance.
+fn export_handler_only(component: &mut Component, exports: ComponentExportSectionReader<'_>) -> Result<(), Error> {
+    for export in exports {
+        let export = export?;
+        if [BUILDER_INTERFACE, SNAPSHOT_INTERFACE].contains(&export.name.name) {
+            let mut instances = ComponentInstanceSection::new();
+            instances.export_items::<&str, [(&str, ComponentExportKind, u32); 0]>([]);
+            component.section(&instances);
+        } else {
+            let mut section = ComponentExportSection::new();
+            RoundtripReencoder.parse_component_export(&mut section, export)?;
+            component.section(&section);
+        }
+    }
+    Ok(())
 }

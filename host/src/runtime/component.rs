@@ -106,6 +106,11 @@ impl Host {
         &self.engine
     }
 
+    /// Everything a guest may import, to add to.
+    pub fn linker(&self) -> &Linker<Ctx> {
+        &self.linker
+    }
+
     /// Makes a component callable, or says what is wrong with it.
     pub fn link(&self, component: &Component) -> Result<Linked, Error> {
         let world = self.world(component)?;

@@ -86,7 +86,8 @@ impl Execution {
     }
 }
 
-fn prepare(store: &mut Store<Ctx>, fuel: u64) -> wasmtime::Result<()> {
+/// Sets the limits of a fresh store.
+pub(super) fn prepare(store: &mut Store<Ctx>, fuel: u64) -> wasmtime::Result<()> {
     store.limiter(|ctx| &mut ctx.memory);
     store.set_fuel(fuel)?;
     store.fuel_async_yield_interval(Some(FUEL_YIELD_INTERVAL))?;

@@ -15,4 +15,5 @@ pub mod execution;
 pub mod limits;
 pub mod outcome;
 pub mod scheduler;
+pub mod script;
 pub mod signals;

@@ -1,10 +1,5 @@
 //! The generated bindings of `wit/world.wit` and `javy-shim/wit/engine.wit`.
-#![allow(
-    missing_docs,
-    unreachable_pub,
-    clippy::allow_attributes_without_reason,
-    reason = "generated code"
-)]
+#![allow(missing_docs, unreachable_pub, clippy::allow_attributes_without_reason, reason = "generated code")]
 
 wit_bindgen::generate!({
     world: "caddis:engine/engine",

@@ -57,11 +57,7 @@ pub(crate) fn set_after_jobs(function: Persistent<Function<'static>>) {
 
 /// Calls `callback` once, after `milliseconds`. Returns the timer's number, never 0.
 pub(crate) fn set_timer(milliseconds: f64, callback: Persistent<Function<'static>>) -> u32 {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "saturates, which is what is wanted"
-    )]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, which is what is wanted")]
     let delay = (milliseconds.max(0.0) * 1e6) as u64;
     let at = monotonic_clock::now().saturating_add(delay);
     LOOP.with_borrow_mut(|state| {
@@ -84,13 +80,7 @@ pub(crate) fn clear_timer(id: u32) {
 
 /// Calls `callback` once `pollable` is ready.
 pub(crate) fn wait(owner: Owner, pollable: Pollable, callback: Persistent<Function<'static>>) {
-    LOOP.with_borrow_mut(|state| {
-        state.waiters.push(Waiter {
-            owner,
-            pollable,
-            callback,
-        })
-    });
+    LOOP.with_borrow_mut(|state| state.waiters.push(Waiter { owner, pollable, callback }));
 }
 
 /// Forgets who waits for a resource, without calling back: it is about to be dropped.
@@ -111,10 +101,8 @@ pub(crate) fn thaw() {
         }
         let now = monotonic_clock::now();
         let move_to = |at: u64| now.saturating_add(at.saturating_sub(state.frozen_at));
-        state.timers = std::mem::take(&mut state.timers)
-            .into_iter()
-            .map(|((at, id), f)| ((move_to(at), id), f))
-            .collect();
+        state.timers =
+            std::mem::take(&mut state.timers).into_iter().map(|((at, id), f)| ((move_to(at), id), f)).collect();
         state.due_of.values_mut().for_each(|at| *at = move_to(*at));
     });
 }
@@ -170,20 +158,13 @@ fn run_due_timer(ctx: &Ctx<'_>) -> Result<bool> {
 /// Waits for the next timer or pollable and calls back the pollables that are ready; false when there is nothing to wait for.
 fn wait_for_io(ctx: &Ctx<'_>) -> Result<bool> {
     let (waiters, next_timer) = LOOP.with_borrow_mut(|state| {
-        (
-            std::mem::take(&mut state.waiters),
-            state.timers.first_key_value().map(|((at, _), _)| *at),
-        )
+        (std::mem::take(&mut state.waiters), state.timers.first_key_value().map(|((at, _), _)| *at))
     });
     if waiters.is_empty() && next_timer.is_none() {
         return Ok(false);
     }
     let timer = next_timer.map(monotonic_clock::subscribe_instant);
-    let pollables: Vec<&Pollable> = waiters
-        .iter()
-        .map(|waiter| &waiter.pollable)
-        .chain(timer.as_ref())
-        .collect();
+    let pollables: Vec<&Pollable> = waiters.iter().map(|waiter| &waiter.pollable).chain(timer.as_ref()).collect();
     let ready = poll::poll(&pollables);
     let mut callbacks = Vec::new();
     for (index, waiter) in waiters.into_iter().enumerate() {

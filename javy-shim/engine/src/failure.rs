@@ -18,22 +18,14 @@ pub(crate) fn set_describer(function: Persistent<Function<'static>>) {
 
 /// An error with this message and no stack.
 pub(crate) fn plain(message: impl Into<String>) -> Error {
-    Error {
-        message: message.into(),
-        stack: None,
-    }
+    Error { message: message.into(), stack: None }
 }
 
 /// What was thrown, in words. Falls back to less when describing it throws again.
 pub(crate) fn describe<'js>(ctx: &Ctx<'js>, thrown: Value<'js>) -> Error {
-    let describer = DESCRIBE
-        .with_borrow(|function| function.clone())
-        .and_then(|function| function.restore(ctx).ok());
+    let describer = DESCRIBE.with_borrow(|function| function.clone()).and_then(|function| function.restore(ctx).ok());
     let described = describer.and_then(|function| function.call::<_, Vec<Option<String>>>((thrown.clone(),)).ok());
-    match described
-        .map(Vec::into_iter)
-        .and_then(|mut texts| Some((texts.next()??, texts.next().flatten())))
-    {
+    match described.map(Vec::into_iter).and_then(|mut texts| Some((texts.next()??, texts.next().flatten()))) {
         Some((message, stack)) => Error { message, stack },
         None => {
             ctx.catch();
@@ -44,11 +36,7 @@ pub(crate) fn describe<'js>(ctx: &Ctx<'js>, thrown: Value<'js>) -> Error {
 
 /// The pending exception of `ctx`, or the error of the binding itself.
 pub(crate) fn caught(ctx: &Ctx<'_>, error: rquickjs::Error) -> Error {
-    if error.is_exception() {
-        describe(ctx, ctx.catch())
-    } else {
-        plain(error.to_string())
-    }
+    if error.is_exception() { describe(ctx, ctx.catch()) } else { plain(error.to_string()) }
 }
 
 fn basic(thrown: Value<'_>) -> Error {
@@ -58,10 +46,6 @@ fn basic(thrown: Value<'_>) -> Error {
             message: text(object, "message").unwrap_or_else(|| "An object was thrown".to_owned()),
             stack: text(object, "stack"),
         },
-        None => plain(
-            thrown
-                .get::<String>()
-                .unwrap_or_else(|_| "A value was thrown".to_owned()),
-        ),
+        None => plain(thrown.get::<String>().unwrap_or_else(|_| "A value was thrown".to_owned())),
     }
 }

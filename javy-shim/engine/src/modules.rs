@@ -73,12 +73,7 @@ impl Modules {
             // SAFETY: `compile_imports` wrote it with this very QuickJS.
             return unsafe { Module::load(ctx.clone(), &bytecode) };
         }
-        let source = self
-            .0
-            .borrow_mut()
-            .sources
-            .remove(name)
-            .ok_or_else(|| Error::new_loading(name))?;
+        let source = self.0.borrow_mut().sources.remove(name).ok_or_else(|| Error::new_loading(name))?;
         let module = Module::declare(ctx.clone(), name, source)?;
         let meta = module.meta()?;
         meta.set("url", format!("file:///{name}"))?;
@@ -126,18 +121,9 @@ impl Loader for Compiler {
         name: &str,
         _: Option<ImportAttributes<'js>>,
     ) -> Result<Module<'js, Declared>> {
-        let source = self
-            .0
-            .0
-            .borrow_mut()
-            .sources
-            .remove(name)
-            .ok_or_else(|| Error::new_loading(name))?;
+        let source = self.0.0.borrow_mut().sources.remove(name).ok_or_else(|| Error::new_loading(name))?;
         let module = Module::declare(ctx.clone(), name, source)?;
-        let bytecode = module.write(WriteOptions {
-            strip_source: true,
-            ..WriteOptions::default()
-        })?;
+        let bytecode = module.write(WriteOptions { strip_source: true, ..WriteOptions::default() })?;
         self.0.0.borrow_mut().bytecode.insert(name.to_owned(), bytecode);
         Ok(module)
     }

@@ -61,9 +61,7 @@ pub(crate) fn boot(modules: Vec<Source>) -> Result<(), Error> {
     track_rejections(&engine.runtime)?;
     engine.runtime.run_gc();
     engine.runtime.set_gc_threshold(FIRST_COLLECTION);
-    ENGINE
-        .with(|cell| cell.set(engine))
-        .map_err(|_| plain("the engine is started already"))
+    ENGINE.with(|cell| cell.set(engine)).map_err(|_| plain("the engine is started already"))
 }
 
 /// Evaluates a program and finds its handler.
@@ -87,12 +85,11 @@ pub(crate) fn handle(request: Request) -> Result<Response, Error> {
     with_engine(|_, ctx| {
         allocator::clear_freed(false);
         event_loop::thaw();
+        natives::begin_request();
         natives::clock::start();
         let dispatch = hooks()?.dispatch.restore(ctx).map_err(|error| caught(ctx, error))?;
         let arguments = request_arguments(ctx, request).map_err(|error| caught(ctx, error))?;
-        dispatch
-            .call::<_, ()>((arguments,))
-            .map_err(|error| caught(ctx, error))?;
+        dispatch.call::<_, ()>((arguments,)).map_err(|error| caught(ctx, error))?;
         let ended = event_loop::run(ctx, outcome::is_finished).map_err(|error| caught(ctx, error))?;
         match (outcome::take(), ended) {
             (Outcome::Failed(error), _) => Err(error),
@@ -117,11 +114,7 @@ fn start() -> rquickjs::Result<Engine> {
     let context = Context::full(&runtime)?;
     let modules = Modules::default();
     runtime.set_loader(modules.clone(), modules.clone());
-    Ok(Engine {
-        context,
-        runtime,
-        modules,
-    })
+    Ok(Engine { context, runtime, modules })
 }
 
 fn with_engine<T>(action: impl FnOnce(&Engine, &Ctx<'_>) -> Result<T, Error>) -> Result<T, Error> {
@@ -132,24 +125,15 @@ fn with_engine<T>(action: impl FnOnce(&Engine, &Ctx<'_>) -> Result<T, Error>) ->
 }
 
 fn hooks() -> Result<Hooks, Error> {
-    HOOKS
-        .with_borrow(Clone::clone)
-        .ok_or_else(|| plain("the engine is not started"))
+    HOOKS.with_borrow(Clone::clone).ok_or_else(|| plain("the engine is not started"))
 }
 
 fn take_hooks<'js>(ctx: &Ctx<'js>, exports: &Object<'js>) -> rquickjs::Result<()> {
-    let hook = |name: &str| {
-        exports
-            .get::<_, Function<'js>>(name)
-            .map(|function| Persistent::save(ctx, function))
-    };
+    let hook = |name: &str| exports.get::<_, Function<'js>>(name).map(|function| Persistent::save(ctx, function));
     failure::set_describer(hook("describe")?);
     event_loop::set_after_jobs(hook("reportRejections")?);
     REJECTION.set(Some(hook("trackRejection")?));
-    HOOKS.set(Some(Hooks {
-        prepare: hook("prepare")?,
-        dispatch: hook("dispatch")?,
-    }));
+    HOOKS.set(Some(Hooks { prepare: hook("prepare")?, dispatch: hook("dispatch")? }));
     Ok(())
 }
 
@@ -158,14 +142,9 @@ thread_local! {
 }
 
 fn track_rejections(runtime: &Runtime) -> Result<(), Error> {
-    let function = REJECTION
-        .take()
-        .ok_or_else(|| plain("the prelude has no trackRejection"))?;
+    let function = REJECTION.take().ok_or_else(|| plain("the prelude has no trackRejection"))?;
     runtime.set_host_promise_rejection_tracker(Some(Box::new(move |ctx, promise, reason, handled| {
-        let tracked = function
-            .clone()
-            .restore(&ctx)
-            .and_then(|f| f.call::<_, ()>((promise, reason, handled)));
+        let tracked = function.clone().restore(&ctx).and_then(|f| f.call::<_, ()>((promise, reason, handled)));
         if tracked.is_err() {
             ctx.catch();
         }

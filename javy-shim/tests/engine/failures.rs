@@ -122,3 +122,13 @@ async fn ordinary_recursion_has_room() {
         .await;
     assert_eq!(function.get().await.text(), "5000");
 }
+
+#[tokio::test]
+async fn what_belongs_to_a_request_is_not_there_while_the_module_is_evaluated() {
+    let (message, _) = host()
+        .deploy(&[("main.js", "await fetch('http://a.test/'); export default () => 1", &[])])
+        .await
+        .err()
+        .expect("refused");
+    assert!(message.contains("fetch is not available while the module is evaluated"), "{message}");
+}

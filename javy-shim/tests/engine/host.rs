@@ -163,25 +163,25 @@ impl State {
     }
 }
 
-type Answer<T> = wasmtime::Result<Result<T, db::Error>>;
+type DbResult<T> = wasmtime::Result<Result<T, db::Error>>;
 
 impl db::Host for State {
-    fn query(&mut self, sql: String, parameters: Vec<db::Value>) -> Answer<db::Rows> {
+    fn query(&mut self, sql: String, parameters: Vec<db::Value>) -> DbResult<db::Rows> {
         Ok(self.rows(&sql, &parameters))
     }
 
-    fn execute(&mut self, sql: String, parameters: Vec<db::Value>) -> Answer<db::Changes> {
+    fn execute(&mut self, sql: String, parameters: Vec<db::Value>) -> DbResult<db::Changes> {
         Ok(self.note(&sql, &parameters).map(|()| db::Changes { rows_affected: 1, last_insert_id: 7 }))
     }
 }
 
 impl db::HostTransaction for State {
-    fn begin(&mut self, mode: db::TransactionMode) -> Answer<Resource<db::Transaction>> {
+    fn begin(&mut self, mode: db::TransactionMode) -> DbResult<Resource<db::Transaction>> {
         self.statements.push(format!("begin {mode:?}"));
         Ok(Ok(Resource::new_own(1)))
     }
 
-    fn query(&mut self, _: Resource<db::Transaction>, sql: String, parameters: Vec<db::Value>) -> Answer<db::Rows> {
+    fn query(&mut self, _: Resource<db::Transaction>, sql: String, parameters: Vec<db::Value>) -> DbResult<db::Rows> {
         Ok(self.rows(&sql, &parameters))
     }
 
@@ -190,16 +190,16 @@ impl db::HostTransaction for State {
         _: Resource<db::Transaction>,
         sql: String,
         parameters: Vec<db::Value>,
-    ) -> Answer<db::Changes> {
+    ) -> DbResult<db::Changes> {
         Ok(self.note(&sql, &parameters).map(|()| db::Changes { rows_affected: 1, last_insert_id: 7 }))
     }
 
-    fn commit(&mut self, _: Resource<db::Transaction>) -> Answer<()> {
+    fn commit(&mut self, _: Resource<db::Transaction>) -> DbResult<()> {
         self.statements.push("commit".to_owned());
         Ok(Ok(()))
     }
 
-    fn rollback(&mut self, _: Resource<db::Transaction>) -> Answer<()> {
+    fn rollback(&mut self, _: Resource<db::Transaction>) -> DbResult<()> {
         self.statements.push("rollback".to_owned());
         Ok(Ok(()))
     }
@@ -227,6 +227,9 @@ struct Failure {
 /// More than any test needs.
 const FUEL: u64 = 200_000_000_000;
 
+/// A module: name, code, and what its imports stand for.
+pub(crate) type Source<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)]);
+
 /// What is made once per process: the compiled engine and the wrapper.
 pub(crate) struct Host {
     engine: Engine,
@@ -245,9 +248,12 @@ pub(crate) struct Deployed {
     pub(crate) steps: [Duration; 4],
 }
 
+/// Status, header fields, body.
+pub(crate) type Answer = (u16, Vec<(String, String)>, Vec<u8>);
+
 /// What came of one request.
 pub(crate) struct Outcome {
-    pub(crate) result: Result<(u16, Vec<(String, String)>, Vec<u8>), Error>,
+    pub(crate) result: Result<Answer, Error>,
     pub(crate) state: State,
     /// The fuel it used.
     pub(crate) fuel: u64,
@@ -278,7 +284,7 @@ impl Outcome {
     }
 
     pub(crate) fn error(&self) -> &Error {
-        self.result.as_ref().err().expect("failed")
+        self.result.as_ref().map(|_| ()).expect_err("failed")
     }
 }
 
@@ -343,10 +349,7 @@ impl Host {
     }
 
     /// Evaluates a program and makes its image.
-    pub(crate) async fn deploy(
-        &self,
-        modules: &[(&str, &str, &[(&str, &str)])],
-    ) -> Result<Deployed, (String, Option<String>)> {
+    pub(crate) async fn deploy(&self, modules: &[Source<'_>]) -> Result<Deployed, (String, Option<String>)> {
         static BASE: OnceLock<InstancePre<State>> = OnceLock::new();
         let base = BASE.get_or_init(|| self.pre(BASE_IMAGE).expect("the base image compiles"));
         let env = vec![("GREETING".to_owned(), "hello".to_owned())];
@@ -453,7 +456,7 @@ impl Deployed {
     }
 }
 
-fn parts(response: Response, state: &State) -> (u16, Vec<(String, String)>, Vec<u8>) {
+fn parts(response: Response, state: &State) -> Answer {
     let (head, body) = match response {
         Response::Whole(whole) => (whole.head, whole.body),
         Response::Streamed => {
@@ -467,6 +470,12 @@ fn parts(response: Response, state: &State) -> (u16, Vec<(String, String)>, Vec<
 }
 
 impl Host {
+    /// The names of what a component exports.
+    pub(crate) fn exports(&self, component: &[u8]) -> Vec<String> {
+        let ty = Component::new(&self.engine, component).expect("compiles").component_type();
+        ty.exports(&self.engine).map(|(name, _)| name.to_owned()).collect()
+    }
+
     /// Calls a self-contained component once.
     pub(crate) async fn call_component(&self, component: &[u8], call: Call) -> Outcome {
         let component = Component::new(&self.engine, component).expect("compiles");

@@ -1,6 +1,6 @@
 //! The four ways a program can offer its handler.
 
-use crate::host::{Call, host};
+use crate::host::{Call, Source, host};
 
 #[tokio::test]
 async fn a_default_function_gets_a_request_and_a_context() {
@@ -86,7 +86,7 @@ async fn a_function_named_handler_gets_a_plain_request_that_is_also_a_request() 
 
 #[tokio::test]
 async fn modules_import_each_other_by_the_names_the_host_resolved() {
-    let modules: [(&str, &str, &[(&str, &str)]); 2] = [
+    let modules: [Source<'_>; 2] = [
         (
             "functions/a/index.ts",
             "import { cors } from '../_shared/cors.ts';

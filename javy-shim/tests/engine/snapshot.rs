@@ -46,6 +46,7 @@ async fn a_standalone_component_answers_like_the_image() {
         host().deploy_source("const x = 41; export default (req) => new Response(`${x + 1} ${req.method}`)").await;
     let component = standalone::component(&function.image).expect("encodes");
     wasmparser::validate(&component).expect("valid");
+    assert_eq!(host().exports(&component), ["caddis:function/handler@0.1.0"]);
     assert_eq!(host().call_component(&component, Call::post("x")).await.text(), "42 POST");
 }
 

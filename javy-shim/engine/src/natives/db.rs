@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use rquickjs::{Array, BigInt, Ctx, FromJs, IntoJs, Object, Result, TypedArray, Value};
 
-use super::{bytes, define, type_error};
+use super::{bytes, define, require_request, type_error};
 use crate::bindings::caddis::function::db::{self, Changes, Error, Rows, Transaction, TransactionMode, Value as Sql};
 
 thread_local! {
@@ -25,6 +25,7 @@ pub(super) fn install(native: &Object<'_>) -> Result<()> {
 
 /// `transaction` is 0 for none.
 fn query<'js>(ctx: Ctx<'js>, transaction: u32, sql: String, parameters: Vec<Value<'js>>) -> Result<Value<'js>> {
+    require_request(&ctx, "The database")?;
     let parameters = to_sql(&ctx, parameters)?;
     let result = in_transaction(transaction, |tx| match tx {
         Some(tx) => tx.query(&sql, &parameters),
@@ -34,6 +35,7 @@ fn query<'js>(ctx: Ctx<'js>, transaction: u32, sql: String, parameters: Vec<Valu
 }
 
 fn execute<'js>(ctx: Ctx<'js>, transaction: u32, sql: String, parameters: Vec<Value<'js>>) -> Result<Value<'js>> {
+    require_request(&ctx, "The database")?;
     let parameters = to_sql(&ctx, parameters)?;
     let result = in_transaction(transaction, |tx| match tx {
         Some(tx) => tx.execute(&sql, &parameters),
@@ -43,11 +45,8 @@ fn execute<'js>(ctx: Ctx<'js>, transaction: u32, sql: String, parameters: Vec<Va
 }
 
 fn begin<'js>(ctx: Ctx<'js>, read_only: bool) -> Result<Value<'js>> {
-    let mode = if read_only {
-        TransactionMode::ReadOnly
-    } else {
-        TransactionMode::ReadWrite
-    };
+    require_request(&ctx, "The database")?;
+    let mode = if read_only { TransactionMode::ReadOnly } else { TransactionMode::ReadWrite };
     let number = Transaction::begin(mode).map(|transaction| {
         TRANSACTIONS.with_borrow_mut(|(last, transactions)| {
             *last = last.wrapping_add(1);
@@ -72,9 +71,7 @@ fn end<'js>(
     how: fn(Transaction) -> std::result::Result<(), Error>,
 ) -> Result<Value<'js>> {
     let ended = TRANSACTIONS.with_borrow_mut(|(_, transactions)| transactions.remove(&transaction));
-    answer(ctx, ended.ok_or(Error::Closed).and_then(how), |ctx, ()| {
-        Ok(Value::new_undefined(ctx.clone()))
-    })
+    answer(ctx, ended.ok_or(Error::Closed).and_then(how), |ctx, ()| Ok(Value::new_undefined(ctx.clone())))
 }
 
 fn in_transaction<T>(
@@ -84,12 +81,8 @@ fn in_transaction<T>(
     if number == 0 {
         return action(None);
     }
-    TRANSACTIONS.with_borrow(|(_, transactions)| {
-        transactions
-            .get(&number)
-            .ok_or(Error::Closed)
-            .and_then(|tx| action(Some(tx)))
-    })
+    TRANSACTIONS
+        .with_borrow(|(_, transactions)| transactions.get(&number).ok_or(Error::Closed).and_then(|tx| action(Some(tx))))
 }
 
 fn answer<'js, T>(
@@ -105,10 +98,7 @@ fn answer<'js, T>(
         Err(Error::Denied(message)) => ("denied", message),
         Err(Error::Busy(message)) => ("busy", message),
         Err(Error::Limit(message)) => ("limit", message),
-        Err(Error::Timeout) => (
-            "timeout",
-            "The time of the request or of the transaction ran out".to_owned(),
-        ),
+        Err(Error::Timeout) => ("timeout", "The time of the request or of the transaction ran out".to_owned()),
         Err(Error::Closed) => ("closed", "The transaction has ended".to_owned()),
         Err(Error::Internal(message)) => ("internal", message),
     };
@@ -137,10 +127,7 @@ fn rows_to_js<'js>(ctx: &Ctx<'js>, result: Rows) -> Result<Value<'js>> {
 /// `[number of changed rows, last inserted row]`.
 fn changes_to_js<'js>(ctx: &Ctx<'js>, changes: Changes) -> Result<Value<'js>> {
     let pair = Array::new(ctx.clone())?;
-    pair.set(
-        0,
-        integer(ctx, i64::try_from(changes.rows_affected).unwrap_or(i64::MAX))?,
-    )?;
+    pair.set(0, integer(ctx, i64::try_from(changes.rows_affected).unwrap_or(i64::MAX))?)?;
     pair.set(1, integer(ctx, changes.last_insert_id)?)?;
     Ok(pair.into_value())
 }
@@ -184,11 +171,7 @@ fn one_to_sql<'js>(ctx: &Ctx<'js>, value: Value<'js>) -> Result<Sql> {
     }
     if let Some(number) = value.as_big_int() {
         let message = "A BigInt parameter does not fit 64 bits";
-        return number
-            .clone()
-            .to_i64()
-            .map(Sql::Integer)
-            .map_err(|_| type_error(ctx, message));
+        return number.clone().to_i64().map(Sql::Integer).map_err(|_| type_error(ctx, message));
     }
     if let Ok(view) = TypedArray::<u8>::from_js(ctx, value.clone()) {
         return Ok(Sql::Blob(bytes(&view)));

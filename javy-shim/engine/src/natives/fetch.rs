@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use rquickjs::function::Function;
 use rquickjs::{Array, Ctx, IntoJs, Object, Result, Value};
 
-use super::{define, fields, save, streams, type_error};
+use super::{define, fields, require_request, save, streams, type_error};
 use crate::bindings::wasi::http::outgoing_handler;
 use crate::bindings::wasi::http::types::{
     ErrorCode, Fields, FutureIncomingResponse, IncomingResponse, Method, OutgoingRequest, Scheme,
@@ -35,6 +35,7 @@ fn send_request<'js>(
     headers: Vec<String>,
     has_body: bool,
 ) -> Result<Vec<u32>> {
+    require_request(&ctx, "fetch")?;
     let failed = |message: &str| type_error(&ctx, message);
     let fields =
         Fields::from_list(&fields::from_js(headers)).map_err(|_| failed("The host refused a request header"))?;
@@ -48,11 +49,7 @@ fn send_request<'js>(
         .and_then(|()| request.set_path_with_query(Some(&path)))
         .map_err(|()| failed("The host refused the method or the URL"))?;
     let body = request.body().map_err(|()| failed("The request has no body"))?;
-    let stream = if has_body {
-        Some(body.write().map_err(|()| failed("The request has no body"))?)
-    } else {
-        None
-    };
+    let stream = if has_body { Some(body.write().map_err(|()| failed("The request has no body"))?) } else { None };
     let future = outgoing_handler::handle(request, None).map_err(|error| failed(&describe(&error)))?;
     let stream = match stream {
         Some(stream) => streams::add_outgoing_body(stream, body),
@@ -110,12 +107,8 @@ fn take_response<'js>(ctx: Ctx<'js>, id: u32) -> Result<Value<'js>> {
 }
 
 fn response_parts<'js>(ctx: &Ctx<'js>, response: &IncomingResponse) -> Result<Array<'js>> {
-    let body = response
-        .consume()
-        .map_err(|()| type_error(ctx, "The response has no body"))?;
-    let stream = body
-        .stream()
-        .map_err(|()| type_error(ctx, "The response has no body"))?;
+    let body = response.consume().map_err(|()| type_error(ctx, "The response has no body"))?;
+    let stream = body.stream().map_err(|()| type_error(ctx, "The response has no body"))?;
     let parts = Array::new(ctx.clone())?;
     parts.set(0, response.status())?;
     parts.set(1, fields::to_js(ctx, response.headers().entries())?)?;

@@ -33,8 +33,5 @@ fn encode(value: String) -> Vec<u8> {
     if value.is_ascii() {
         return value.into_bytes();
     }
-    value
-        .chars()
-        .map(|character| u8::try_from(u32::from(character)).unwrap_or(b'?'))
-        .collect()
+    value.chars().map(|character| u8::try_from(u32::from(character)).unwrap_or(b'?')).collect()
 }

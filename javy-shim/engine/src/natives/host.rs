@@ -2,7 +2,7 @@
 
 use rquickjs::{Array, Ctx, Object, Result, Value};
 
-use super::define;
+use super::{define, require_request};
 use crate::bindings::caddis::function::log::{self, Level};
 use crate::bindings::caddis::function::{env, user};
 
@@ -26,11 +26,7 @@ fn write_log(level: u8, message: String) {
 /// Names and values in turn.
 fn all_env(ctx: Ctx<'_>) -> Result<Array<'_>> {
     let flat = Array::new(ctx)?;
-    for (index, text) in env::all()
-        .into_iter()
-        .flat_map(|(name, value)| [name, value])
-        .enumerate()
-    {
+    for (index, text) in env::all().into_iter().flat_map(|(name, value)| [name, value]).enumerate() {
         flat.set(index, text)?;
     }
     Ok(flat)
@@ -38,6 +34,7 @@ fn all_env(ctx: Ctx<'_>) -> Result<Array<'_>> {
 
 /// The caller, with its claims as JSON text, or null.
 fn current_user(ctx: Ctx<'_>) -> Result<Value<'_>> {
+    require_request(&ctx, "The caller")?;
     let Some(identity) = user::current() else {
         return Ok(Value::new_null(ctx));
     };

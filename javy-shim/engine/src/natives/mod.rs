@@ -14,6 +14,8 @@ pub(crate) mod streams;
 mod text;
 mod url;
 
+use std::cell::Cell;
+
 use rquickjs::function::{Func, Function};
 use rquickjs::{Ctx, Exception, Object, Persistent, Result, TypedArray};
 
@@ -41,6 +43,23 @@ fn bytes(view: &TypedArray<'_, u8>) -> Vec<u8> {
 
 fn save<'js>(ctx: &Ctx<'js>, function: Function<'js>) -> Persistent<Function<'static>> {
     Persistent::save(ctx, function)
+}
+
+thread_local! {
+    static IN_REQUEST: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Says that a request has begun: what belongs to one may be used from now on.
+pub(crate) fn begin_request() {
+    IN_REQUEST.set(true);
+}
+
+/// Fails while a program is evaluated: an image can hold no connection, transaction or caller.
+fn require_request(ctx: &Ctx<'_>, what: &str) -> Result<()> {
+    if IN_REQUEST.get() {
+        return Ok(());
+    }
+    Err(type_error(ctx, &format!("{what} is not available while the module is evaluated: use it in the handler")))
 }
 
 fn type_error(ctx: &Ctx<'_>, message: &str) -> rquickjs::Error {

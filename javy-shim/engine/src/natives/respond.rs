@@ -25,22 +25,13 @@ pub(crate) fn unfinished() -> Error {
 }
 
 fn respond(status: u16, headers: Vec<String>, body: TypedArray<'_, u8>) {
-    let head = ResponseHead {
-        status,
-        headers: fields::from_js(headers),
-    };
-    outcome::set(Outcome::Whole(WholeResponse {
-        head,
-        body: bytes(&body),
-    }));
+    let head = ResponseHead { status, headers: fields::from_js(headers) };
+    outcome::set(Outcome::Whole(WholeResponse { head, body: bytes(&body) }));
 }
 
 /// Sends the head and returns the number of the stream for the body.
 fn start_response(ctx: Ctx<'_>, status: u16, headers: Vec<String>) -> Result<u32> {
-    let head = ResponseHead {
-        status,
-        headers: fields::from_js(headers),
-    };
+    let head = ResponseHead { status, headers: fields::from_js(headers) };
     let stream = outgoing::start(&head).map_err(|error| {
         let message = match error {
             StartError::AlreadyStarted => "A response was already started for this request".to_owned(),

@@ -13,10 +13,7 @@ use crate::event_loop::{self, Owner};
 
 /// A stream, and the resource it is part of; that one must be dropped after it.
 enum Stream {
-    Input(
-        InputStream,
-        #[expect(dead_code, reason = "held, to be dropped after the stream")] Option<IncomingBody>,
-    ),
+    Input(InputStream, #[expect(dead_code, reason = "held, to be dropped after the stream")] Option<IncomingBody>),
     Output(OutputStream, Option<OutgoingBody>),
 }
 
@@ -76,9 +73,7 @@ fn read<'js>(ctx: Ctx<'js>, id: u32, length: u32) -> Result<Value<'js>> {
 /// Writes as many bytes as the host takes now, and returns how many.
 fn write<'js>(ctx: Ctx<'js>, id: u32, chunk: TypedArray<'js, u8>, offset: u32) -> Result<u32> {
     let chunk = bytes(&chunk);
-    let rest = chunk
-        .get(usize::try_from(offset).unwrap_or(usize::MAX)..)
-        .unwrap_or_default();
+    let rest = chunk.get(usize::try_from(offset).unwrap_or(usize::MAX)..).unwrap_or_default();
     let result = STREAMS.with_borrow(|(_, streams)| match streams.get(&id) {
         Some(Stream::Output(stream, _)) => write_some(stream, rest),
         _ => Err(StreamError::Closed),
@@ -90,9 +85,7 @@ fn write<'js>(ctx: Ctx<'js>, id: u32, chunk: TypedArray<'js, u8>, offset: u32) -
 }
 
 fn write_some(stream: &OutputStream, bytes: &[u8]) -> std::result::Result<u32, StreamError> {
-    let allowed = usize::try_from(stream.check_write()?)
-        .unwrap_or(usize::MAX)
-        .min(bytes.len());
+    let allowed = usize::try_from(stream.check_write()?).unwrap_or(usize::MAX).min(bytes.len());
     let part = bytes.get(..allowed).unwrap_or_default();
     if !part.is_empty() {
         stream.write(part)?;
