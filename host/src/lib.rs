@@ -32,6 +32,7 @@ pub mod error;
 pub mod http;
 pub mod ids;
 pub mod invoke;
+pub mod js;
 pub mod observe;
 pub mod router;
 pub mod runtime;

@@ -1,0 +1,356 @@
+//! A function's source as the modules an engine evaluates.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::OnceLock;
+
+use oxc_sourcemap::{ConcatSourceMapBuilder, SourceMap};
+
+use super::Platform;
+use super::commonjs::{self, Required};
+use super::diagnostic::{Collector, Diagnostics, Finding};
+use super::import_map::Configuration;
+use super::nesting::with_bundle_stack;
+use super::packages::Packages;
+use super::resolve::{Place, Resolved, Resolver};
+use super::source::Source;
+use super::transpile::{HELPERS, Input, Origin, Syntax, Transpiled, transpile};
+
+/// The most modules of one bundle, packages included.
+pub const MAX_MODULES: usize = 4_000;
+
+/// The most text of all modules of one bundle, in bytes.
+pub const MAX_MODULE_BYTES: usize = 24 << 20;
+
+/// The name of the module with nothing in it.
+const EMPTY: &str = "caddis:toolchain/empty";
+
+/// A function's modules, complete but for those the engine has.
+#[derive(Debug)]
+pub struct Bundle {
+    /// The name of the module to evaluate; one of `modules`.
+    pub entry: String,
+    /// In the order of their names.
+    pub modules: Vec<Module>,
+}
+
+/// An ES module.
+#[derive(Debug)]
+pub struct Module {
+    /// How stack traces and other modules call it. A file of the function has its path, without any colon.
+    pub name: String,
+    /// ECMAScript module text for QuickJS-ng.
+    pub code: String,
+    /// What each specifier in `code` stands for: a module of the bundle, or one the engine has (`node:…`, `caddis:std/…`).
+    pub imports: BTreeMap<String, String>,
+    /// Who wrote it.
+    pub author: Author,
+    /// What its author wrote.
+    pub(super) text: String,
+    /// From `code` to `text`, a token at a time.
+    pub(super) map: Option<SourceMap<'static>>,
+    /// Lines of `code` before the first of `text`, where `map` is `None`.
+    pub(super) header_lines: u32,
+    /// Where the lines of `code` begin, once somebody has asked.
+    pub(super) line_starts: OnceLock<Vec<usize>>,
+}
+
+/// Who wrote a module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Author {
+    /// The author of the function.
+    Function,
+    /// The author of a package.
+    Package,
+    /// The toolchain.
+    Toolchain,
+}
+
+impl Module {
+    /// The source map as JSON (version 3), for tools. `None` where the code is its author's, line for line.
+    pub fn source_map(&self) -> Option<String> {
+        self.map.as_ref().map(|map| map.to_json_string())
+    }
+
+    fn generated(name: &str, code: String) -> Self {
+        Self {
+            name: name.to_owned(),
+            code,
+            imports: BTreeMap::new(),
+            author: Author::Toolchain,
+            text: String::new(),
+            map: None,
+            header_lines: 0,
+            line_starts: OnceLock::new(),
+        }
+    }
+
+    fn importing(mut self, name: &str) -> Self {
+        self.imports.insert(name.to_owned(), name.to_owned());
+        self
+    }
+}
+
+/// Makes modules of a function's source. Works on the calling thread's time: milliseconds for a function, more with large
+/// packages; call it where blocking is allowed.
+pub fn bundle(source: &Source, platform: Platform<'_>, packages: &dyn Packages) -> Result<Bundle, Diagnostics> {
+    with_bundle_stack(|| assemble(source, platform, packages)).unwrap_or_else(|| {
+        let finding = Finding::new("The host has too little memory to parse the function", 0, 1);
+        Err(Diagnostics::single(source.entry().as_str(), "", finding))
+    })
+}
+
+fn assemble(source: &Source, platform: Platform<'_>, packages: &dyn Packages) -> Result<Bundle, Diagnostics> {
+    let configuration = Configuration::read(source).map_err(|broken| {
+        Diagnostics::single(&broken.path, source.text(&broken.path).unwrap_or_default(), broken.finding)
+    })?;
+    let resolver = Resolver { source, configuration: &configuration, packages, platform };
+    let mut graph = Graph::default();
+    graph.load(&resolver)?;
+    Ok(graph.link(source.entry().as_str()))
+}
+
+/// The modules that were reached, before they are linked.
+#[derive(Default)]
+struct Graph {
+    loaded: BTreeMap<String, Loaded>,
+}
+
+struct Loaded {
+    text: String,
+    author: Author,
+    transpiled: Transpiled,
+    /// What each specifier stands for, by how it is asked for: `require` and `import` may differ.
+    targets: BTreeMap<(String, bool), Target>,
+}
+
+/// What a specifier stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Target {
+    Loaded(String),
+    Builtin(String),
+    Empty,
+}
+
+impl Graph {
+    /// Loads all that the entry reaches.
+    fn load(&mut self, resolver: &Resolver<'_>) -> Result<(), Diagnostics> {
+        let mut found = Collector::default();
+        let mut bytes = 0;
+        let mut queue = VecDeque::from([Place::File(resolver.source.entry().as_str().to_owned())]);
+        while let Some(place) = queue.pop_front() {
+            let name = place.name();
+            if self.loaded.contains_key(&name) || found.is_full() {
+                continue;
+            }
+            let (text, author) = match &place {
+                Place::File(path) => (resolver.source.text(path).unwrap_or_default().to_owned(), Author::Function),
+                Place::Package { package, path } => {
+                    (resolver.packages.read(package, path).unwrap_or_default(), Author::Package)
+                }
+            };
+            bytes += text.len();
+            if self.loaded.len() >= MAX_MODULES || bytes > MAX_MODULE_BYTES {
+                let message =
+                    format!("The function with its packages is over {MAX_MODULES} modules or {MAX_MODULE_BYTES} bytes");
+                return Err(Diagnostics::single(&name, &text, Finding::new(message, 0, 1)));
+            }
+            let origin = match author {
+                Author::Function => Origin::Author { platform: resolver.platform, jsx: &resolver.configuration.jsx },
+                _ => Origin::Package,
+            };
+            match transpile(Input { name: &name, text: &text, origin }) {
+                Ok(transpiled) => {
+                    let (targets, failures) = resolve_all(&transpiled, &place, author, resolver, &mut queue);
+                    found.add(&name, &text, failures);
+                    self.loaded.insert(name, Loaded { text, author, transpiled, targets });
+                }
+                Err(findings) => found.add(&name, &text, findings),
+            }
+        }
+        found.finish()
+    }
+
+    fn is_commonjs(&self, name: &str) -> bool {
+        self.loaded.get(name).is_some_and(|loaded| loaded.transpiled.commonjs.is_some())
+    }
+
+    /// Turns what was loaded into modules.
+    fn link(self, entry: &str) -> Bundle {
+        let wanted = self.wanted_of_commonjs(entry);
+        let mut modules: Vec<Module> = Vec::new();
+        let mut extra: BTreeSet<String> = BTreeSet::new();
+        for (name, names) in &wanted {
+            let mut exported = BTreeSet::new();
+            self.exported_names(name, &mut exported, &mut BTreeSet::new());
+            exported.extend(names.iter().cloned());
+            let facade = Module::generated(&commonjs::facade_name(name), commonjs::facade(name, &exported));
+            modules.push(facade.importing(name));
+        }
+        let entry = if self.is_commonjs(entry) { commonjs::facade_name(entry) } else { entry.to_owned() };
+        let commonjs: BTreeSet<String> = self.loaded.keys().filter(|name| self.is_commonjs(name)).cloned().collect();
+        for (name, loaded) in self.loaded {
+            let module = if commonjs.contains(&name) {
+                extra.insert(commonjs::RUNTIME.to_owned());
+                definition(name, loaded, &commonjs)
+            } else {
+                ordinary(name, loaded, &commonjs)
+            };
+            extra.extend(module.imports.values().filter(|target| target.starts_with(HELPERS)).cloned());
+            modules.push(module);
+        }
+        modules.extend(
+            extra.iter().filter_map(|name| toolchain_code(name).map(|code| Module::generated(name, code.to_owned()))),
+        );
+        modules.sort_by(|a, b| a.name.cmp(&b.name));
+        Bundle { entry, modules }
+    }
+
+    /// The CommonJS modules that ES modules import, with the names they want of them.
+    fn wanted_of_commonjs(&self, entry: &str) -> BTreeMap<String, BTreeSet<String>> {
+        let mut wanted: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        if self.is_commonjs(entry) {
+            wanted.insert(entry.to_owned(), BTreeSet::new());
+        }
+        for loaded in self.loaded.values() {
+            for import in loaded.transpiled.imports.iter().filter(|import| import.syntax != Syntax::Require) {
+                match loaded.targets.get(&(import.specifier.clone(), false)) {
+                    Some(Target::Loaded(name)) if self.is_commonjs(name) => {
+                        wanted.entry(name.clone()).or_default().extend(import.names.iter().cloned());
+                    }
+                    _ => {}
+                }
+            }
+        }
+        wanted
+    }
+
+    /// What a CommonJS module exports, as far as it can be seen.
+    fn exported_names(&self, name: &str, names: &mut BTreeSet<String>, seen: &mut BTreeSet<String>) {
+        let mut queue = vec![name.to_owned()];
+        while let Some(name) = queue.pop() {
+            let Some(loaded) = self.loaded.get(&name) else { continue };
+            let Some(exports) = &loaded.transpiled.commonjs else { continue };
+            if !seen.insert(name) {
+                continue;
+            }
+            names.extend(exports.names.iter().cloned());
+            for specifier in &exports.passed_on {
+                if let Some(Target::Loaded(name)) = loaded.targets.get(&(specifier.clone(), true)) {
+                    queue.push(name.clone());
+                }
+            }
+        }
+    }
+}
+
+fn resolve_all(
+    transpiled: &Transpiled,
+    place: &Place,
+    author: Author,
+    resolver: &Resolver<'_>,
+    queue: &mut VecDeque<Place>,
+) -> (BTreeMap<(String, bool), Target>, Vec<Finding>) {
+    let mut targets = BTreeMap::new();
+    let mut failures = Vec::new();
+    for import in &transpiled.imports {
+        let key = (import.specifier.clone(), import.syntax == Syntax::Require);
+        if targets.contains_key(&key) {
+            continue;
+        }
+        let target = match resolver.resolve(import, place) {
+            Ok(Resolved::Place(place)) => {
+                let name = place.name();
+                queue.push_back(place);
+                Target::Loaded(name)
+            }
+            Ok(Resolved::Builtin(name)) => Target::Builtin(name),
+            Ok(Resolved::Empty) => Target::Empty,
+            // A package tries for what it can do without; if it cannot, it throws when it runs.
+            Err(_) if author == Author::Package && import.syntax != Syntax::Static => continue,
+            Err(failure) => {
+                failures.push(failure);
+                continue;
+            }
+        };
+        targets.insert(key, target);
+    }
+    (targets, failures)
+}
+
+/// An ES module, with its specifiers mapped.
+fn ordinary(name: String, loaded: Loaded, commonjs: &BTreeSet<String>) -> Module {
+    let imports = import_table(&loaded.targets, commonjs);
+    let Loaded { text, author, transpiled, .. } = loaded;
+    Module {
+        name,
+        code: transpiled.code,
+        imports,
+        author,
+        text,
+        map: transpiled.map,
+        header_lines: 0,
+        line_starts: OnceLock::new(),
+    }
+}
+
+fn import_table(targets: &BTreeMap<(String, bool), Target>, commonjs: &BTreeSet<String>) -> BTreeMap<String, String> {
+    let imported = targets.iter().filter(|((_, required), _)| !required);
+    imported
+        .map(|((specifier, _), target)| {
+            let name = match target {
+                Target::Loaded(name) if commonjs.contains(name) => commonjs::facade_name(name),
+                Target::Loaded(name) | Target::Builtin(name) => name.clone(),
+                Target::Empty => EMPTY.to_owned(),
+            };
+            (specifier.clone(), name)
+        })
+        .collect()
+}
+
+/// A CommonJS module as a definition.
+fn definition(name: String, loaded: Loaded, commonjs: &BTreeSet<String>) -> Module {
+    let required = loaded.targets.iter().filter(|((_, required), _)| *required);
+    let requires: BTreeMap<String, (String, Required)> = required
+        .map(|((specifier, _), target)| {
+            let found = match target {
+                Target::Loaded(name) if commonjs.contains(name) => (name.clone(), Required::Definition),
+                Target::Loaded(name) if name.ends_with(".json") => (name.clone(), Required::Default),
+                Target::Loaded(name) => (name.clone(), Required::Namespace),
+                Target::Builtin(name) => (name.clone(), Required::Default),
+                Target::Empty => (EMPTY.to_owned(), Required::Namespace),
+            };
+            (specifier.clone(), found)
+        })
+        .collect();
+    let code = commonjs::definition(&name, &loaded.transpiled.code, &requires);
+    let mut imports = import_table(&loaded.targets, commonjs);
+    imports.extend(requires.values().map(|(module, _)| (module.clone(), module.clone())));
+    imports.insert(commonjs::RUNTIME.to_owned(), commonjs::RUNTIME.to_owned());
+    let Loaded { text, author, transpiled, .. } = loaded;
+    let map = transpiled.map.map(|map| {
+        let mut shifted = ConcatSourceMapBuilder::default();
+        shifted.add_sourcemap_owned(map, commonjs::HEADER_LINES);
+        shifted.into_sourcemap()
+    });
+    Module {
+        name,
+        code,
+        imports,
+        author,
+        text,
+        map,
+        header_lines: commonjs::HEADER_LINES,
+        line_starts: OnceLock::new(),
+    }
+}
+
+/// The code of the modules that the toolchain adds.
+fn toolchain_code(name: &str) -> Option<&'static str> {
+    match name {
+        EMPTY => Some("export {};\n"),
+        commonjs::RUNTIME => Some(commonjs::RUNTIME_CODE),
+        "caddis:toolchain/helpers/decorate" => Some(include_str!("decorate.mjs")),
+        "caddis:toolchain/helpers/decorateParam" => Some(include_str!("decorate-param.mjs")),
+        _ => None,
+    }
+}
