@@ -36,7 +36,7 @@ mod transpile;
 mod tests;
 
 /// The module behind `serve` of Deno's standard library. The engine must have it.
-pub const STD_HTTP: &str = "caddis:std/http-server";
+pub const STD_HTTP: &str = "caddis:std-http";
 
 /// What the engine has and lacks. The engine's owner fills it in.
 #[derive(Debug, Clone, Copy)]
