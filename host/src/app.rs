@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio_util::task::TaskTracker;
 
 use crate::api::{self, Api};
@@ -14,6 +14,8 @@ use crate::bindings::egress::EgressPolicy;
 use crate::bindings::fetch::Dialer;
 use crate::config::Config;
 use crate::deploy::Deployer;
+use crate::deploy::components::Components;
+use crate::deploy::script::Scripts;
 use crate::http::listener::Listener;
 use crate::http::service::Service;
 use crate::invoke::Invoker;
@@ -25,6 +27,7 @@ use crate::runtime::component::Host;
 use crate::runtime::engine::{Allocation, mebibytes, running_engine};
 use crate::runtime::limits::MemoryBudget;
 use crate::runtime::scheduler::Scheduler;
+use crate::sandbox::Resources;
 use crate::secrets::Secret;
 use crate::secrets::seal::{MasterKey, Sealer};
 use crate::store::tenant::Databases;
@@ -75,14 +78,27 @@ impl App {
         let admission = Arc::new(Admission::new(places, places * ADMISSION_QUEUE_FACTOR, ADMISSION_WAIT));
         let table = Arc::new(Table::default());
         let compile_limits = CompileLimits { time: config.compile_time, memory_mb: config.compile_memory_mb };
-        let deployer = Arc::new(Deployer::new(
-            store.clone(),
-            table.clone(),
-            host.clone(),
-            Compiler::new(std::env::current_exe()?, compile_limits, cores.div_ceil(2)),
-            Cache::open(&config.data.join("cache"), engine, sealer)?,
-            admission.clone(),
-        ));
+        let resources = Arc::new(Resources {
+            store: store.clone(),
+            databases: Databases::new(config.data.clone()),
+            dialer: Arc::new(Dialer::new(b"")?),
+            egress: Arc::new(EgressPolicy::new(config.allow_egress)),
+            memory: MemoryBudget::new(mebibytes(config.guest_memory_mb)),
+        });
+        let components = Components {
+            store: store.clone(),
+            host: host.clone(),
+            compiler: Compiler::new(std::env::current_exe()?, compile_limits, cores.div_ceil(2)),
+            cache: Cache::open(&config.data.join("cache"), engine, sealer)?,
+        };
+        let deployer = Arc::new(Deployer {
+            store: store.clone(),
+            table: table.clone(),
+            components,
+            scripts: Scripts::new(host.clone(), resources.clone()),
+            admission: admission.clone(),
+            publishing: Mutex::default(),
+        });
         deployer.load().await?;
 
         let running = TaskTracker::new();
@@ -91,17 +107,13 @@ impl App {
             host,
             admission,
             scheduler: Scheduler::start(cores)?,
-            memory: MemoryBudget::new(mebibytes(config.guest_memory_mb)),
-            databases: Databases::new(config.data.clone()),
-            dialer: Arc::new(Dialer::new(b"")?),
-            egress: Arc::new(EgressPolicy::new(config.allow_egress)),
-            store: store.clone(),
+            resources,
             running: running.clone(),
         });
         let management = api::router(Arc::new(Api {
             table: table.clone(),
             store: store.clone(),
-            deployer,
+            deployer: deployer.clone(),
             admin_token,
             maxima: config.maxima,
             max_component_bytes: config.max_component_bytes,
@@ -113,6 +125,11 @@ impl App {
             admin_token,
             max_request_bytes: config.max_request_bytes,
             max_response_bytes: config.max_response_bytes,
+        });
+        // Compiled while nobody waits for it; a deployment that comes first does so itself.
+        tokio::spawn({
+            let deployer = deployer.clone();
+            async move { deployer.scripts.engine().await.map(drop) }
         });
         let listener = Listener::bind(config.listen, config.max_connections)
             .await

@@ -44,6 +44,8 @@ codes! {
     InvalidRequest = "invalid_request", BAD_REQUEST;
     /// The upload is not a component this host can run; the message says why and how to make one.
     InvalidComponent = "invalid_component", BAD_REQUEST;
+    /// The source does not parse, resolve or evaluate; `details` has file, line and code frame of each error.
+    InvalidSource = "invalid_source", BAD_REQUEST;
     /// No credentials, or credentials that are not valid.
     Unauthorized = "unauthorized", UNAUTHORIZED;
     /// Valid credentials that do not allow this.
@@ -89,6 +91,8 @@ pub struct Error {
     pub code: Code,
     /// For the person at the client; never holds paths of the host, SQL of the host, or secrets.
     pub message: Cow<'static, str>,
+    /// More for programs, as JSON: the errors of a source.
+    pub details: Option<serde_json::Value>,
     /// For the host's log only.
     pub cause: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -96,7 +100,7 @@ pub struct Error {
 impl Error {
     /// An error that the client caused or may know all about.
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into(), cause: None }
+        Self { code, message: message.into(), details: None, cause: None }
     }
 
     /// A failure of the host: the client learns only that it happened.
@@ -104,8 +108,14 @@ impl Error {
         Self {
             code: Code::Internal,
             message: Cow::Borrowed("the host failed; its log has the cause"),
+            details: None,
             cause: Some(cause.into()),
         }
+    }
+
+    /// With more for programs.
+    pub fn with_details(self, details: &(impl serde::Serialize + ?Sized)) -> Self {
+        Self { details: serde_json::to_value(details).ok(), ..self }
     }
 
     /// A malformed or out-of-range input; the message names it.

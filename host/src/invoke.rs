@@ -13,29 +13,23 @@ use wasmtime_wasi_http::WasiBody;
 
 use crate::auth::Identity;
 use crate::auth::policy::{Verdict, judge};
-use crate::bindings::db::DbState;
-use crate::bindings::egress::EgressPolicy;
 use crate::bindings::env::Environment;
-use crate::bindings::fetch::{Dialer, Fetch};
 use crate::bindings::outgoing::{Responder, SentStatus};
 use crate::deploy::Deployer;
+use crate::deploy::script::map_failure;
 use crate::error::{Code, Error};
 use crate::ids::{ExecutionId, FunctionName};
 use crate::observe::capture::LogCapture;
 use crate::router::table::{App, Function};
 use crate::runtime::admission::{Admission, Permit};
 use crate::runtime::component::Host;
-use crate::runtime::ctx::CtxParts;
-use crate::runtime::engine::mebibytes;
 use crate::runtime::execution::{Execution, Finished};
-use crate::runtime::limits::{MemoryBudget, MemoryLimiter};
 use crate::runtime::outcome::{Failure, Limits};
 use crate::runtime::scheduler::Scheduler;
 use crate::runtime::signals::{Arrival, CancelOnDrop, Completion};
-use crate::store::Store;
+use crate::sandbox::{Occasion, Resources};
 use crate::store::executions::{ExecutionLog, ExecutionRow, Status, Trigger};
-use crate::store::secrets;
-use crate::store::tenant::Databases;
+use crate::store::functions::FunctionVersion;
 
 /// A request to a function, before anybody asked whether it may.
 pub struct Call {
@@ -89,16 +83,8 @@ pub struct Invoker {
     pub admission: Arc<Admission>,
     /// Where executions run.
     pub scheduler: Scheduler,
-    /// What guests may use of the host's memory.
-    pub memory: Arc<MemoryBudget>,
-    /// The apps' databases.
-    pub databases: Databases,
-    /// Outgoing connections.
-    pub dialer: Arc<Dialer>,
-    /// Where they may go.
-    pub egress: Arc<EgressPolicy>,
-    /// Variables.
-    pub store: Store,
+    /// What executions are made from.
+    pub resources: Arc<Resources>,
     /// Executions that have not ended, for the shutdown.
     pub running: TaskTracker,
 }
@@ -118,25 +104,31 @@ impl Invoker {
         let (responder, status, response) = Responder::new();
         let log = LogCapture::default();
         let completion = Completion::default();
-        let record =
-            Record::open(self.store.executions(), id, &function, &identity, &call.request, log.clone(), status);
+        let record = Record::open(
+            self.resources.store.executions(),
+            id,
+            &function,
+            &identity,
+            &call.request,
+            log.clone(),
+            status,
+        );
+        let occasion = Occasion {
+            deadline,
+            environment,
+            wasi_environment: linked.wasi_environment,
+            user: identity.user().cloned(),
+            log,
+            responder,
+        };
         let execution = Execution {
-            limits: limits(&function),
+            limits: Limits::from(settings),
             deadline: deadline.into(),
             url: call.url,
             request: call.request,
             arrival: call.arrival,
             completion: completion.clone(),
-            parts: CtxParts {
-                fetch: Fetch::new(self.dialer.clone(), self.egress.clone(), settings.allow_net),
-                db: DbState::new(self.databases.clone(), call.app.name.clone(), deadline),
-                environment,
-                wasi_environment: linked.wasi_environment,
-                user: identity.user().cloned(),
-                log,
-                responder,
-                memory: MemoryLimiter::new(mebibytes(settings.memory_limit_mb), self.memory.clone()),
-            },
+            parts: self.resources.parts(&call.app.name, settings, occasion),
             linked,
         };
         let (cancel, failure) = self.start(&function, execution, record, permit);
@@ -157,7 +149,9 @@ impl Invoker {
         let (sender, receiver) = oneshot::channel();
         let host = self.host.clone();
         let (task, handle) = abortable(async move {
-            let finished = execution.run(host.engine()).await;
+            let linked = execution.linked.clone();
+            let mut finished = execution.run(host.engine()).await;
+            finished.result = finished.result.map_err(|failure| map_failure(failure, &linked));
             drop(permit);
             if let Err(failure) = &finished.result {
                 let _ = sender.send(failure.clone());
@@ -175,15 +169,12 @@ impl Invoker {
     }
 
     async fn environment(&self, app: &App, function: &Function) -> Result<Arc<Environment>, Error> {
-        if !function.version.settings.allow_env {
-            return Ok(Arc::default());
-        }
         let generation = match function.environment.get() {
             Ok(environment) => return Ok(environment),
             Err(generation) => generation,
         };
-        let (app, id) = (app.name.clone(), function.version.id);
-        let environment = Arc::new(self.store.read(move |tx| secrets::environment(tx, &app, id)).await?);
+        let FunctionVersion { id, settings, .. } = &function.version;
+        let environment = self.resources.environment(&app.name, *id, settings).await?;
         function.environment.keep(generation, &environment);
         Ok(environment)
     }
@@ -211,11 +202,6 @@ fn authorize(call: &Call) -> Result<Arc<Function>, Error> {
             Err(Error::new(Code::Forbidden, "the function's access policy does not include this user"))
         }
     }
-}
-
-fn limits(function: &Function) -> Limits {
-    let settings = &function.version.settings;
-    Limits { timeout_seconds: settings.timeout_seconds, memory_limit_mb: settings.memory_limit_mb, fuel: settings.fuel }
 }
 
 fn no_room() -> Error {

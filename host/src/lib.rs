@@ -5,7 +5,7 @@
 //! Edges go downwards only:
 //!
 //! ```text
-//! cli → app → http → { router, api } → { invoke, deploy } → runtime → bindings → { store, secrets } → { error, ids, settings, tunables }
+//! cli → app → http → { router, api } → { invoke, deploy } → { sandbox, js } → runtime → bindings → { store, secrets } → { error, ids, settings, tunables }
 //! ```
 //!
 //! `auth` stands beside `invoke`; `observe` serves all. What is *not* there matters as much:
@@ -36,6 +36,7 @@ pub mod js;
 pub mod observe;
 pub mod router;
 pub mod runtime;
+pub mod sandbox;
 pub mod secrets;
 pub mod settings;
 pub mod store;

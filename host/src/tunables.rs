@@ -51,6 +51,9 @@ pub const WASM_STACK_BYTES: usize = javy_shim::WASM_STACK_SIZE;
 /// Stack of the fiber a guest and its host calls run on, in bytes. More than `WASM_STACK_BYTES` by what a host call needs.
 pub const FIBER_STACK_BYTES: usize = WASM_STACK_BYTES + 1024 * 1024;
 
+/// How long a program's top level may take when it is deployed, and when its image is made again after a start.
+pub const PROGRAM_START_TIME: Duration = Duration::from_secs(10);
+
 /// Body of a request that is passed to a lean function by value, in bytes.
 pub const BODY_BY_VALUE_BYTES: usize = 64 * 1024;
 

@@ -18,6 +18,7 @@ use crate::ids::AppName;
 use crate::router::table::App;
 use crate::secrets::Secret;
 use crate::store::apps as store;
+use crate::tunables::MANAGEMENT_BODY_BYTES;
 
 /// Fewest bytes of a secret for HS256 (RFC 7518, section 3.2).
 const JWT_SECRET_BYTES: usize = 32;
@@ -49,7 +50,7 @@ pub(super) async fn list(State(api): State<Arc<Api>>) -> Result<Response, Error>
 
 /// `POST /apps`: the only answer that ever holds the app's secret.
 pub(super) async fn create(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Error> {
-    let NewApp { name, jwt_secret } = json(request).await?;
+    let NewApp { name, jwt_secret } = json(request, MANAGEMENT_BODY_BYTES).await?;
     if RESERVED.contains(&name.as_str()) {
         return Err(Error::invalid(format!("name: {name} is reserved")));
     }

@@ -1,5 +1,6 @@
 //! What handlers take from a request, with errors that name what is wrong.
 
+use std::fmt;
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, Path, Query};
@@ -7,15 +8,15 @@ use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use http::request::Parts;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
 
 use super::Api;
 use crate::deploy::find_app;
 use crate::error::{Code, Error};
 use crate::ids::AppName;
 use crate::router::table::App;
-use crate::tunables::MANAGEMENT_BODY_BYTES;
 
 /// The app the route is about.
 pub struct InApp(pub Arc<App>);
@@ -75,9 +76,9 @@ pub async fn bytes(request: axum::extract::Request, limit: usize) -> Result<Byte
     }
 }
 
-/// A JSON body. Errors name the field, the line and the column.
-pub async fn json<T: DeserializeOwned>(request: axum::extract::Request) -> Result<T, Error> {
-    let body = bytes(request, MANAGEMENT_BODY_BYTES).await?;
+/// A JSON body of at most `limit` bytes. Errors name the field, the line and the column.
+pub async fn json<T: DeserializeOwned>(request: axum::extract::Request, limit: usize) -> Result<T, Error> {
+    let body = bytes(request, limit).await?;
     let mut deserializer = serde_json::Deserializer::from_slice(&body);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();
@@ -86,4 +87,34 @@ pub async fn json<T: DeserializeOwned>(request: axum::extract::Request) -> Resul
     })?;
     deserializer.end().map_err(|error| Error::invalid(format!("body: {error}")))?;
     Ok(value)
+}
+
+/// A JSON object in which no name is there twice: which of two values counts is nothing to guess about.
+pub struct Object(pub Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Names;
+
+        impl<'de> Visitor<'de> for Names {
+            type Value = Object;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Object, A::Error> {
+                let mut object = Map::new();
+                while let Some(name) = access.next_key::<String>()? {
+                    if object.contains_key(&name) {
+                        return Err(serde::de::Error::custom(format!("{name} is there twice")));
+                    }
+                    object.insert(name, access.next_value()?);
+                }
+                Ok(Object(object))
+            }
+        }
+
+        deserializer.deserialize_map(Names)
+    }
 }

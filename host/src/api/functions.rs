@@ -1,5 +1,6 @@
 //! `/functions`: deploy, read, change, delete.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -9,16 +10,24 @@ use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::Api;
-use super::extract::{InApp, InPath, InQuery, bytes, json};
+use super::extract::{InApp, InPath, InQuery, Object, bytes, json};
+use crate::deploy::Expect;
+use crate::deploy::script::{JAVASCRIPT, stored_source};
 use crate::error::{Code, Error};
 use crate::ids::{AppName, FunctionId, FunctionName};
+use crate::js::source::{DEFAULT_ENTRY, Source};
 use crate::settings::{Access, Settings, SettingsPatch};
+use crate::store::Reader;
 use crate::store::functions::{self as store, FunctionVersion, Published};
 
 /// How the execution records and versions name the holder of the admin token.
 const ADMIN: &str = "admin";
+
+/// Bytes of a JSON body with a source in it: the source's own limit, with room for the escapes of JSON.
+const SOURCE_BODY_BYTES: usize = 2 * crate::js::source::MAX_BYTES;
 
 /// The function of a route.
 #[derive(Deserialize)]
@@ -42,25 +51,93 @@ struct FunctionObject {
     created_at: Timestamp,
     updated_at: Timestamp,
     created_by: String,
+    #[serde(flatten)]
+    source: Option<SourceObject>,
+}
+
+/// What a JavaScript function was deployed from.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum SourceObject {
+    /// As one text.
+    Code { code: String },
+    /// As files.
+    Files { entry: String, files: BTreeMap<String, String> },
+}
+
+impl From<&Source> for SourceObject {
+    fn from(source: &Source) -> Self {
+        let text = |path: &str| source.text(path).unwrap_or_default().to_owned();
+        let entry = source.entry().as_str();
+        if entry == DEFAULT_ENTRY && source.paths().count() == 1 {
+            return Self::Code { code: text(entry) };
+        }
+        let files = source.paths().map(|path| (path.to_owned(), text(path))).collect();
+        Self::Files { entry: entry.to_owned(), files }
+    }
 }
 
 impl From<FunctionVersion> for FunctionObject {
     fn from(version: FunctionVersion) -> Self {
+        let kind = if version.world == JAVASCRIPT { JAVASCRIPT } else { "component" };
         Self {
             id: version.id,
             app: version.app,
             name: version.name,
             version: version.version,
             settings: version.settings,
-            kind: "component",
+            kind,
             world: version.world,
             size_bytes: version.size_bytes,
             sha256: version.component.to_string(),
             created_at: version.created_at,
             updated_at: version.updated_at,
             created_by: version.created_by,
+            source: None,
         }
     }
+}
+
+impl FunctionObject {
+    fn with_source(version: FunctionVersion, source: &Source) -> Self {
+        Self { source: Some(source.into()), ..Self::from(version) }
+    }
+}
+
+/// The source in the body of a request, beside settings.
+#[derive(Default, Deserialize)]
+struct SourceFields {
+    code: Option<String>,
+    files: Option<BTreeMap<String, String>>,
+    entry: Option<String>,
+}
+
+impl SourceFields {
+    /// The source, if there is one.
+    fn source(self) -> Result<Option<Source>, Error> {
+        match self {
+            Self { code: None, files: None, entry: None } => Ok(None),
+            Self { code: Some(code), files: None, entry: None } => Source::from_code(code).map(Some),
+            Self { code: None, files: Some(files), entry } => {
+                Source::from_files(files, entry.as_deref().unwrap_or(DEFAULT_ENTRY)).map(Some)
+            }
+            Self { .. } => Err(Error::invalid("give either code, or files with the name of the entry among them")),
+        }
+    }
+}
+
+/// Takes the source's fields out of a body; the rest is settings.
+fn split_source(body: &mut Map<String, Value>) -> Result<Option<Source>, Error> {
+    let fields: Map<String, Value> =
+        ["code", "files", "entry"].into_iter().filter_map(|name| body.remove_entry(name)).collect();
+    let fields: SourceFields =
+        serde_json::from_value(Value::Object(fields)).map_err(|error| Error::invalid(format!("body: {error}")))?;
+    fields.source()
+}
+
+fn settings(body: Map<String, Value>) -> Result<SettingsPatch, Error> {
+    serde_path_to_error::deserialize(Value::Object(body))
+        .map_err(|error| Error::invalid(format!("body: {}: {}", error.path(), error.inner())))
 }
 
 /// Settings in the query of an upload.
@@ -119,16 +196,44 @@ pub(super) async fn get(
     InPath(path): InPath<FunctionPath>,
 ) -> Result<Response, Error> {
     let name = app.name.clone();
-    let version = api.store.read(move |tx| store::get(tx, &name, &path.name)).await.map_err(no_function)?;
-    Ok(Json(FunctionObject::from(version)).into_response())
+    let read = move |tx: &Reader<'_>| {
+        let version = store::get(tx, &name, &path.name)?;
+        let bytes = match version.world.as_str() {
+            JAVASCRIPT => Some(store::component_bytes(tx, version.component)?),
+            _ => None,
+        };
+        Ok((version, bytes))
+    };
+    let (version, bytes) = api.store.read(read).await.map_err(no_function)?;
+    let object = match bytes {
+        Some(bytes) => FunctionObject::with_source(version, &stored_source(&bytes)?),
+        None => FunctionObject::from(version),
+    };
+    Ok(Json(object).into_response())
 }
 
-/// `PUT /functions/{name}`: a component, or settings as JSON.
+/// `POST /functions`: JavaScript or TypeScript as JSON (FX2). As there, a new function is disabled unless the body says otherwise.
+pub(super) async fn create(
+    State(api): State<Arc<Api>>,
+    InApp(app): InApp,
+    request: Request,
+) -> Result<Response, Error> {
+    let Object(mut body) = json(request, SOURCE_BODY_BYTES).await?;
+    let name = body.remove("name").ok_or_else(|| Error::invalid("body: name is missing"))?;
+    let name = name.as_str().ok_or_else(|| Error::invalid("body: name must be a string"))?.parse()?;
+    let source = split_source(&mut body)?.ok_or_else(|| Error::invalid("body: code (or files) is missing"))?;
+    let mut patch = settings(body)?;
+    patch.enabled.get_or_insert(false);
+    let deployed = api.deployer.source(&app, name, patch, api.maxima, source.clone(), Expect::New, ADMIN).await?;
+    Ok((StatusCode::CREATED, Json(FunctionObject::with_source(deployed.0, &source))).into_response())
+}
+
+/// `PUT /functions/{name}`: a component, or settings and source as JSON (FX6).
 pub(super) async fn put(
     State(api): State<Arc<Api>>,
     InApp(app): InApp,
     InPath(FunctionPath { name }): InPath<FunctionPath>,
-    InQuery(query): InQuery<std::collections::BTreeMap<String, String>>,
+    InQuery(query): InQuery<BTreeMap<String, String>>,
     request: Request,
 ) -> Result<Response, Error> {
     match media_type(&request) {
@@ -148,9 +253,19 @@ pub(super) async fn put(
             if let Some(name) = query.keys().next() {
                 return Err(Error::invalid(format!("query: {name} belongs into the JSON body here")));
             }
-            let patch: SettingsPatch = json(request).await?;
-            let version = api.deployer.settings(&app, name, patch, api.maxima, ADMIN).await.map_err(no_function)?;
-            Ok(Json(FunctionObject::from(version)).into_response())
+            let Object(mut body) = json(request, SOURCE_BODY_BYTES).await?;
+            let source = split_source(&mut body)?;
+            let patch = settings(body)?;
+            let deployer = &api.deployer;
+            let object = match source {
+                Some(source) => {
+                    let deployed =
+                        deployer.source(&app, name, patch, api.maxima, source.clone(), Expect::Existing, ADMIN).await;
+                    FunctionObject::with_source(deployed.map_err(no_function)?.0, &source)
+                }
+                None => deployer.settings(&app, name, patch, api.maxima, ADMIN).await.map_err(no_function)?.into(),
+            };
+            Ok(Json(object).into_response())
         }
         other => Err(Error::new(
             Code::UnsupportedMediaType,

@@ -18,6 +18,7 @@ use crate::ids::ApiKeyId;
 use crate::secrets::Secret;
 use crate::store::StoreError;
 use crate::store::api_keys::{self as store, ApiKey};
+use crate::tunables::MANAGEMENT_BODY_BYTES;
 
 /// What API keys start with, so that scanners and people recognise them.
 const PREFIX: &str = "cak_";
@@ -69,7 +70,7 @@ pub(super) async fn create(
     InApp(app): InApp,
     request: Request,
 ) -> Result<Response, Error> {
-    let NewKey { name } = json(request).await?;
+    let NewKey { name } = json(request, MANAGEMENT_BODY_BYTES).await?;
     if name.is_empty() || name.len() > NAME_BYTES {
         return Err(Error::invalid(format!("name must have 1 to {NAME_BYTES} bytes")));
     }
@@ -112,7 +113,7 @@ struct TokenObject {
 
 /// `POST /user-tokens`: signs a token for a user of the app, with whatever claims the body has.
 pub(super) async fn sign_user_token(InApp(app): InApp, request: Request) -> Result<Response, Error> {
-    let NewToken { sub, expires_in, mut claims } = json(request).await?;
+    let NewToken { sub, expires_in, mut claims } = json(request, MANAGEMENT_BODY_BYTES).await?;
     let expires_in = expires_in.unwrap_or(TOKEN_SECONDS);
     if sub.is_empty() || !(1..=TOKEN_SECONDS_MAX).contains(&expires_in) {
         let message = format!("sub must not be empty, and expires_in be between 1 and {TOKEN_SECONDS_MAX} seconds");

@@ -58,7 +58,7 @@ pub fn router(api: Arc<Api>) -> Router {
 
 fn of_an_app() -> Router<Arc<Api>> {
     Router::new()
-        .route("/functions", get(functions::list))
+        .route("/functions", get(functions::list).post(functions::create))
         .route("/functions/{name}", get(functions::get).put(functions::put).delete(functions::delete))
         .route("/functions/{name}/env", patch(secrets::patch_function))
         .route("/functions/{name}/executions", get(executions::list))

@@ -19,7 +19,7 @@ use crate::router::table::App;
 use crate::secrets::Secret;
 use crate::store::secrets::{self as store, Scope, Variable};
 use crate::store::{StoreError, Writer, functions};
-use crate::tunables::{VARIABLE_BYTES, VARIABLES};
+use crate::tunables::{MANAGEMENT_BODY_BYTES, VARIABLE_BYTES, VARIABLES};
 
 /// Names the host keeps for itself.
 const RESERVED_PREFIX: &str = "CADDIS_";
@@ -97,14 +97,14 @@ pub(super) async fn patch_function(
 
 fn forget(app: &App, name: &crate::ids::FunctionName) {
     if let Some(function) = app.function(name) {
-        function.environment.forget();
+        function.forget_environment();
     }
 }
 
 type Changes = BTreeMap<VariableName, Option<Secret>>;
 
 async fn changes(request: Request) -> Result<Changes, Error> {
-    let changes: Changes = json(request).await?;
+    let changes: Changes = json(request, MANAGEMENT_BODY_BYTES).await?;
     for (name, value) in &changes {
         if name.as_str().starts_with(RESERVED_PREFIX) {
             return Err(Error::invalid(format!("{name}: names that start with {RESERVED_PREFIX} are reserved")));

@@ -16,8 +16,24 @@ pub const EXECUTION_ID: HeaderName = HeaderName::from_static("caddis-execution-i
 /// Seconds after which a client that was turned away may try again.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
-#[derive(Serialize)]
 struct ErrorBody<'a> {
+    code: Code,
+    message: &'a str,
+    function: Option<&'a str>,
+    execution_id: Option<ExecutionId>,
+    details: Option<&'a serde_json::Value>,
+}
+
+impl<'a> ErrorBody<'a> {
+    fn of(error: &'a Error) -> Self {
+        let details = error.details.as_ref();
+        Self { code: error.code, message: &error.message, function: None, execution_id: None, details }
+    }
+}
+
+/// An error as JSON has it.
+#[derive(Serialize)]
+struct ErrorObject<'a> {
     error: &'a str,
     message: &'a str,
     code: &'a str,
@@ -25,23 +41,26 @@ struct ErrorBody<'a> {
     function: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     execution_id: Option<ExecutionId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<&'a serde_json::Value>,
 }
 
 /// A failure of the host or of a request to it.
 pub fn error(error: &Error) -> Response<AnyBody> {
     log(error);
-    respond(error.code, &error.message, None, None)
+    respond(ErrorBody::of(error))
 }
 
 /// A request to a function that did not come to an execution.
 pub fn refused(error: &Error, function: &FunctionName) -> Response<AnyBody> {
     log(error);
-    respond(error.code, &error.message, Some(function), None)
+    respond(ErrorBody { function: Some(function.as_str()), ..ErrorBody::of(error) })
 }
 
 /// An execution that failed before it had answered.
 pub fn failed(code: Code, message: &str, function: &FunctionName, execution: ExecutionId) -> Response<AnyBody> {
-    respond(code, message, Some(function), Some(execution))
+    let function = Some(function.as_str());
+    respond(ErrorBody { code, message, function, execution_id: Some(execution), details: None })
 }
 
 fn log(error: &Error) {
@@ -50,30 +69,25 @@ fn log(error: &Error) {
     }
 }
 
-fn respond(
-    code: Code,
-    message: &str,
-    function: Option<&FunctionName>,
-    execution: Option<ExecutionId>,
-) -> Response<AnyBody> {
+fn respond(body: ErrorBody<'_>) -> Response<AnyBody> {
+    let ErrorBody { code, message, function, execution_id, details } = body;
     let status = code.status();
-    let error = match execution {
+    let error = match execution_id {
         // The wording of FX8.
         Some(_) if matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::INTERNAL_SERVER_ERROR) => {
             "Function execution failed"
         }
         _ => status.canonical_reason().unwrap_or("Error"),
     };
-    let function = function.map(FunctionName::as_str);
-    let body = ErrorBody { error, message, code: code.as_str(), function, execution_id: execution };
-    let mut response = json(status, &body);
+    let object = ErrorObject { error, message, code: code.as_str(), function, execution_id, details };
+    let mut response = json(status, &object);
     if status == StatusCode::SERVICE_UNAVAILABLE {
         response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
     }
     if status == StatusCode::UNAUTHORIZED {
         response.headers_mut().insert(http::header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
-    if let Some(id) = execution {
+    if let Some(id) = execution_id {
         identify(&mut response, id);
     }
     response

@@ -22,7 +22,7 @@
 pub mod bundle;
 mod commonjs;
 pub mod diagnostic;
-mod frame;
+pub mod frame;
 mod globals;
 mod import_map;
 mod nesting;
@@ -37,6 +37,19 @@ mod tests;
 
 /// The module behind `serve` of Deno's standard library. The engine must have it.
 pub const STD_HTTP: &str = "caddis:std-http";
+
+/// Global names the engine will never have, each with a hint what to do instead.
+pub const ABSENT_GLOBALS: &[(&str, &str)] = &[
+    ("Atomics", "a function has one thread"),
+    ("Intl", "not supported yet; format dates and numbers by hand or with a pure JavaScript package"),
+    ("SharedArrayBuffer", "a function has one thread; use ArrayBuffer"),
+    ("Temporal", "use Date, or a pure JavaScript package such as temporal-polyfill"),
+    ("WebAssembly", "deploy a WebAssembly component of its own instead"),
+    ("WebSocket", "use fetch"),
+    ("Worker", "a function has one thread"),
+    ("XMLHttpRequest", "use fetch"),
+    ("localStorage", "nothing outlives a request in memory; use ctx.db"),
+];
 
 /// What the engine has and lacks. The engine's owner fills it in.
 #[derive(Debug, Clone, Copy)]

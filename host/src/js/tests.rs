@@ -349,7 +349,7 @@ mod resolution {
         assert_eq!(target(&bundle, "f/index.ts", "lib/x.ts"), "lib/x.ts");
         assert_eq!(target(&bundle, "f/index.ts", "hono/cors"), "npm:node_modules/hono/dist/cors.mjs");
         assert_eq!(target(&bundle, "f/index.ts", "deep/a/b.ts"), "f/near/b.ts");
-        assert_eq!(target(&bundle, "f/index.ts", "@std/http"), "caddis:std/http-server");
+        assert_eq!(target(&bundle, "f/index.ts", "@std/http"), "caddis:std-http");
         let broken = error(&[("index.ts", ""), ("import_map.json", "{\n\"imports\": [}")]);
         assert_eq!((broken.file.as_str(), broken.position.line), ("import_map.json", 2));
         // One that maps to itself ends.

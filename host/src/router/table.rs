@@ -101,7 +101,7 @@ impl App {
     /// Forgets the variables of all functions, because one of the app's has changed.
     pub fn forget_environments(&self) {
         for function in self.functions.load().values() {
-            function.environment.forget();
+            function.forget_environment();
         }
     }
 }
@@ -110,14 +110,35 @@ impl App {
 pub struct Function {
     /// Its settings and what it is made of.
     pub version: FunctionVersion,
-    /// Its component, loaded at first use.
-    pub component: OnceCell<Arc<Linked>>,
+    /// What is called, made at first use.
+    linked: ArcSwap<OnceCell<Arc<Linked>>>,
     /// Its variables, read at first use.
     pub environment: EnvironmentCell,
     /// How many of its executions run; versions of one function share it.
     pub gate: Gate,
     /// What CPU time it used; versions of one function share it.
     pub usage: Arc<Usage>,
+}
+
+impl Function {
+    /// A version that is about to become active; `linked` if it is callable already.
+    pub fn new(version: FunctionVersion, linked: Option<Arc<Linked>>, gate: Gate, usage: Arc<Usage>) -> Self {
+        let linked = ArcSwap::from_pointee(OnceCell::new_with(linked));
+        Self { version, linked, environment: EnvironmentCell::default(), gate, usage }
+    }
+
+    /// The place for what is called. A request that fills it fills the one it was given, even if it is replaced meanwhile.
+    pub fn linked(&self) -> Arc<OnceCell<Arc<Linked>>> {
+        self.linked.load_full()
+    }
+
+    /// Its variables have changed. A program may have read them at top level, so its image goes too.
+    pub fn forget_environment(&self) {
+        self.environment.forget();
+        if self.linked().get().is_none_or(|linked| linked.program.is_some()) {
+            self.linked.store(Arc::default());
+        }
+    }
 }
 
 /// The variables of a function, until one changes.

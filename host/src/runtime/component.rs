@@ -1,5 +1,7 @@
 //! From a compiled component to something that can be called: its world, its imports, its pre-instantiation.
 
+use std::sync::Arc;
+
 use wasmtime::Engine;
 use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
@@ -8,6 +10,7 @@ use wasmtime_wasi_http::p3::bindings::ServicePre;
 use super::ctx::Ctx;
 use crate::bindings::{self, FunctionPre};
 use crate::error::{Code, Error};
+use crate::js::bundle::Bundle;
 
 /// What a component exports, and so how it is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,7 +120,7 @@ impl Host {
         let imports = self.imports(component);
         let pre = self.linker.instantiate_pre(component).map_err(|error| self.explain(&imports, &error))?;
         let wasi_environment = imports.iter().any(|name| name.starts_with("wasi:cli/environment@"));
-        Ok(Linked { world, wasi_environment, entry: enter(world, pre)? })
+        Ok(Linked { world, wasi_environment, entry: enter(world, pre)?, program: None })
     }
 
     fn imports(&self, component: &Component) -> Vec<String> {
@@ -152,6 +155,8 @@ pub struct Linked {
     pub wasi_environment: bool,
     /// What is called.
     pub entry: Entry,
+    /// The program it was made from, if it is JavaScript: for stacks in its author's lines.
+    pub program: Option<Arc<Bundle>>,
 }
 
 fn enter(world: World, pre: InstancePre<Ctx>) -> Result<Entry, Error> {

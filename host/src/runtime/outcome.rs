@@ -80,7 +80,13 @@ impl Limits {
 
     fn explain_guest(&self, error: &wasmtime::Error, refusal: Option<Refusal>) -> Failure {
         if let Some(failure) = error.downcast_ref::<Failure>() {
-            return failure.clone();
+            return match refusal {
+                // A script sees the refusal as an error of its own, and mostly passes it on.
+                Some(refusal) if failure.code == Code::FunctionError => {
+                    Failure { stack: failure.stack.clone(), ..self.out_of_memory(refusal) }
+                }
+                _ => failure.clone(),
+            };
         }
         let trap = error.downcast_ref::<Trap>();
         let failure = match (trap, refusal) {

@@ -1,0 +1,181 @@
+//! JavaScript and TypeScript: source to modules, modules to a memory image.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{OnceCell, Semaphore};
+use tokio::task::spawn_blocking;
+
+use crate::bindings::outgoing::Responder;
+use crate::error::{Code, Error};
+use crate::ids::{AppName, FunctionId};
+use crate::js::bundle::{Bundle, bundle};
+use crate::js::frame::Position;
+use crate::js::packages::NodeModules;
+use crate::js::source::Source;
+use crate::js::{ABSENT_GLOBALS, Platform};
+use crate::observe::capture::LogCapture;
+use crate::runtime::component::{Host, Linked};
+use crate::runtime::outcome::{Failure, Limits};
+use crate::runtime::script::{Program, ProgramModule, ScriptEngine};
+use crate::sandbox::{Occasion, Resources};
+use crate::settings::Settings;
+use crate::tunables::PROGRAM_START_TIME;
+
+/// The world of functions that are JavaScript, as the store and clients name it.
+pub const JAVASCRIPT: &str = "javascript";
+
+/// What the engine has beyond the web platform, and what it will never have.
+const PLATFORM: Platform<'static> = Platform { node_modules: &[], absent_globals: ABSENT_GLOBALS };
+
+/// Makes programs callable.
+pub struct Scripts {
+    host: Arc<Host>,
+    resources: Arc<Resources>,
+    engine: OnceCell<Arc<ScriptEngine>>,
+    /// Transpiling a hostile source may take hundreds of megabytes for a moment: one at a time.
+    turns: Semaphore,
+}
+
+/// For whom a program is evaluated.
+pub struct Owner<'a> {
+    /// The app.
+    pub app: &'a AppName,
+    /// The function, if there is one already: its variables are there at top level.
+    pub function: Option<FunctionId>,
+    /// The function's settings: their limits hold at top level too.
+    pub settings: &'a Settings,
+}
+
+/// A source as the store keeps it.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    entry: String,
+    files: BTreeMap<String, String>,
+}
+
+/// Bytes that stand for a source.
+pub fn store_source(source: &Source) -> Result<Bytes, Error> {
+    let text = |path: &str| source.text(path).unwrap_or_default().to_owned();
+    let files = source.paths().map(|path| (path.to_owned(), text(path))).collect();
+    let stored = Stored { entry: source.entry().as_str().to_owned(), files };
+    serde_json::to_vec(&stored).map(Bytes::from).map_err(Error::internal)
+}
+
+/// The source these bytes stand for.
+pub fn stored_source(bytes: &[u8]) -> Result<Source, Error> {
+    let Stored { entry, files } = serde_json::from_slice(bytes).map_err(Error::internal)?;
+    Source::from_files(files, &entry)
+}
+
+impl Scripts {
+    /// Programs for this host.
+    pub fn new(host: Arc<Host>, resources: Arc<Resources>) -> Self {
+        Self { host, resources, engine: OnceCell::new(), turns: Semaphore::new(1) }
+    }
+
+    /// Compiles the engine, if nobody has yet.
+    pub async fn engine(&self) -> Result<Arc<ScriptEngine>, Error> {
+        let compile = || async {
+            let host = self.host.clone();
+            let compiled = spawn_blocking(move || ScriptEngine::new(&host)).await.map_err(Error::internal)?;
+            compiled.map(Arc::new).map_err(Error::internal)
+        };
+        self.engine.get_or_try_init(compile).await.cloned()
+    }
+
+    /// Transpiles, links and evaluates a source. What is wrong with it comes back with file, line and a code frame.
+    pub async fn build(&self, owner: Owner<'_>, source: Source) -> Result<Arc<Linked>, Error> {
+        let bundle = self.bundle(source).await?;
+        let engine = self.engine().await?;
+        let image = self.image(&engine, owner, &bundle).await?;
+        let linked = spawn_blocking(move || engine.link(&image)).await.map_err(Error::internal)?;
+        let linked = linked.map_err(Error::internal)?;
+        Ok(Arc::new(Linked { program: Some(bundle), ..linked }))
+    }
+
+    async fn bundle(&self, source: Source) -> Result<Arc<Bundle>, Error> {
+        let _turn = self.turns.acquire().await.map_err(Error::internal)?;
+        let bundled = spawn_blocking(move || {
+            let packages = NodeModules(source.clone());
+            bundle(&source, PLATFORM, &packages)
+        });
+        bundled.await.map_err(Error::internal)?.map(Arc::new).map_err(|diagnostics| {
+            let first = diagnostics.as_slice().first().map(|first| {
+                let Position { line, column } = first.position;
+                format!("{}:{line}:{column}: {}", first.file, first.message)
+            });
+            Error::new(Code::InvalidSource, first.unwrap_or_default()).with_details(&diagnostics)
+        })
+    }
+
+    async fn image(&self, engine: &ScriptEngine, owner: Owner<'_>, bundle: &Bundle) -> Result<Vec<u8>, Error> {
+        let Owner { app, function, settings } = owner;
+        let time = PROGRAM_START_TIME.min(Duration::from_secs(settings.timeout_seconds.into()));
+        let deadline = Instant::now() + time;
+        let nobody = FunctionId(uuid::Uuid::nil());
+        let environment = self.resources.environment(app, function.unwrap_or(nobody), settings).await?;
+        let log = LogCapture::default();
+        // Nothing is answered at top level.
+        let (responder, ..) = Responder::new();
+        let occasion =
+            Occasion { deadline, environment, wasi_environment: false, user: None, log: log.clone(), responder };
+        let parts = self.resources.parts(app, settings, occasion);
+        let image = engine.image(program(bundle), parts, Limits::from(settings), deadline.into()).await;
+        image.map_err(|failure| explain(failure, bundle, &log))
+    }
+}
+
+fn program(bundle: &Bundle) -> Program<'_> {
+    let modules = bundle.modules.iter().map(|module| ProgramModule {
+        name: &module.name,
+        code: &module.code,
+        imports: module.imports.iter().map(|(specifier, target)| (specifier.as_str(), target.as_str())).collect(),
+    });
+    Program { entry: &bundle.entry, modules: modules.collect() }
+}
+
+/// What a client is told about a program that failed at top level.
+#[derive(Serialize)]
+struct TopLevelFailure {
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stack: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", flatten)]
+    place: Option<crate::js::sourcemap::Location>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    frame: Option<String>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    logs: String,
+}
+
+fn explain(failure: Failure, bundle: &Bundle, log: &LogCapture) -> Error {
+    // Other failures have the frames of the engine itself, which say nothing to the author.
+    let stack = failure.stack.as_deref().filter(|_| failure.code == Code::FunctionError);
+    let mapped = stack.map(|stack| bundle.map_stack(stack));
+    let place = mapped.as_ref().and_then(|mapped| mapped.top.clone());
+    let at = place.as_ref().map(|place| format!("{}:{}:{}: ", place.file, place.position.line, place.position.column));
+    let message = format!("{}{}", at.unwrap_or_else(|| "top level: ".to_owned()), failure.message);
+    let details = TopLevelFailure {
+        message: failure.message,
+        stack: mapped.as_ref().map(|mapped| mapped.text.clone()),
+        place,
+        frame: mapped.and_then(|mapped| mapped.frame),
+        logs: log.take().text,
+    };
+    Error::new(Code::InvalidSource, message).with_details(&[details])
+}
+
+/// Turns the stack of a failed request into the author's lines, with a code frame.
+pub fn map_failure(failure: Failure, linked: &Linked) -> Failure {
+    let (Some(program), Some(stack)) = (&linked.program, &failure.stack) else { return failure };
+    let mapped = program.map_stack(stack);
+    let stack = match mapped.frame {
+        Some(frame) => format!("{}\n{frame}", mapped.text),
+        None => mapped.text,
+    };
+    Failure { stack: Some(stack), ..failure }
+}
