@@ -97,6 +97,7 @@ impl App {
             components,
             scripts: Scripts::new(host.clone(), resources.clone()),
             admission: admission.clone(),
+            maxima: config.maxima,
             publishing: Mutex::default(),
         });
         deployer.load().await?;
@@ -115,7 +116,6 @@ impl App {
             store: store.clone(),
             deployer: deployer.clone(),
             admin_token,
-            maxima: config.maxima,
             max_component_bytes: config.max_component_bytes,
         }));
         let service = Arc::new(Service {

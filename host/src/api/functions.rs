@@ -14,8 +14,8 @@ use serde_json::{Map, Value};
 
 use super::Api;
 use super::extract::{InApp, InPath, InQuery, Object, bytes, json};
-use crate::deploy::Expect;
 use crate::deploy::script::{JAVASCRIPT, stored_source};
+use crate::deploy::{Deployment, Expect};
 use crate::error::{Code, Error};
 use crate::ids::{AppName, FunctionId, FunctionName};
 use crate::js::source::{DEFAULT_ENTRY, Source};
@@ -224,7 +224,8 @@ pub(super) async fn create(
     let source = split_source(&mut body)?.ok_or_else(|| Error::invalid("body: code (or files) is missing"))?;
     let mut patch = settings(body)?;
     patch.enabled.get_or_insert(false);
-    let deployed = api.deployer.source(&app, name, patch, api.maxima, source.clone(), Expect::New, ADMIN).await?;
+    let deployment = Deployment { app: &app, name, patch, expect: Expect::New, by: ADMIN };
+    let deployed = api.deployer.source(deployment, source.clone()).await?;
     Ok((StatusCode::CREATED, Json(FunctionObject::with_source(deployed.0, &source))).into_response())
 }
 
@@ -241,8 +242,8 @@ pub(super) async fn put(
             let InQuery(query) = upload_query(&request)?;
             let patch = SettingsPatch::from(query);
             let component = bytes(request, api.max_component_bytes).await?;
-            let maxima = api.maxima;
-            let (version, published) = api.deployer.component(&app, name, patch, maxima, component, ADMIN).await?;
+            let deployment = Deployment { app: &app, name, patch, expect: Expect::Any, by: ADMIN };
+            let (version, published) = api.deployer.component(deployment, component).await?;
             let status = match published {
                 Published::Created => StatusCode::CREATED,
                 Published::Updated => StatusCode::OK,
@@ -256,14 +257,13 @@ pub(super) async fn put(
             let Object(mut body) = json(request, SOURCE_BODY_BYTES).await?;
             let source = split_source(&mut body)?;
             let patch = settings(body)?;
-            let deployer = &api.deployer;
+            let deployment = Deployment { app: &app, name, patch, expect: Expect::Existing, by: ADMIN };
             let object = match source {
                 Some(source) => {
-                    let deployed =
-                        deployer.source(&app, name, patch, api.maxima, source.clone(), Expect::Existing, ADMIN).await;
-                    FunctionObject::with_source(deployed.map_err(no_function)?.0, &source)
+                    let deployed = api.deployer.source(deployment, source.clone()).await.map_err(no_function)?;
+                    FunctionObject::with_source(deployed.0, &source)
                 }
-                None => deployer.settings(&app, name, patch, api.maxima, ADMIN).await.map_err(no_function)?.into(),
+                None => api.deployer.settings(deployment).await.map_err(no_function)?.into(),
             };
             Ok(Json(object).into_response())
         }

@@ -24,7 +24,6 @@ use crate::error::{Code, Error};
 use crate::http::credential::bearer;
 use crate::http::respond;
 use crate::router::table::Table;
-use crate::settings::Maxima;
 use crate::store::Store;
 
 /// What the handlers work with.
@@ -37,8 +36,6 @@ pub struct Api {
     pub deployer: Arc<Deployer>,
     /// Who may manage.
     pub admin_token: KeyHash,
-    /// What authors may ask for.
-    pub maxima: Maxima,
     /// Largest upload, in bytes.
     pub max_component_bytes: usize,
 }

@@ -20,7 +20,7 @@ use crate::runtime::admission::Admission;
 use crate::runtime::component::Linked;
 use crate::settings::{Maxima, Settings, SettingsPatch};
 use crate::store::functions::{self, FunctionVersion, Published};
-use crate::store::{Store, StoreError, api_keys, apps};
+use crate::store::{Store, StoreError, Writer, api_keys, apps};
 
 /// Makes versions active and keeps the table in step with the store.
 pub struct Deployer {
@@ -34,6 +34,8 @@ pub struct Deployer {
     pub scripts: Scripts,
     /// Gives new functions their share of the host.
     pub admission: Arc<Admission>,
+    /// What authors may ask for.
+    pub maxima: Maxima,
     /// Held while a version becomes active, so that the table changes in the order of the store.
     pub publishing: Mutex<()>,
 }
@@ -47,6 +49,20 @@ pub enum Expect {
     Existing,
     /// Either way.
     Any,
+}
+
+/// A version to make active.
+pub struct Deployment<'a> {
+    /// The app.
+    pub app: &'a App,
+    /// The function's name.
+    pub name: FunctionName,
+    /// Changes to the settings of the version before, or to the defaults.
+    pub patch: SettingsPatch,
+    /// Whether there may be a version before.
+    pub expect: Expect,
+    /// Who deploys.
+    pub by: &'a str,
 }
 
 /// What a version is made of, ready to be published.
@@ -83,66 +99,62 @@ impl Deployer {
         Ok(())
     }
 
-    /// Deploys a component as the next version of a function.
+    /// Deploys a component.
     pub async fn component(
         &self,
-        app: &App,
-        name: FunctionName,
-        patch: SettingsPatch,
-        maxima: Maxima,
+        deployment: Deployment<'_>,
         bytes: Bytes,
-        by: &str,
     ) -> Result<(FunctionVersion, Published), Error> {
         // Before the work of compiling, and again when it is published, on what is active by then.
-        patch.apply(Settings::default(), &maxima)?;
+        self.settings_of(&deployment)?;
         let hash = ContentHash::of(&bytes);
         let linked = self.components.build(hash, bytes.clone()).await?;
         let world = linked.world.as_str();
-        self.publish(app, name, patch, maxima, Content { hash, bytes, world, linked }, Expect::Any, by).await
+        self.publish(deployment, Content { hash, bytes, world, linked }).await
     }
 
-    /// Deploys JavaScript or TypeScript as the next version of a function.
+    /// Deploys JavaScript or TypeScript.
     pub async fn source(
         &self,
-        app: &App,
-        name: FunctionName,
-        patch: SettingsPatch,
-        maxima: Maxima,
+        deployment: Deployment<'_>,
         source: Source,
-        expect: Expect,
-        by: &str,
     ) -> Result<(FunctionVersion, Published), Error> {
-        let active = app.function(&name);
-        check(expect, active.is_some(), &name)?;
-        let before = active.as_ref().map(|active| active.version.settings.clone()).unwrap_or_default();
-        let settings = patch.apply(before, &maxima)?;
+        let settings = self.settings_of(&deployment)?;
         let bytes = store_source(&source)?;
-        let function = active.map(|active| active.version.id);
+        let Deployment { app, name, .. } = &deployment;
+        let function = app.function(name).map(|active| active.version.id);
         let owner = Owner { app: &app.name, function, settings: &settings };
         let linked = self.scripts.build(owner, source).await?;
         let content = Content { hash: ContentHash::of(&bytes), bytes, world: JAVASCRIPT, linked };
-        self.publish(app, name, patch, maxima, content, expect, by).await
+        self.publish(deployment, content).await
     }
 
-    #[expect(clippy::too_many_arguments, reason = "what a deployment consists of, passed on once")]
+    /// The settings a deployment would have now, if it may be made.
+    fn settings_of(&self, deployment: &Deployment<'_>) -> Result<Settings, Error> {
+        let Deployment { app, name, patch, expect, .. } = deployment;
+        let active = app.function(name);
+        match (expect, &active) {
+            (Expect::New, Some(_)) => {
+                return Err(Error::new(Code::Conflict, format!("a function {name} exists already")));
+            }
+            (Expect::Existing, None) => return Err(Error::new(Code::NotFound, "not found")),
+            (Expect::New | Expect::Existing | Expect::Any, _) => {}
+        }
+        let before = active.map(|active| active.version.settings.clone()).unwrap_or_default();
+        patch.apply(before, &self.maxima)
+    }
+
     async fn publish(
         &self,
-        app: &App,
-        name: FunctionName,
-        patch: SettingsPatch,
-        maxima: Maxima,
+        deployment: Deployment<'_>,
         content: Content,
-        expect: Expect,
-        by: &str,
     ) -> Result<(FunctionVersion, Published), Error> {
         let _order = self.publishing.lock().await;
-        let active = app.function(&name);
-        check(expect, active.is_some(), &name)?;
-        let before = active.map(|active| active.version.settings.clone()).unwrap_or_default();
-        let settings = patch.apply(before, &maxima)?;
+        let settings = self.settings_of(&deployment)?;
+        let Deployment { app, name, by, .. } = deployment;
         let (app_name, by) = (app.name.clone(), by.to_owned());
         let Content { hash, bytes, world, linked } = content;
-        let write = move |tx: &crate::store::Writer<'_>| {
+        let write = move |tx: &Writer<'_>| {
             let component = functions::Component { hash, bytes: &bytes, world };
             functions::publish_component(tx, &app_name, &name, &settings, component, &by)
         };
@@ -151,24 +163,14 @@ impl Deployer {
         Ok(published)
     }
 
-    /// Deploys other settings as the next version of a function.
-    pub async fn settings(
-        &self,
-        app: &App,
-        name: FunctionName,
-        patch: SettingsPatch,
-        maxima: Maxima,
-        by: &str,
-    ) -> Result<FunctionVersion, Error> {
+    /// Deploys other settings, with what the function is made of.
+    pub async fn settings(&self, deployment: Deployment<'_>) -> Result<FunctionVersion, Error> {
         let _order = self.publishing.lock().await;
+        let settings = self.settings_of(&deployment)?;
+        let Deployment { app, name, by, .. } = deployment;
         let (app_name, by) = (app.name.clone(), by.to_owned());
-        let version = self
-            .store
-            .write(move |tx| {
-                let active = functions::get(tx, &app_name, &name)?;
-                functions::publish_settings(tx, &app_name, &name, &patch.apply(active.settings, &maxima)?, &by)
-            })
-            .await?;
+        let write = move |tx: &Writer<'_>| functions::publish_settings(tx, &app_name, &name, &settings, &by);
+        let version = self.store.write(write).await?;
         // A program is evaluated anew: its settings decide what it sees and may do at top level.
         let linked = app.function(&version.name).and_then(|before| before.linked().get().cloned());
         self.activate(app, version.clone(), linked.filter(|linked| linked.program.is_none()));
@@ -206,14 +208,6 @@ impl Deployer {
             None => (self.admission.gate(), Arc::default()),
         };
         app.activate(Arc::new(Function::new(version, linked, gate, usage)));
-    }
-}
-
-fn check(expect: Expect, is_there: bool, name: &FunctionName) -> Result<(), Error> {
-    match (expect, is_there) {
-        (Expect::New, true) => Err(Error::new(Code::Conflict, format!("a function {name} exists already"))),
-        (Expect::Existing, false) => Err(Error::new(Code::NotFound, "not found")),
-        _ => Ok(()),
     }
 }
 
