@@ -15,6 +15,7 @@ mod egress;
 mod executions;
 mod http;
 mod isolation;
+mod javascript;
 mod limits;
 mod notes;
 mod server;

@@ -136,7 +136,7 @@ async fn malformed_json_is_refused_and_says_where() {
     let deep = "[".repeat(100_000);
     let call = admin.manage(Method::PUT, "/functions/f").header("content-type", "application/json");
     refused(&call.body(deep).send().await, 400, "invalid_request", &[]);
-    let huge = format!("{{\"description\": \"{}\"}}", "x".repeat(3 * 1024 * 1024));
+    let huge = format!("{{\"description\": \"{}\"}}", "x".repeat(11 * 1024 * 1024));
     let call = admin.manage(Method::PUT, "/functions/f").header("content-type", "application/json");
     refused(&call.body(huge).send().await, 413, "too_large", &[]);
     assert_eq!(admin.manage(Method::GET, "/functions/f").send().await.json()["version"], 1);

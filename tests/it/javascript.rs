@@ -1,0 +1,277 @@
+//! JavaScript and TypeScript functions: deployed as source, called over HTTP.
+
+use std::collections::BTreeSet;
+
+use caddis_tests::{Client, Reply, Server};
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::{failed, refused, start};
+
+async fn create(admin: &Client, body: Value) -> Reply {
+    admin.manage(Method::POST, "/functions").json(&body).send().await
+}
+
+/// Deploys one text as a public function.
+async fn deploy(server: &Server, name: &str, code: &str) -> Value {
+    let body = json!({"name": name, "code": code, "enabled": true, "access": {"policy": "public"}});
+    create(&server.admin(), body).await.expect(StatusCode::CREATED).json()
+}
+
+/// What a function of this text answers to `GET /`.
+async fn answer(code: &str) -> Reply {
+    let server = start().await;
+    deploy(&server, "f", code).await;
+    server.anonymous().get("f", "/").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_default_export_gets_a_request_and_a_context() {
+    let server = start().await;
+    let code = r#"
+        interface Note { title: string }
+        export default async function handler(req: Request, ctx): Promise<Response> {
+            await ctx.db.query("CREATE TABLE IF NOT EXISTS notes (title TEXT)");
+            if (req.method === "POST") {
+                const note: Note = await req.json();
+                await ctx.db.query("INSERT INTO notes VALUES (?)", [note.title]);
+            }
+            const { rows } = await ctx.db.query("SELECT title FROM notes ORDER BY rowid");
+            console.log("notes:", rows.length);
+            return Response.json({ rows, user: ctx.user?.id ?? null }, { status: req.method === "POST" ? 201 : 200 });
+        }"#;
+    deploy(&server, "notes", code).await;
+    let user = server.anonymous().with_token(&server.admin().user_token(json!({ "sub": "u1" })).await);
+    let created = user.post("notes", "/", &json!({ "title": "milk" })).await.expect(StatusCode::CREATED);
+    assert_eq!(created.json(), json!({ "rows": [{ "title": "milk" }], "user": "u1" }));
+    assert_eq!(server.anonymous().get("notes", "/").await.json()["rows"], json!([{ "title": "milk" }]));
+    assert_eq!(server.admin().execution("notes", &created).await["logs"], "info: notes: 1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deno_serve_and_the_serve_of_its_standard_library_work() {
+    let server = start().await;
+    deploy(&server, "deno", "Deno.serve(async (req) => new Response(req.method + ' ' + new URL(req.url).pathname))")
+        .await;
+    let code = "import { serve } from 'https://deno.land/std@0.168.0/http/server.ts';
+                serve((req: Request) => new Response('std'))";
+    deploy(&server, "std", code).await;
+    assert_eq!(server.anonymous().get("deno", "/a").await.text(), "GET /functions/v1/deno/a");
+    assert_eq!(server.anonymous().get("std", "/").await.text(), "std");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_global_handler_gets_the_plain_request_of_fluxbase() {
+    let server = start().await;
+    let code = "async function handler(req) {
+        const data = JSON.parse(req.body);
+        return { status: 202, headers: { 'x-sent': data.email }, body: JSON.stringify({ sent: (await req.json()).email }) };
+    }";
+    deploy(&server, "mail", code).await;
+    let reply = server.anonymous().post("mail", "/", &json!({ "email": "a@example.com" })).await;
+    assert_eq!(reply.status, StatusCode::ACCEPTED, "{}", reply.text());
+    assert_eq!(reply.header("x-sent"), ["a@example.com"]);
+    assert_eq!(reply.json(), json!({ "sent": "a@example.com" }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_with_fetch_works_as_on_workers() {
+    let server = start().await;
+    server.admin().set_secrets(json!({ "GREETING": "hello" })).await;
+    let code = "export default { async fetch(request, env, ctx) {
+        ctx.waitUntil(Promise.resolve().then(() => console.log('later')));
+        return new Response(env.GREETING);
+    } }";
+    deploy(&server, "worker", code).await;
+    let reply = server.anonymous().get("worker", "/").await;
+    assert_eq!(reply.text(), "hello");
+    assert_eq!(server.admin().execution("worker", &reply).await["logs"], "info: later");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_import_each_other() {
+    let server = start().await;
+    let files = json!({
+        "hello/index.ts": "import { greet } from '../_shared/greet.ts'; import data from './data.json';
+                           export default () => new Response(greet(data.name))",
+        "hello/data.json": r#"{"name": "world"}"#,
+        "_shared/greet.ts": "export const greet = (name: string): string => `hello ${name}`;",
+    });
+    let body = json!({"name": "hello", "files": files, "entry": "hello/index.ts", "enabled": true, "access": {"policy": "public"}});
+    let object = create(&server.admin(), body).await.expect(StatusCode::CREATED).json();
+    assert_eq!((&object["files"], &object["entry"]), (&files, &json!("hello/index.ts")));
+    assert_eq!(server.anonymous().get("hello", "/").await.text(), "hello world");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_api_is_the_one_of_the_fluxbase_reference() {
+    let server = start().await;
+    let admin = server.admin();
+    let code = "export default () => new Response('one')";
+    let created = create(&admin, json!({"name": "f", "code": code})).await.expect(StatusCode::CREATED).json();
+    assert_eq!((&created["version"], &created["enabled"], &created["code"]), (&json!(1), &json!(false), &json!(code)));
+    assert_eq!((&created["kind"], &created["timeout_seconds"]), (&json!("javascript"), &json!(30)));
+    refused(&admin.get("f", "/").await, 404, "not_found", &["f"]);
+    refused(&create(&admin, json!({"name": "f", "code": code})).await, 409, "conflict", &["f"]);
+
+    let change = json!({"enabled": true, "code": "export default () => new Response('two')"});
+    let changed = admin.change("f", &change).await.expect(StatusCode::OK).json();
+    assert_eq!((&changed["version"], &changed["code"]), (&json!(2), &change["code"]));
+    assert_eq!(admin.get("f", "/").await.text(), "two");
+
+    let read = admin.manage(Method::GET, "/functions/f").send().await.json();
+    assert_eq!(read["code"], change["code"]);
+    let list = admin.manage(Method::GET, "/functions").send().await.json();
+    assert!(list[0].get("code").is_none(), "{list}");
+    refused(&admin.change("nobody", &change).await, 404, "not_found", &["function"]);
+    refused(&create(&admin, json!({"name": "g"})).await, 400, "invalid_request", &["code"]);
+    refused(&create(&admin, json!({"code": code})).await, 400, "invalid_request", &["name"]);
+    refused(&create(&admin, json!({"name": "g", "code": 7})).await, 400, "invalid_request", &["string"]);
+    refused(
+        &create(&admin, json!({"name": "g", "code": code, "colour": 1})).await,
+        400,
+        "invalid_request",
+        &["colour"],
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_is_wrong_is_refused_with_file_line_and_frame_and_the_old_version_serves_on() {
+    let server = start().await;
+    let admin = server.admin();
+    deploy(&server, "f", "export default () => new Response('still here')").await;
+    for (code, line, column, word) in [
+        ("export default () => {\n  const x = ;\n}", 2, 13, "Unexpected token"),
+        ("import x from './nope.ts';\nexport default () => x", 1, 15, "./nope.ts"),
+        ("const y: string = 'a';\nthrow new TypeError('boom ' + y);\nexport default 1", 2, 31, "TypeError: boom a"),
+        ("export default () =>\n  new WebAssembly.Module()", 2, 7, "WebAssembly"),
+        ("await fetch('http://example.com');\nexport default 1", 1, 0, "fetch"),
+    ] {
+        let reply = admin.change("f", &json!({ "code": code })).await;
+        assert_eq!(reply.status, 400, "{}", reply.text());
+        let body = reply.json();
+        assert_eq!(body["code"], "invalid_source", "{body}");
+        let detail = &body["details"][0];
+        assert!(detail["message"].as_str().unwrap().contains(word), "{body}");
+        if column > 0 {
+            assert_eq!(
+                (&detail["file"], &detail["line"], &detail["column"]),
+                (&json!("index.ts"), &json!(line), &json!(column)),
+                "{body}"
+            );
+            assert!(detail["frame"].as_str().unwrap().contains(&format!("> {line} |")), "{body}");
+        }
+    }
+    let settings = json!({"code": "while (true) {}\nexport default 1", "fuel": 300_000_000});
+    let reply = admin.change("f", &settings).await;
+    assert_eq!((reply.status.as_u16(), &reply.json()["code"]), (400, &json!("invalid_source")), "{}", reply.text());
+    assert!(reply.text().contains("fuel of 300000000"), "{}", reply.text());
+    assert_eq!(server.anonymous().get("f", "/").await.text(), "still here");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_uncaught_error_is_recorded_in_the_lines_of_the_author() {
+    let server = start().await;
+    let code = "type X = { a: number };\n\nfunction inner(x: X) {\n  return (x as any).b.c;\n}\nexport default () => inner({ a: 1 });";
+    deploy(&server, "f", code).await;
+    let reply = server.anonymous().get("f", "/").await;
+    failed(&reply, 500, "function_error", "f");
+    assert!(reply.json()["message"].as_str().unwrap().starts_with("TypeError"), "{}", reply.text());
+    let record = server.admin().execution("f", &reply).await;
+    let stack = record["error_stack"].as_str().unwrap();
+    assert!(stack.contains("at inner (index.ts:4:"), "{stack}");
+    assert!(stack.contains("> 4 |   return (x as any).b.c;"), "{stack}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_limit_stops_a_script_with_its_code() {
+    let server = start().await;
+    let bodies = [
+        ("loop", "while (true);", 408, "cpu_limit"),
+        ("promises", "const f = () => Promise.resolve().then(f); return f();", 408, "cpu_limit"),
+        ("regex", "return String(/^(a+)+$/.test('a'.repeat(40) + 'b'))", 408, "cpu_limit"),
+        ("array", "const a = []; for (;;) a.push(new Array(1000).fill(1));", 500, "memory_limit"),
+        ("string", "let s = 'x'.repeat(1000); for (;;) s = (s + s).repeat(2);", 500, "memory_limit"),
+        ("sleep", "return new Promise((done) => setTimeout(done, 60_000))", 408, "timeout"),
+        ("never", "return new Promise(() => {})", 500, "function_error"),
+    ];
+    for (name, body, status, code) in bodies {
+        let source = format!("export default async () => {{ {body} }}");
+        let settings = json!({"name": name, "code": source, "enabled": true, "access": {"policy": "public"},
+                              "fuel": 2_000_000_000u64, "timeout_seconds": 3, "memory_limit_mb": 64});
+        create(&server.admin(), settings).await.expect(StatusCode::CREATED);
+        let reply = server.anonymous().get(name, "/").await;
+        failed(&reply, status, code, name);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deep_recursion_is_an_error_a_script_can_catch() {
+    let code = "const f = (n) => f(n + 1) + 1;
+                export default () => { try { f(0) } catch (error) { return new Response(error.name) } }";
+    assert_eq!(answer(code).await.text(), "RangeError");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_requests_are_fresh_each() {
+    let server = start().await;
+    let code = "let counter = 0;
+                export default () => Response.json([++counter, crypto.randomUUID(), Math.random(), Date.now()])";
+    deploy(&server, "f", code).await;
+    let client = server.anonymous();
+    let mut session = client.session().await;
+    let (mut ids, mut numbers, mut last) = (BTreeSet::new(), BTreeSet::new(), 0);
+    for _ in 0..1_000 {
+        let values = session.send(client.invoke(Method::GET, "f", "/")).await.json();
+        let [counter, id, number, now] = &values.as_array().unwrap()[..] else { panic!("four values: {values}") };
+        assert_eq!(counter, 1);
+        assert!(ids.insert(id.to_string()) && numbers.insert(number.to_string()));
+        assert!(now.as_u64().unwrap() >= last);
+        last = now.as_u64().unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn variables_are_live_although_a_program_reads_them_at_top_level() {
+    let server = start().await;
+    server.admin().set_secrets(json!({ "KEY": "first" })).await;
+    deploy(&server, "f", "const key = Deno.env.get('KEY'); export default () => new Response(key)").await;
+    assert_eq!(server.anonymous().get("f", "/").await.text(), "first");
+    server.admin().set_secrets(json!({ "KEY": "second" })).await;
+    assert_eq!(server.anonymous().get("f", "/").await.text(), "second");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_is_sent_as_it_is_made() {
+    let server = start().await;
+    let code = "export default (req) => {
+        const reader = req.body.getReader();
+        return new Response(new ReadableStream({ async pull(controller) {
+            const { done, value } = await reader.read();
+            if (done) controller.close(); else controller.enqueue(value);
+        } }), { headers: { 'content-type': 'text/event-stream' } });
+    }";
+    deploy(&server, "f", code).await;
+    let (call, mut pieces) = server.anonymous().invoke(Method::POST, "f", "/").pieces();
+    let (mut streaming, ()) = tokio::join!(call.start(), pieces.send("first"));
+    // Each piece arrives before the next one is sent: nothing waits for the end.
+    assert_eq!(streaming.next().await.unwrap().unwrap(), "first");
+    pieces.send("second").await;
+    assert_eq!(streaming.next().await.unwrap().unwrap(), "second");
+    drop(pieces);
+    assert!(streaming.next().await.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fetch_follows_the_egress_rule() {
+    let code = "export default async () => { try { await fetch('http://127.0.0.1:1/') } catch (error) { return new Response(error.name) } }";
+    assert_eq!(answer(code).await.text(), "TypeError");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_script_is_still_there_after_a_restart() {
+    let mut server = start().await;
+    deploy(&server, "f", "export default () => new Response('back')").await;
+    server.restart().await;
+    assert_eq!(server.anonymous().get("f", "/").await.text(), "back");
+}
