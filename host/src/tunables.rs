@@ -26,6 +26,9 @@ pub const FUEL: Range<u64> = Range { default: 10_000_000_000, min: 100_000, max:
 /// Fuel between two yields to the scheduler: well under a millisecond of one core, so that a loop cannot hold a thread.
 pub const FUEL_YIELD_INTERVAL: u64 = 200_000;
 
+/// Time in host calls after which an execution yields to the scheduler: they take no fuel, so a loop of them alone would not.
+pub const HOST_TIME_BETWEEN_YIELDS: Duration = Duration::from_micros(500);
+
 /// CPU time after which a request moves to the threads of low priority, where it can no longer slow others down.
 pub const CPU_BEFORE_DEMOTION: Duration = Duration::from_millis(5);
 

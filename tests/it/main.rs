@@ -13,6 +13,7 @@ mod components;
 mod db;
 mod egress;
 mod executions;
+mod floods;
 mod http;
 mod isolation;
 mod javascript;
@@ -28,6 +29,7 @@ use serde_json::Value;
 mod proof {
     pub(crate) use crate::components::the_examples_of_the_sdk_answer as hello;
     pub(crate) use crate::components::the_examples_of_the_sdk_answer as whoami;
+    pub(crate) use crate::floods::a_loop_of_host_calls_ends_when_its_time_does as floods;
     pub(crate) use crate::http::sdk_echo::a_get_arrives_as_it_was_sent as sdk_echo;
     pub(crate) use crate::http::wasip3_echo::a_get_arrives_as_it_was_sent as wasip3_echo;
     pub(crate) use crate::http::wstd_echo::a_get_arrives_as_it_was_sent as wstd_echo;

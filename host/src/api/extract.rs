@@ -76,9 +76,13 @@ pub async fn bytes(request: axum::extract::Request, limit: usize) -> Result<Byte
     }
 }
 
-/// A JSON body of at most `limit` bytes. Errors name the field, the line and the column.
+/// A JSON object as the body, of at most `limit` bytes. Errors name the field, the line and the column.
 pub async fn json<T: DeserializeOwned>(request: axum::extract::Request, limit: usize) -> Result<T, Error> {
     let body = bytes(request, limit).await?;
+    // Anything else would be quoted in the error, and a bare string is most likely a secret without its name.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Error::invalid("body: must be a JSON object"));
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(&body);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();

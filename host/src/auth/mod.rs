@@ -57,14 +57,6 @@ impl Identity {
             Self::Admin => Some("admin".to_owned()),
         }
     }
-
-    /// Whether the credential opens the host itself, so that functions must not see it.
-    pub fn is_host_credential(&self) -> bool {
-        match self {
-            Self::Admin | Self::ApiKey(_) => true,
-            Self::Anonymous | Self::User(_) => false,
-        }
-    }
 }
 
 /// The hash under which the host keeps a key or token.
@@ -73,8 +65,8 @@ pub struct KeyHash(pub [u8; 32]);
 
 impl KeyHash {
     /// The hash of a presented key.
-    pub fn of(key: &str) -> Self {
-        Self(Sha256::digest(key.as_bytes()).into())
+    pub fn of(key: impl AsRef<[u8]>) -> Self {
+        Self(Sha256::digest(key).into())
     }
 
     /// Compares in constant time.

@@ -13,7 +13,7 @@ use wasmtime_wasi_http::p2::body::{HostOutgoingBody, StreamContext};
 
 use super::wit::http::ResponseHead;
 use super::wit::outgoing::{Host, StartError};
-use crate::tunables::{BODY_CHUNK_BYTES, BODY_CHUNKS};
+use crate::tunables::{BODY_CHUNK_BYTES, BODY_CHUNKS, HEADER_FIELDS_BYTES};
 
 /// The status a function answered with, if it did: shared with whoever keeps the record.
 #[derive(Debug, Clone, Default)]
@@ -87,8 +87,13 @@ pub fn response_head(head: ResponseHead) -> Result<Response<()>, StartError> {
         .ok()
         .filter(|status| (200..=599).contains(&status.as_u16()))
         .ok_or(StartError::InvalidStatus(head.status))?;
-    let mut headers = HeaderMap::with_capacity(head.headers.len());
+    let mut headers = HeaderMap::new();
+    let mut size = 0;
     for (name, value) in head.headers {
+        size += name.len() + value.len();
+        if size > HEADER_FIELDS_BYTES {
+            return Err(StartError::InvalidField(name));
+        }
         append(&mut headers, &name, &value).ok_or(StartError::InvalidField(name))?;
     }
     let mut response = Response::new(());

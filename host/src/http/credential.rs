@@ -1,7 +1,7 @@
 //! What a request brings to say who makes it.
 
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::auth::{Identity, KeyHash};
 use crate::error::{Code, Error};
@@ -15,6 +15,23 @@ pub fn bearer(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
+}
+
+/// Fewest bytes of an admin token or an API key: shorter words need no hashing.
+const KEY_BYTES: usize = 16;
+
+/// Whether a header field holds what opens the host, so that functions must not see it: whoever wrote one could use it
+/// elsewhere. Any word of it counts, because a client that errs about the scheme, or sends a user's token beside a key
+/// as Supabase's clients do, still sends the key.
+pub fn is_host_credential(name: &HeaderName, value: &HeaderValue, app: &App, admin_token: KeyHash) -> bool {
+    if name != AUTHORIZATION && name != APIKEY {
+        return false;
+    }
+    let words = value.as_bytes().split(|byte| byte.is_ascii_whitespace() || matches!(byte, b',' | b'"' | b'='));
+    words.filter(|word| word.len() >= KEY_BYTES).any(|word| {
+        let hash = KeyHash::of(word);
+        admin_token.matches(&hash) || app.api_key(hash).is_some()
+    })
 }
 
 /// Who makes a request to a function of this app: an `Authorization` header counts before an `apikey` header.

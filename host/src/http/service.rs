@@ -4,15 +4,15 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::Router;
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, HOST};
+use http::header::{CONTENT_LENGTH, HOST};
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, Request, Response, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use tower::ServiceExt;
 
 use super::body::{AnyBody, ResponseBody, incoming};
-use super::credential::{APIKEY, identify};
+use super::credential::{identify, is_host_credential};
 use super::headers::end_to_end;
 use super::respond;
 use crate::auth::KeyHash;
@@ -42,6 +42,10 @@ pub struct Service {
 impl Service {
     /// Answers one request.
     pub async fn call(&self, request: Request<Incoming>) -> Result<Response<AnyBody>, Infallible> {
+        // Its success would turn the connection into a tunnel.
+        if request.method() == Method::CONNECT {
+            return Ok(respond::error(&Error::new(Code::MethodNotAllowed, "CONNECT is not possible here")));
+        }
         let path = request.uri().path().to_owned();
         match route(&path) {
             Ok(Route::Invoke { app, function, rest }) => Ok(self.invoke(app, function, rest, request).await),
@@ -93,21 +97,23 @@ impl Service {
         let (head, body) = request.into_parts();
         let authority = authority(&head.uri, &head.headers)?;
         let url = absolute(&authority, head.uri.path_and_query().cloned())?;
-        // What opens the host is not for the function: whoever wrote it could use it elsewhere.
-        let host_credential = identity.as_ref().is_ok_and(|identity| identity.is_host_credential());
-        let withheld: &[_] = if host_credential { &[AUTHORIZATION, APIKEY] } else { &[] };
         let (body, arrival) = incoming(body, self.max_request_bytes);
         let mut below = Request::new(body);
         *below.method_mut() = head.method;
         *below.uri_mut() = absolute(&authority, Some(path_below(rest, head.uri.query())?))?;
+        let withheld = |name: &_, value: &_| is_host_credential(name, value, &app, self.admin_token);
         *below.headers_mut() = end_to_end(&head.headers, withheld);
+        if head.uri.authority().is_some() {
+            // The target's authority stands for whatever Host says (RFC 9112, section 3.2.2).
+            below.headers_mut().insert(HOST, HeaderValue::try_from(authority.as_str()).map_err(Error::internal)?);
+        }
         Ok(Call { app, function, identity, url: url.to_string(), request: below, arrival })
     }
 
     fn response(&self, answer: Answer) -> Response<AnyBody> {
         let Answer { execution, response, cancel, completion } = answer;
         let (mut head, body) = response.into_parts();
-        head.headers = end_to_end(&head.headers, &[]);
+        head.headers = end_to_end(&head.headers, |_, _| false);
         let announced = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         let body = ResponseBody::new(body, announced, self.max_response_bytes, completion, cancel);
         let mut response = Response::from_parts(head, body.boxed_unsync());
@@ -117,12 +123,11 @@ impl Service {
 }
 
 fn authority(uri: &Uri, headers: &HeaderMap) -> Result<Authority, Error> {
-    if let Some(authority) = uri.authority() {
-        return Ok(authority.clone());
-    }
     let mut hosts = headers.get_all(HOST).iter();
-    let authority = hosts.next().filter(|_| hosts.next().is_none());
-    let authority = authority.and_then(|host| Authority::try_from(host.as_bytes()).ok());
+    let host = hosts.next().filter(|_| hosts.next().is_none());
+    let host = || host.and_then(|host| Authority::try_from(host.as_bytes()).ok());
+    // User information in it would be a credential or a disguise (RFC 9110, section 4.2.4).
+    let authority = uri.authority().cloned().or_else(host).filter(|authority| !authority.as_str().contains('@'));
     authority.ok_or_else(|| Error::invalid("the request needs one valid Host header (RFC 9112, section 3.2)"))
 }
 

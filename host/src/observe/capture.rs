@@ -62,8 +62,16 @@ impl LogCapture {
     /// Adds a message; each line break starts a new line of the same level.
     pub fn write(&self, level: Level, message: &str) {
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for line in message.split('\n') {
+        let mut rest = Some(message);
+        while let Some(text) = rest {
+            if lines.count == LOG_LINES {
+                // A message can have millions of lines: none of them is looked at any more.
+                lines.dropped += memchr::memchr_iter(b'\n', text.as_bytes()).count() as u64 + 1;
+                return;
+            }
+            let (line, after) = text.split_once('\n').map_or((text, None), |(line, after)| (line, Some(after)));
             lines.push(level, line);
+            rest = after;
         }
     }
 

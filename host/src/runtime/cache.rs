@@ -8,12 +8,15 @@ use std::sync::Arc;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-use crate::error::Error;
+use crate::error::{Code, Error};
 use crate::ids::ContentHash;
 use crate::secrets::seal::Sealer;
 
 /// Bytes of the tag at the end of a file.
 const TAG_BYTES: usize = 32;
+
+/// What the names of complete files end with.
+const FINISHED: &str = "cwasm";
 
 /// The compiled components of one data directory.
 #[derive(Clone)]
@@ -30,6 +33,7 @@ impl Cache {
         let version: Arc<str> = engine_version(&engine).into();
         let directory = directory.join(&*version);
         std::fs::create_dir_all(&directory)?;
+        remove_unfinished(&directory)?;
         Ok(Self { directory, engine, version, sealer })
     }
 
@@ -52,7 +56,10 @@ impl Cache {
 
     /// Keeps machine code that this host just made, and loads it. Blocks on the disk.
     pub fn store(&self, hash: ContentHash, code: &[u8]) -> Result<Component, Error> {
-        let component = self.instantiate(code).map_err(Error::internal)?;
+        // What was compiled a moment ago can only be refused because the pool has no such places.
+        let component = self.instantiate(code).map_err(|error| {
+            Error::new(Code::InvalidComponent, format!("the component needs more than this host gives one: {error:#}"))
+        })?;
         let tag = self.sealer.artifact_tag(&self.parts(&hash, code));
         // Written aside and renamed: a crash leaves the old file or the new one. Losing it costs a compilation.
         let written = self.write(hash, code, &tag);
@@ -76,7 +83,7 @@ impl Cache {
     }
 
     fn path(&self, hash: ContentHash) -> PathBuf {
-        self.directory.join(format!("{hash}.cwasm"))
+        self.directory.join(format!("{hash}.{FINISHED}"))
     }
 
     fn parts<'a>(&'a self, hash: &'a ContentHash, code: &'a [u8]) -> [&'a [u8]; 3] {
@@ -89,6 +96,17 @@ impl Cache {
         // that authenticated it with a key nobody else has. It is a private copy, so nobody can change it after the check.
         unsafe { Component::deserialize(&self.engine, code) }
     }
+}
+
+/// Removes what a host left that ended while it wrote.
+fn remove_unfinished(directory: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.extension().is_none_or(|extension| extension != FINISHED) {
+            std::fs::remove_file(path)?;
+        }
+    }
+    Ok(())
 }
 
 /// A name for everything that decides the machine code: another engine never finds it.

@@ -139,7 +139,10 @@ pub fn compile_process(memory_mb: u32) -> std::io::Result<i32> {
             Ok(0)
         }
         Err(error) => {
-            writeln!(std::io::stderr().lock(), "the component is not valid: {error:#}")?;
+            // Nobody reads more, and a pipe takes only so much.
+            let explanation = format!("the component is not valid: {error:#}");
+            let end = explanation.floor_char_boundary(EXPLANATION_BYTES as usize);
+            std::io::stderr().lock().write_all(explanation.get(..end).unwrap_or_default().as_bytes())?;
             Ok(INVALID)
         }
     }

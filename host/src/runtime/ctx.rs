@@ -7,6 +7,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::limits::MemoryLimiter;
+use super::turns::HostTime;
 use crate::auth::User;
 use crate::bindings::db::{DbState, DbView};
 use crate::bindings::env::{EnvView, Environment};
@@ -33,6 +34,8 @@ pub struct Ctx {
     pub responder: Option<Responder>,
     /// The memory limit.
     pub memory: MemoryLimiter,
+    /// Time in host calls since the last yield.
+    pub host_time: HostTime,
 }
 
 /// What an execution brings to its store.
@@ -84,6 +87,7 @@ impl Ctx {
             printers,
             responder: Some(parts.responder),
             memory: parts.memory,
+            host_time: HostTime::default(),
         }
     }
 

@@ -20,7 +20,9 @@ use wasmtime_wasi_http::{WasiBody, WasiHttpView};
 
 use super::component::{Entry, Linked};
 use super::ctx::{Ctx, CtxParts};
+use super::limits::{MemoryLimiter, Share};
 use super::outcome::{Failure, Limits};
+use super::turns::Turns;
 use crate::bindings::FunctionPre;
 use crate::bindings::outgoing::{Responder, response_head};
 use crate::bindings::wit::http as lean;
@@ -93,6 +95,7 @@ pub(super) fn prepare(store: &mut Store<Ctx>, fuel: u64) -> wasmtime::Result<()>
     store.fuel_async_yield_interval(Some(FUEL_YIELD_INTERVAL))?;
     store.set_hostcall_fuel(HOSTCALL_FUEL);
     store.set_max_component_handles(COMPONENT_HANDLES);
+    store.call_hook_async(Turns);
     Ok(())
 }
 
@@ -141,12 +144,12 @@ async fn drive_lean(
                 let message = "the function returned a response after it had started one";
                 return Err(Failure::new(Code::InvalidResponse, message).into());
             };
-            respond(responder, whole_response(response, head_only)?)?;
+            respond(responder, whole_response(response, head_only, &store.data().memory)?)?;
             Ok(())
         }
         Ok(lean::Response::Streamed) if store.data().responder.is_some() => Err(Failure::no_response().into()),
         Ok(lean::Response::Streamed) => Ok(()),
-        Err(lean::Error { message, stack }) => Err(Failure { code: Code::FunctionError, message, stack }.into()),
+        Err(lean::Error { message, stack }) => Err(Failure::reported(message, stack).into()),
     }
 }
 
@@ -180,23 +183,42 @@ async fn lean_body(store: &mut Store<Ctx>, body: WasiBody) -> wasmtime::Result<l
     }
 }
 
-fn whole_response(response: lean::WholeResponse, head_only: bool) -> Result<Response<WasiBody>, Failure> {
+fn whole_response(
+    response: lean::WholeResponse,
+    head_only: bool,
+    memory: &MemoryLimiter,
+) -> Result<Response<WasiBody>, Failure> {
     let lean::WholeResponse { head, body } = response;
     let mut checked = response_head(head).map_err(|error| {
         Failure::new(Code::InvalidResponse, format!("the function's response is not valid HTTP: {error}"))
     })?;
-    if !head_only {
+    if !head_only || !body.is_empty() {
         // The length is known here; a guest's own idea of it could only be wrong.
         checked.headers_mut().remove(CONTENT_LENGTH);
     }
-    Ok(checked.map(|()| whole_body(body.into())))
+    let body = whole_body(body, memory)?;
+    Ok(checked.map(|()| body))
 }
 
-fn whole_body(bytes: Bytes) -> WasiBody {
+fn whole_body(bytes: Vec<u8>, memory: &MemoryLimiter) -> Result<WasiBody, Failure> {
     if bytes.is_empty() {
-        Empty::new().map_err(|never| match never {}).boxed_unsync()
-    } else {
-        Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
+        return Ok(Empty::new().map_err(|never| match never {}).boxed_unsync());
+    }
+    // It stays until the slowest of clients has taken it, long after the execution and its place are gone.
+    let share = memory.share(bytes.len()).ok_or_else(Failure::no_memory)?;
+    let bytes = Bytes::from_owner(WholeBody { bytes, _share: share });
+    Ok(Full::new(bytes).map_err(|never| match never {}).boxed_unsync())
+}
+
+/// A body and the part of the budget it takes.
+struct WholeBody {
+    bytes: Vec<u8>,
+    _share: Share,
+}
+
+impl AsRef<[u8]> for WholeBody {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
@@ -215,7 +237,7 @@ async fn drive_http_02(
         move |result| {
             let result = match result {
                 Ok(response) => respond(responder, response),
-                Err(code) => Err(Failure::new(Code::FunctionError, format!("the function reported {code:?}"))),
+                Err(code) => Err(Failure::reported(format!("the function reported {code:?}"), None)),
             };
             *answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
         }
@@ -255,7 +277,7 @@ async fn drive_http_03(
             let response = instance
                 .handle(accessor, request)
                 .await?
-                .map_err(|code| Failure::new(Code::FunctionError, format!("the function reported {code:?}")))?;
+                .map_err(|code| Failure::reported(format!("the function reported {code:?}"), None))?;
             let response = accessor.with(|mut access| response.into_http(&mut access, sent))?;
             respond(responder, response)?;
             // The body is pumped by this store, so the store stays until the last byte has left …

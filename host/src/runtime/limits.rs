@@ -22,8 +22,26 @@ impl MemoryBudget {
         self.left.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(bytes)).is_ok()
     }
 
+    /// Takes this much for as long as the share lives.
+    fn share(self: &Arc<Self>, bytes: usize) -> Option<Share> {
+        self.take(bytes).then(|| Share { budget: self.clone(), bytes })
+    }
+
     fn give_back(&self, bytes: usize) {
         self.left.fetch_add(bytes, Ordering::AcqRel);
+    }
+}
+
+/// A part of the budget, given back when dropped.
+#[derive(Debug)]
+pub struct Share {
+    budget: Arc<MemoryBudget>,
+    bytes: usize,
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.budget.give_back(self.bytes);
     }
 }
 
@@ -54,6 +72,11 @@ impl MemoryLimiter {
     /// The most memory the instance had. Memories never shrink, so this is also what it has.
     pub fn peak(&self) -> usize {
         self.used
+    }
+
+    /// Takes from the budget what outlives the instance; none when there is not that much.
+    pub fn share(&self, bytes: usize) -> Option<Share> {
+        self.budget.share(bytes)
     }
 
     /// Whether a growth was refused, and by which limit.

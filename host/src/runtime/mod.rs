@@ -17,3 +17,4 @@ pub mod outcome;
 pub mod scheduler;
 pub mod script;
 pub mod signals;
+pub mod turns;

@@ -6,9 +6,14 @@ use wasmtime_wasi::I32Exit;
 use super::limits::Refusal;
 use crate::error::Code;
 use crate::runtime::signals::Fault;
+use crate::tunables::LOG_LINE_BYTES;
 
 /// Most frames of a backtrace in a record.
 const BACKTRACE_FRAMES: usize = 50;
+
+/// Most bytes of what a function says about its failure, and of the stack it shows. Both go into the execution record.
+const MESSAGE_BYTES: usize = LOG_LINE_BYTES;
+const STACK_BYTES: usize = 64 * 1024;
 
 /// Why an execution failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,6 +31,20 @@ impl Failure {
     /// A failure without a stack.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), stack: None }
+    }
+
+    /// What the function reported about itself: as long as the author of a function likes, so cut.
+    pub fn reported(mut message: String, mut stack: Option<String>) -> Self {
+        message.truncate(message.floor_char_boundary(MESSAGE_BYTES));
+        if let Some(stack) = &mut stack {
+            stack.truncate(stack.floor_char_boundary(STACK_BYTES));
+        }
+        Self { code: Code::FunctionError, message, stack }
+    }
+
+    /// The host's budget for all functions has no room.
+    pub fn no_memory() -> Self {
+        Self::new(Code::Overloaded, "all memory the host has for functions is in use")
     }
 
     /// The function returned without a response.
@@ -64,7 +83,7 @@ impl Limits {
                 Code::MemoryLimit,
                 format!("the function needed more than its memory_limit_mb of {}", self.memory_limit_mb),
             ),
-            Refusal::Host => Failure::new(Code::Overloaded, "all memory the host has for functions is in use"),
+            Refusal::Host => Failure::no_memory(),
         }
     }
 

@@ -17,8 +17,8 @@ pub enum Value {
     Blob(Vec<u8>),
 }
 
-/// The least a value counts for in the size of a result, in bytes: about what the host spends on one without content.
-const VALUE_OVERHEAD: usize = 8;
+/// The least a value counts for in the size of a result, in bytes: what the host spends on one without content.
+const VALUE_OVERHEAD: usize = size_of::<Value>();
 
 impl Value {
     /// Copies a value out of a row. Text that is not UTF-8 (SQLite lets a blob be cast to text) comes back as a blob: that

@@ -36,11 +36,7 @@ where
 
 /// Puts a greeting in front of the request's own pieces, each of which goes out as it comes in.
 fn greet(body: AnyBody) -> AnyBody {
-    Greeted {
-        greeting: Some(Bytes::from_static(GREETING)),
-        rest: body,
-    }
-    .boxed_unsync()
+    Greeted { greeting: Some(Bytes::from_static(GREETING)), rest: body }.boxed_unsync()
 }
 
 struct Greeted {
@@ -78,9 +74,7 @@ async fn describe(parts: &Parts, body: AnyBody) -> anyhow::Result<Response<AnyBo
         "body_bytes": body.collect().await?.to_bytes().len(),
     }))?;
     for value in ["one", "two", "three"] {
-        response
-            .headers_mut()
-            .append("x-reply", http::HeaderValue::from_static(value));
+        response.headers_mut().append("x-reply", http::HeaderValue::from_static(value));
     }
     Ok(response)
 }
@@ -88,10 +82,7 @@ async fn describe(parts: &Parts, body: AnyBody) -> anyhow::Result<Response<AnyBo
 async fn read_trailers(body: AnyBody) -> anyhow::Result<Value> {
     let collected = body.collect().await?;
     let trailers = collected.trailers().cloned().unwrap_or_default();
-    Ok(trailers
-        .iter()
-        .map(|(name, value)| json!([name.as_str(), String::from_utf8_lossy(value.as_bytes())]))
-        .collect())
+    Ok(trailers.iter().map(|(name, value)| json!([name.as_str(), String::from_utf8_lossy(value.as_bytes())])).collect())
 }
 
 fn not_found() -> anyhow::Result<Response<AnyBody>> {
@@ -102,9 +93,7 @@ fn not_found() -> anyhow::Result<Response<AnyBody>> {
 
 /// A response with this JSON.
 pub fn json_response(value: &Value) -> anyhow::Result<Response<AnyBody>> {
-    Ok(Response::builder()
-        .header("content-type", "application/json")
-        .body(whole(value.to_string()))?)
+    Ok(Response::builder().header("content-type", "application/json").body(whole(value.to_string()))?)
 }
 
 fn whole(text: impl Into<Bytes>) -> AnyBody {

@@ -51,13 +51,7 @@ fn show_caller(_parts: &Parts, _body: &[u8]) -> anyhow::Result<Json> {
 
 fn write_lines(_parts: &Parts, body: &[u8]) -> anyhow::Result<Json> {
     let text = str::from_utf8(body)?;
-    for level in [
-        log::Level::Trace,
-        log::Level::Debug,
-        log::Level::Info,
-        log::Level::Warn,
-        log::Level::Error,
-    ] {
+    for level in [log::Level::Trace, log::Level::Debug, log::Level::Info, log::Level::Warn, log::Level::Error] {
         log::write(level, text);
     }
     println!("{text} on standard output");
@@ -113,11 +107,7 @@ enum End {
 
 fn run_transaction(_parts: &Parts, body: &[u8]) -> anyhow::Result<Json> {
     let script: Script = serde_json::from_slice(body)?;
-    let mode = if script.read_only {
-        db::TransactionMode::ReadOnly
-    } else {
-        db::TransactionMode::ReadWrite
-    };
+    let mode = if script.read_only { db::TransactionMode::ReadOnly } else { db::TransactionMode::ReadWrite };
     let transaction = match db::Transaction::begin(mode) {
         Ok(transaction) => transaction,
         Err(error) => return Ok(json!({ "begin": json_from_error(error) })),
@@ -131,9 +121,7 @@ fn run_transaction(_parts: &Parts, body: &[u8]) -> anyhow::Result<Json> {
             json_from_rows(transaction.query(&statement.sql, &parameters))
         });
     }
-    let beside = script
-        .beside
-        .map(|statement| json_from_rows(db::query(&statement.sql, &[])));
+    let beside = script.beside.map(|statement| json_from_rows(db::query(&statement.sql, &[])));
     let end = match script.end {
         End::Commit => json_from_end(db::Transaction::commit(transaction)),
         End::Rollback => json_from_end(db::Transaction::rollback(transaction)),
@@ -158,10 +146,7 @@ fn value_from_json(json: &Json) -> anyhow::Result<db::Value> {
         Json::String(text) => db::Value::Text(text.clone()),
         // JSON has no bytes: an array of numbers stands for a blob.
         Json::Array(bytes) => db::Value::Blob(
-            bytes
-                .iter()
-                .map(|byte| Ok(byte.as_u64().context("a byte")?.try_into()?))
-                .collect::<anyhow::Result<_>>()?,
+            bytes.iter().map(|byte| Ok(byte.as_u64().context("a byte")?.try_into()?)).collect::<anyhow::Result<_>>()?,
         ),
         Json::Object(_) => anyhow::bail!("an object is no SQL value"),
     })

@@ -45,24 +45,15 @@ fn fill(pattern: &[u8]) -> u64 {
 /// Grows the memory to 48 MiB or more and counts the places in it where the pattern stands.
 fn search(masked: &[u8]) -> u64 {
     let missing = SEARCHED_PAGES.saturating_sub(core::arch::wasm32::memory_size(0));
-    assert_ne!(
-        core::arch::wasm32::memory_grow(0, missing),
-        usize::MAX,
-        "the memory may grow to 48 MiB"
-    );
+    assert_ne!(core::arch::wasm32::memory_grow(0, missing), usize::MAX, "the memory may grow to 48 MiB");
     let end = core::arch::wasm32::memory_size(0) * PAGE_BYTES;
     let first = masked[0] ^ MASK;
     // From 1: Rust has no reference to the address 0.
-    (1..=end - masked.len())
-        .filter(|&start| byte_at(start) == first && stands_at(start, masked))
-        .count() as u64
+    (1..=end - masked.len()).filter(|&start| byte_at(start) == first && stands_at(start, masked)).count() as u64
 }
 
 fn stands_at(start: usize, masked: &[u8]) -> bool {
-    masked
-        .iter()
-        .enumerate()
-        .all(|(offset, &byte)| byte_at(start + offset) ^ MASK == byte)
+    masked.iter().enumerate().all(|(offset, &byte)| byte_at(start + offset) ^ MASK == byte)
 }
 
 #[inline(always)]
@@ -88,9 +79,7 @@ fn respond(to: ResponseOutparam, number: u64) {
     let body = response.body().expect("the body is there");
     ResponseOutparam::set(to, Ok(response));
     let stream = body.write().expect("the stream is there");
-    stream
-        .blocking_write_and_flush(number.to_string().as_bytes())
-        .expect("the client reads");
+    stream.blocking_write_and_flush(number.to_string().as_bytes()).expect("the client reads");
     drop(stream);
     OutgoingBody::finish(body, None).expect("the body is complete");
 }

@@ -16,11 +16,7 @@ pub fn spin() -> ! {
 #[inline(never)]
 pub fn dive(depth: u64) -> u64 {
     let next = depth + STEP.load(Ordering::Relaxed);
-    if next == 0 {
-        0
-    } else {
-        dive(next).wrapping_mul(3) ^ depth
-    }
+    if next == 0 { 0 } else { dive(next).wrapping_mul(3) ^ depth }
 }
 
 /// Traps. A test looks for this name in the backtrace.

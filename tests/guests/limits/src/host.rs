@@ -9,9 +9,7 @@ use crate::bindings::caddis::function::db;
 pub fn fetch(authority: &str) {
     let request = OutgoingRequest::new(Fields::new());
     request.set_scheme(Some(&Scheme::Http)).expect("http is a scheme");
-    request
-        .set_authority(Some(authority))
-        .expect("the query is an authority");
+    request.set_authority(Some(authority)).expect("the query is an authority");
     request.set_path_with_query(Some("/")).expect("/ is a path");
     let response = outgoing_handler::handle(request, None).expect("the request goes out");
     response.subscribe().block();

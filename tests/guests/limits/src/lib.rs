@@ -41,10 +41,7 @@ impl Guest for Limits {
             "/exit" => std::process::exit(3),
             "/no-response" => drop(response),
             "/error" => {
-                ResponseOutparam::set(
-                    response,
-                    Err(ErrorCode::InternalError(Some("a deliberate error".to_owned()))),
-                );
+                ResponseOutparam::set(response, Err(ErrorCode::InternalError(Some("a deliberate error".to_owned()))));
             }
             "/flood-log" => {
                 host::flood_log();

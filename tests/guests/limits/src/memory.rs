@@ -37,7 +37,5 @@ pub fn make_pollables_without_end() {
 pub fn fill_fields_until_refused() -> usize {
     let fields = Fields::new();
     let value = vec![b'x'; 1024];
-    (0..100_000)
-        .take_while(|number| fields.append(&format!("x-{number}"), &value).is_ok())
-        .count()
+    (0..100_000).take_while(|number| fields.append(&format!("x-{number}"), &value).is_ok()).count()
 }

@@ -14,10 +14,7 @@ pub struct Sending {
 pub fn start(to: ResponseOutparam, response: OutgoingResponse) -> Sending {
     let body = response.body().expect("the body is there");
     ResponseOutparam::set(to, Ok(response));
-    Sending {
-        stream: body.write().expect("the stream is there"),
-        body,
-    }
+    Sending { stream: body.write().expect("the stream is there"), body }
 }
 
 impl Sending {

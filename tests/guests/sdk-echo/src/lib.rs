@@ -38,11 +38,8 @@ fn echo(mut body: BodyStream, greeting: &'static str) -> Response {
 
 /// Tells what arrived, and sets one response header three times.
 async fn describe(request: &Request) -> Result<Response> {
-    let headers: Vec<Value> = request
-        .raw_headers()
-        .iter()
-        .map(|(name, value)| json!([name, value.escape_ascii().to_string()]))
-        .collect();
+    let headers: Vec<Value> =
+        request.raw_headers().iter().map(|(name, value)| json!([name, value.escape_ascii().to_string()])).collect();
     let description = json!({
         "method": request.method().as_str(),
         "url": request.url(),
@@ -51,9 +48,7 @@ async fn describe(request: &Request) -> Result<Response> {
         "body_bytes": request.bytes().await?.len(),
     });
     let response = Response::json(&description)?;
-    Ok(["one", "two", "three"]
-        .into_iter()
-        .fold(response, |response, value| response.with_header("x-reply", value)))
+    Ok(["one", "two", "three"].into_iter().fold(response, |response, value| response.with_header("x-reply", value)))
 }
 
 #[derive(Deserialize)]
@@ -67,11 +62,8 @@ async fn query(request: &Request, context: &Context) -> Result<Response> {
     let parameters: Vec<SqlValue> = query.parameters.into_iter().map(SqlValue::Integer).collect();
     let rows = context.db().query(&query.sql, parameters).await?;
     let columns = json!(rows.columns);
-    let rows: Vec<Vec<Value>> = rows
-        .rows
-        .into_iter()
-        .map(|row| row.into_iter().map(json_from_value).collect())
-        .collect();
+    let rows: Vec<Vec<Value>> =
+        rows.rows.into_iter().map(|row| row.into_iter().map(json_from_value).collect()).collect();
     Response::json(&json!({ "columns": columns, "rows": rows }))
 }
 
