@@ -85,17 +85,17 @@ impl App {
             egress: Arc::new(EgressPolicy::new(config.allow_egress)),
             memory: MemoryBudget::new(mebibytes(config.guest_memory_mb)),
         });
-        let components = Components {
+        let components = Arc::new(Components {
             store: store.clone(),
             host: host.clone(),
             compiler: Compiler::new(std::env::current_exe()?, compile_limits, cores.div_ceil(2)),
             cache: Cache::open(&config.data.join("cache"), engine, sealer)?,
-        };
+        });
         let deployer = Arc::new(Deployer {
             store: store.clone(),
             table: table.clone(),
-            components,
-            scripts: Scripts::new(host.clone(), resources.clone()),
+            components: components.clone(),
+            scripts: Scripts::new(components, resources.clone()),
             admission: admission.clone(),
             maxima: config.maxima,
             publishing: Mutex::default(),

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use javy_shim::{ENGINE, WRAPPER};
 use tokio::task::spawn_blocking;
 
-use crate::error::Error;
+use crate::error::{Code, Error};
 use crate::ids::ContentHash;
-use crate::runtime::cache::Cache;
+use crate::runtime::cache::{Cache, MachineCode};
 use crate::runtime::compile::Compiler;
 use crate::runtime::component::{Host, Linked};
+use crate::runtime::script::ScriptEngine;
 use crate::store::{Store, functions};
 
 /// Makes components callable.
@@ -27,31 +29,54 @@ pub struct Components {
 impl Components {
     /// An upload, or why it cannot run here.
     pub async fn build(&self, hash: ContentHash, bytes: Bytes) -> Result<Arc<Linked>, Error> {
-        match self.cached(hash).await? {
-            Some(linked) => Ok(linked),
-            None => self.compile(hash, bytes).await,
-        }
+        let code = match self.cached(hash).await? {
+            Some(code) => code,
+            None => self.keep(hash, self.compiler.compile_upload(bytes).await?).await?,
+        };
+        self.link(&code)
     }
 
     /// A component that was uploaded before.
     pub async fn load(&self, hash: ContentHash) -> Result<Arc<Linked>, Error> {
-        if let Some(linked) = self.cached(hash).await? {
-            return Ok(linked);
+        if let Some(code) = self.cached(hash).await? {
+            return self.link(&code);
         }
         let bytes = self.store.read(move |tx| functions::component_bytes(tx, hash)).await?;
-        self.compile(hash, bytes.into()).await
+        self.build(hash, bytes.into()).await
     }
 
-    async fn cached(&self, hash: ContentHash) -> Result<Option<Arc<Linked>>, Error> {
-        let cache = self.cache.clone();
-        let component = spawn_blocking(move || cache.load(hash)).await.map_err(Error::internal)?;
-        component.map(|component| self.host.link(&component).map(Arc::new)).transpose()
+    /// The JavaScript engine and its wrapper. They are compiled as uploads are, aside: what compiling takes of memory would stay.
+    pub async fn script_engine(&self) -> Result<ScriptEngine, Error> {
+        let (engine, wrapper) = tokio::try_join!(self.own(ENGINE), self.own(WRAPPER))?;
+        let (engine, wrapper) = (self.cache.module(&engine), self.cache.component(&wrapper));
+        ScriptEngine::new(&self.host, engine.map_err(Error::internal)?, wrapper.map_err(Error::internal)?)
+            .map_err(Error::internal)
     }
 
-    async fn compile(&self, hash: ContentHash, bytes: Bytes) -> Result<Arc<Linked>, Error> {
-        let code = self.compiler.compile(bytes).await?;
+    async fn own(&self, bytes: &'static [u8]) -> Result<MachineCode, Error> {
+        let hash = ContentHash::of(bytes);
+        match self.cached(hash).await? {
+            Some(code) => Ok(code),
+            None => self.keep(hash, self.compiler.compile(Bytes::from_static(bytes)).await?).await,
+        }
+    }
+
+    async fn cached(&self, hash: ContentHash) -> Result<Option<MachineCode>, Error> {
         let cache = self.cache.clone();
-        let component = spawn_blocking(move || cache.store(hash, &code)).await.map_err(Error::internal)??;
+        spawn_blocking(move || cache.read(hash)).await.map_err(Error::internal)
+    }
+
+    async fn keep(&self, hash: ContentHash, code: Vec<u8>) -> Result<MachineCode, Error> {
+        let cache = self.cache.clone();
+        spawn_blocking(move || cache.keep(hash, code)).await.map_err(Error::internal)
+    }
+
+    fn link(&self, code: &MachineCode) -> Result<Arc<Linked>, Error> {
+        // What compiles can still have more memories, tables or instances than the pool has for one component.
+        let component = self.cache.component(code).map_err(|error| {
+            let message = format!("the component needs more than this host gives one: {error:#}");
+            Error::new(Code::InvalidComponent, message)
+        })?;
         self.host.link(&component).map(Arc::new)
     }
 }

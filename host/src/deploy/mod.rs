@@ -29,7 +29,7 @@ pub struct Deployer {
     /// What is served.
     pub table: Arc<Table>,
     /// Makes components callable.
-    pub components: Components,
+    pub components: Arc<Components>,
     /// Makes programs callable.
     pub scripts: Scripts,
     /// Gives new functions their share of the host.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::task::spawn_blocking;
 
+use super::components::Components;
 use crate::bindings::outgoing::Responder;
 use crate::error::{Code, Error};
 use crate::ids::{AppName, FunctionId};
@@ -18,7 +19,7 @@ use crate::js::packages::NodeModules;
 use crate::js::source::Source;
 use crate::js::{ABSENT_GLOBALS, Platform};
 use crate::observe::capture::LogCapture;
-use crate::runtime::component::{Host, Linked};
+use crate::runtime::component::Linked;
 use crate::runtime::outcome::{Failure, Limits};
 use crate::runtime::script::{Program, ProgramModule, ScriptEngine};
 use crate::sandbox::{Occasion, Resources};
@@ -33,7 +34,7 @@ const PLATFORM: Platform<'static> = Platform { node_modules: &[], absent_globals
 
 /// Makes programs callable.
 pub struct Scripts {
-    host: Arc<Host>,
+    components: Arc<Components>,
     resources: Arc<Resources>,
     engine: OnceCell<Arc<ScriptEngine>>,
     /// Transpiling a hostile source may take hundreds of megabytes for a moment: one at a time.
@@ -73,17 +74,13 @@ pub fn stored_source(bytes: &[u8]) -> Result<Source, Error> {
 
 impl Scripts {
     /// Programs for this host.
-    pub fn new(host: Arc<Host>, resources: Arc<Resources>) -> Self {
-        Self { host, resources, engine: OnceCell::new(), turns: Semaphore::new(1) }
+    pub fn new(components: Arc<Components>, resources: Arc<Resources>) -> Self {
+        Self { components, resources, engine: OnceCell::new(), turns: Semaphore::new(1) }
     }
 
     /// Compiles the engine, if nobody has yet.
     pub async fn engine(&self) -> Result<Arc<ScriptEngine>, Error> {
-        let compile = || async {
-            let host = self.host.clone();
-            let compiled = spawn_blocking(move || ScriptEngine::new(&host)).await.map_err(Error::internal)?;
-            compiled.map(Arc::new).map_err(Error::internal)
-        };
+        let compile = || async { self.components.script_engine().await.map(Arc::new) };
         self.engine.get_or_try_init(compile).await.cloned()
     }
 

@@ -5,10 +5,9 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use wasmtime::Engine;
 use wasmtime::component::Component;
+use wasmtime::{Engine, Module};
 
-use crate::error::{Code, Error};
 use crate::ids::ContentHash;
 use crate::secrets::seal::Sealer;
 
@@ -18,7 +17,10 @@ const TAG_BYTES: usize = 32;
 /// What the names of complete files end with.
 const FINISHED: &str = "cwasm";
 
-/// The compiled components of one data directory.
+/// Machine code that this host made: only a [`Cache`] vouches for that.
+pub struct MachineCode(Vec<u8>);
+
+/// The machine code of one data directory.
 #[derive(Clone)]
 pub struct Cache {
     directory: PathBuf,
@@ -37,36 +39,41 @@ impl Cache {
         Ok(Self { directory, engine, version, sealer })
     }
 
-    /// The component with this hash, if this host compiled it for this engine. Blocks on the disk.
-    pub fn load(&self, hash: ContentHash) -> Option<Component> {
-        let file = std::fs::read(self.path(hash)).ok()?;
-        let (code, tag) = file.split_last_chunk::<TAG_BYTES>()?;
-        if !self.sealer.verify_artifact_tag(&self.parts(&hash, code), tag) {
-            tracing::warn!(component = %hash, "a compiled component in the cache was not made by this host; ignored");
+    /// The machine code for the WebAssembly with this hash, if this host compiled it for this engine. Blocks on the disk.
+    pub fn read(&self, hash: ContentHash) -> Option<MachineCode> {
+        let mut file = std::fs::read(self.path(hash)).ok()?;
+        let tag = file.split_off(file.len().checked_sub(TAG_BYTES)?);
+        let tag = tag.first_chunk()?;
+        if !self.sealer.verify_artifact_tag(&self.parts(&hash, &file), tag) {
+            tracing::warn!(component = %hash, "machine code in the cache was not made by this host; ignored");
             return None;
         }
-        match self.instantiate(code) {
-            Ok(component) => Some(component),
-            Err(error) => {
-                tracing::warn!(component = %hash, %error, "a compiled component in the cache cannot be used");
-                None
-            }
-        }
+        Some(MachineCode(file))
     }
 
-    /// Keeps machine code that this host just made, and loads it. Blocks on the disk.
-    pub fn store(&self, hash: ContentHash, code: &[u8]) -> Result<Component, Error> {
-        // What was compiled a moment ago can only be refused because the pool has no such places.
-        let component = self.instantiate(code).map_err(|error| {
-            Error::new(Code::InvalidComponent, format!("the component needs more than this host gives one: {error:#}"))
-        })?;
-        let tag = self.sealer.artifact_tag(&self.parts(&hash, code));
+    /// Keeps what the compiling process has just made. Blocks on the disk.
+    pub fn keep(&self, hash: ContentHash, code: Vec<u8>) -> MachineCode {
+        let tag = self.sealer.artifact_tag(&self.parts(&hash, &code));
         // Written aside and renamed: a crash leaves the old file or the new one. Losing it costs a compilation.
-        let written = self.write(hash, code, &tag);
-        if let Err(error) = written {
-            tracing::warn!(component = %hash, %error, "a compiled component could not be kept; it will be compiled again");
+        if let Err(error) = self.write(hash, &code, &tag) {
+            tracing::warn!(component = %hash, %error, "machine code could not be kept; it will be compiled again");
         }
-        Ok(component)
+        MachineCode(code)
+    }
+
+    /// Loads a component.
+    #[expect(unsafe_code, reason = "machine code can only be loaded through an unsafe function")]
+    pub fn component(&self, code: &MachineCode) -> wasmtime::Result<Component> {
+        // SAFETY: `MachineCode` was made by `Engine::precompile_component` in our own compiling process: either just now, or in an earlier
+        // run that authenticated it with a key nobody else has. It is a private copy, so nobody can change it after the check.
+        unsafe { Component::deserialize(&self.engine, &code.0) }
+    }
+
+    /// Loads a core module.
+    #[expect(unsafe_code, reason = "machine code can only be loaded through an unsafe function")]
+    pub fn module(&self, code: &MachineCode) -> wasmtime::Result<Module> {
+        // SAFETY: as in `component`, made by `Engine::precompile_module`.
+        unsafe { Module::deserialize(&self.engine, &code.0) }
     }
 
     fn write(&self, hash: ContentHash, code: &[u8], tag: &[u8; TAG_BYTES]) -> io::Result<()> {
@@ -88,13 +95,6 @@ impl Cache {
 
     fn parts<'a>(&'a self, hash: &'a ContentHash, code: &'a [u8]) -> [&'a [u8]; 3] {
         [self.version.as_bytes(), &hash.0, code]
-    }
-
-    #[expect(unsafe_code, reason = "machine code can only be loaded through an unsafe function")]
-    fn instantiate(&self, code: &[u8]) -> wasmtime::Result<Component> {
-        // SAFETY: `code` was made by `Engine::precompile_component` in our own compiling process: either just now, or in an earlier run
-        // that authenticated it with a key nobody else has. It is a private copy, so nobody can change it after the check.
-        unsafe { Component::deserialize(&self.engine, code) }
     }
 }
 

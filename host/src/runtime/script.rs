@@ -5,9 +5,7 @@
 //! copy-on-write mapping of the image. An image may hold what the program read at top level, secrets too, so it is never written
 //! to a disk.
 
-use javy_shim::{
-    BASE_IMAGE, BUILDER_INTERFACE, ENGINE, ENGINE_IMPORT, IMAGE_IMPORT, SNAPSHOT_INTERFACE, WRAPPER, image,
-};
+use javy_shim::{BASE_IMAGE, BUILDER_INTERFACE, ENGINE_IMPORT, IMAGE_IMPORT, SNAPSHOT_INTERFACE, image};
 use tokio::time::{Instant, timeout_at};
 use wasmtime::component::{Component, ComponentType, Func, Instance, InstancePre, Lift, Linker, Lower, WasmList};
 use wasmtime::{Module, Store};
@@ -57,12 +55,10 @@ pub struct ScriptEngine {
 }
 
 impl ScriptEngine {
-    /// Compiles the engine: a few hundred milliseconds of CPU, once.
-    pub fn new(host: &Host) -> wasmtime::Result<Self> {
-        let engine = host.engine();
-        let wrapper = Component::new(engine, WRAPPER)?;
+    /// Links the compiled engine to what it imports.
+    pub fn new(host: &Host, engine: Module, wrapper: Component) -> wasmtime::Result<Self> {
         let mut linker = host.linker().clone();
-        linker.root().module(ENGINE_IMPORT, &Module::new(engine, ENGINE)?)?;
+        linker.root().module(ENGINE_IMPORT, &engine)?;
         let base = with_image(&linker, &wrapper, BASE_IMAGE)?;
         Ok(Self { wrapper, linker, base })
     }
