@@ -71,16 +71,9 @@ async fn create(request: &Request, db: Db) -> Result<Response> {
     ensure_table(db).await?;
     let sql = "INSERT INTO notes (title, body) VALUES (?, ?) RETURNING *";
     let note: Note = found(db.query_one(sql, params![draft.title, draft.body]).await?)?;
-    let here = request
-        .url()
-        .split('?')
-        .next()
-        .unwrap_or_default()
-        .trim_end_matches('/');
+    let here = request.url().split('?').next().unwrap_or_default().trim_end_matches('/');
     caddis_sdk::info!("created note {}", note.id);
-    Ok(Response::json(&note)?
-        .with_status(201)
-        .with_header("location", format!("{here}/{}", note.id)))
+    Ok(Response::json(&note)?.with_status(201).with_header("location", format!("{here}/{}", note.id)))
 }
 
 async fn read(id: i64, db: Db) -> Result<Response> {
@@ -106,9 +99,7 @@ async fn delete(id: i64, db: Db) -> Result<Response> {
 
 /// Asks before it writes, because readers never wait but writers wait for each other.
 async fn ensure_table(db: Db) -> Result<()> {
-    let exists: Option<i64> = db
-        .query_one("SELECT 1 FROM sqlite_schema WHERE name = 'notes'", params![])
-        .await?;
+    let exists: Option<i64> = db.query_one("SELECT 1 FROM sqlite_schema WHERE name = 'notes'", params![]).await?;
     if exists.is_none() {
         db.execute(SCHEMA, params![]).await?;
     }
@@ -119,10 +110,7 @@ async fn draft(request: &Request) -> Result<Draft> {
     let draft: Draft = request.json().await?;
     match draft.title.chars().count() {
         1..=200 => Ok(draft),
-        length => Err(Error::status(
-            400,
-            format_args!("the title has {length} characters; 1 to 200 are allowed"),
-        )),
+        length => Err(Error::status(400, format_args!("the title has {length} characters; 1 to 200 are allowed"))),
     }
 }
 
@@ -132,16 +120,14 @@ fn found<T>(row: Option<T>) -> Result<T> {
 
 fn parse_id(path: &str) -> Result<i64> {
     let id = path.trim_matches('/');
-    id.parse()
-        .map_err(|_| Error::status(400, format_args!("{id:?} is not the id of a note: ids are numbers")))
+    id.parse().map_err(|_| Error::status(400, format_args!("{id:?} is not the id of a note: ids are numbers")))
 }
 
 fn number(request: &Request, name: &str, default: u32) -> Result<u32> {
     let Some(text) = request.query_value(name) else {
         return Ok(default);
     };
-    text.parse()
-        .map_err(|_| Error::status(400, format_args!("{name} must be a number, not {text:?}")))
+    text.parse().map_err(|_| Error::status(400, format_args!("{name} must be a number, not {text:?}")))
 }
 
 fn method_not_allowed(allowed: &str) -> Response {
