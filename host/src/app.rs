@@ -62,6 +62,7 @@ impl App {
     /// Opens the data directory, builds the engine, and last of all binds the port.
     pub async fn start(config: Config) -> Result<Started, StartError> {
         raise_file_limit();
+        return_large_blocks();
         let master = MasterKey::load(config.keys.master_key.as_ref(), &config.data.join("master.key"))?;
         let sealer = Arc::new(Sealer::new(&master));
         let store = Store::open(&config.data, sealer.clone())?;
@@ -186,3 +187,18 @@ fn raise_file_limit() {
         tracing::warn!(%error, "the limit on open files stays low");
     }
 }
+
+/// Has glibc map blocks of a megabyte and more, and unmap them when they are freed. Left to itself it soon takes them from its arenas and
+/// keeps them: the backtrace of one deep recursion would stay with tens of megabytes, once for each thread.
+#[cfg(target_env = "gnu")]
+#[expect(unsafe_code, reason = "glibc's tuning is a C function")]
+fn return_large_blocks() {
+    // SAFETY: `mallopt` may be called at any time with any value; it answers 0 when it refuses.
+    let set = unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, 1024 * 1024) };
+    if set == 0 {
+        tracing::warn!("freed memory may stay with the process");
+    }
+}
+
+#[cfg(not(target_env = "gnu"))]
+fn return_large_blocks() {}

@@ -43,6 +43,7 @@ async fn what_a_function_says_of_its_failure_is_cut() {
 #[tokio::test(flavor = "multi_thread")]
 async fn more_header_fields_than_the_limit_are_no_response() {
     let server = serve().await;
+    server.admin().change("floods", &json!({ "timeout_seconds": 30 })).await.expect(StatusCode::OK);
     for page in ["/large-field?70000", "/many-fields?100000"] {
         failed(&server.anonymous().get("floods", page).await, 500, "invalid_response", "floods");
     }

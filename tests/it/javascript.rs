@@ -198,7 +198,7 @@ async fn every_limit_stops_a_script_with_its_code() {
     for (name, body, status, code) in bodies {
         let source = format!("export default async () => {{ {body} }}");
         let settings = json!({"name": name, "code": source, "enabled": true, "access": {"policy": "public"},
-                              "fuel": if code == "cpu_limit" { 1_000_000_000u64 } else { 20_000_000_000 }, "timeout_seconds": 3, "memory_limit_mb": 64});
+                              "fuel": if code == "cpu_limit" { 1_000_000_000u64 } else { 20_000_000_000 }, "timeout_seconds": if code == "timeout" { 2 } else { 60 }, "memory_limit_mb": 64});
         create(&server.admin(), settings).await.expect(StatusCode::CREATED);
         let reply = server.anonymous().get(name, "/").await;
         failed(&reply, status, code, name);

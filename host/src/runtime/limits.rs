@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use wasmtime::ResourceLimiter;
 
+use crate::tunables::FIBER_STACK_BYTES;
+
 /// Guest memory of the whole host. Growth beyond it is refused, so that many guests within their own limits cannot
 /// together take the machine down.
 #[derive(Debug)]
@@ -59,14 +61,19 @@ pub enum Refusal {
 pub struct MemoryLimiter {
     limit: usize,
     used: usize,
+    stack: usize,
     refusal: Option<Refusal>,
     budget: Arc<MemoryBudget>,
 }
 
 impl MemoryLimiter {
-    /// A limiter for one instance, in bytes.
+    /// A limiter for one instance, in bytes. The stack it may use is taken from the budget at once: a guest can touch all of it and then
+    /// wait, and no growth tells when. Where the budget has not even that, the instance gets nothing.
     pub fn new(limit: usize, budget: Arc<MemoryBudget>) -> Self {
-        Self { limit, used: 0, refusal: None, budget }
+        match budget.take(FIBER_STACK_BYTES) {
+            true => Self { limit, used: 0, stack: FIBER_STACK_BYTES, refusal: None, budget },
+            false => Self { limit: 0, used: 0, stack: 0, refusal: Some(Refusal::Host), budget },
+        }
     }
 
     /// The most memory the instance had. Memories never shrink, so this is also what it has.
@@ -86,7 +93,7 @@ impl MemoryLimiter {
 
     fn grow(&mut self, bytes: usize) -> bool {
         let Some(used) = self.used.checked_add(bytes).filter(|used| *used <= self.limit) else {
-            self.refusal = Some(Refusal::Function);
+            self.refusal.get_or_insert(Refusal::Function);
             return false;
         };
         if !self.budget.take(bytes) {
@@ -100,7 +107,7 @@ impl MemoryLimiter {
 
 impl Drop for MemoryLimiter {
     fn drop(&mut self) {
-        self.budget.give_back(self.used);
+        self.budget.give_back(self.used + self.stack);
     }
 }
 
@@ -124,7 +131,7 @@ mod tests {
 
     #[test]
     fn memories_and_tables_count_together() {
-        let budget = MemoryBudget::new(1 << 20);
+        let budget = MemoryBudget::new(FIBER_STACK_BYTES + (1 << 20));
         let mut limiter = MemoryLimiter::new(200_000, budget.clone());
         assert!(limiter.memory_growing(0, 65_536, None).unwrap());
         assert!(limiter.memory_growing(0, 65_536, None).unwrap());
@@ -136,12 +143,14 @@ mod tests {
 
     #[test]
     fn the_budget_is_shared_and_returned() {
-        let budget = MemoryBudget::new(100_000);
+        let budget = MemoryBudget::new(2 * FIBER_STACK_BYTES + 100_000);
         let mut first = MemoryLimiter::new(1 << 20, budget.clone());
         let mut second = MemoryLimiter::new(1 << 20, budget.clone());
         assert!(first.memory_growing(0, 65_536, None).unwrap());
         assert!(!second.memory_growing(0, 65_536, None).unwrap());
         assert_eq!(second.refusal(), Some(Refusal::Host));
+        // Not even a stack is left for a third.
+        assert_eq!(MemoryLimiter::new(1 << 20, budget.clone()).refusal(), Some(Refusal::Host));
         drop(first);
         assert!(second.memory_growing(0, 65_536, None).unwrap());
     }
