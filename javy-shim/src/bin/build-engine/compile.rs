@@ -19,7 +19,12 @@ pub(crate) fn engine(package: &Path) -> Result<Vec<u8>> {
     let target = engine.join("target");
     let home = cargo_home()?;
     // What the compilers would write of the machine's paths into panic messages and debug data.
-    let remap = [(&home, "/cargo"), (&package.to_path_buf(), "/caddis/javy-shim"), (&sysroot()?, "/rust")];
+    let mut remap = vec![(home.clone(), "/cargo"), (package.to_path_buf(), "/caddis/javy-shim"), (sysroot()?, "/rust")];
+    fetch(&engine)?;
+    // The registry's folder has the name of the host it was fetched from. Of two prefixes the later one counts.
+    for registry in std::fs::read_dir(home.join("registry/src"))? {
+        remap.push((registry?.path(), "/crates"));
+    }
     let mut rust_flags = vec![format!("-Clink-arg=-zstack-size={STACK_SIZE}")];
     rust_flags.extend(remap.iter().map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display())));
     let c_flags: Vec<String> =
@@ -42,6 +47,12 @@ pub(crate) fn engine(package: &Path) -> Result<Vec<u8>> {
         .into());
     }
     Ok(std::fs::read(target.join(TARGET).join("release/caddis_js_engine.wasm"))?)
+}
+
+/// Fetches the crates, so that their folder is there before its name is asked for.
+fn fetch(engine: &Path) -> Result<()> {
+    let status = Command::new(env!("CARGO")).args(["fetch", "--locked"]).current_dir(engine).status()?;
+    if status.success() { Ok(()) } else { Err(format!("the engine's crates could not be fetched ({status})").into()) }
 }
 
 fn cargo_home() -> Result<PathBuf> {
