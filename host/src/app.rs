@@ -130,7 +130,11 @@ impl App {
         // Compiled while nobody waits for it; a deployment that comes first does so itself.
         tokio::spawn({
             let deployer = deployer.clone();
-            async move { deployer.scripts.engine().await.map(drop) }
+            async move {
+                if let Err(error) = deployer.scripts.engine().await {
+                    tracing::warn!(%error, "the JavaScript engine could not be compiled");
+                }
+            }
         });
         let listener = Listener::bind(config.listen, config.max_connections)
             .await

@@ -154,3 +154,21 @@ async fn the_host_s_own_credentials_never_reach_a_function() {
         assert!(!reply.text().contains(key), "{}", reply.text());
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn groups_and_claims_decide_who_may_call() {
+    let server = serve_to_users().await;
+    let admin = server.admin();
+    let member = json!({ "sub": "u1", "groups": ["staff"], "department": "engineering" });
+    let member = server.anonymous().with_token(&admin.user_token(member).await);
+    let other = server.anonymous().with_token(&admin.user_token(json!({ "sub": "u2" })).await);
+    for access in [
+        json!({ "policy": "group", "groups": ["admin", "staff"] }),
+        json!({ "policy": "metadata", "metadata": { "department": "engineering" } }),
+    ] {
+        admin.change("f", &json!({ "access": access })).await.expect(StatusCode::OK);
+        member.get("f", "/describe").await.expect(StatusCode::OK);
+        refused(&other.get("f", "/describe").await, 403, "forbidden", &["policy"]);
+        refused(&server.anonymous().get("f", "/describe").await, 401, "unauthorized", &[]);
+    }
+}
