@@ -272,6 +272,21 @@ async fn assert_refused(server: &Server, case: &str, request: &str) {
     assert_eq!(reply.matches("HTTP/1.1 ").count(), 1, "{case}: one answer, then the end: {reply:?}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_target_s_authority_counts_and_not_the_host_field() {
+    let server = serve(guests::SDK_ECHO).await;
+    let get = async |target: &str| {
+        let mut raw = RawConnection::open(server.address()).await;
+        raw.send(format!("GET {target} HTTP/1.1\r\nHost: elsewhere\r\nConnection: close\r\n\r\n")).await;
+        raw.rest().await
+    };
+    let answer = get("http://example.com/functions/v1/echo/describe").await;
+    assert!(answer.contains("\"http://example.com/functions/v1/echo/describe\""), "{answer}");
+    assert!(answer.contains("[\"host\",\"example.com\"]") && !answer.contains("elsewhere"), "{answer}");
+    let answer = get("http://user:password@example.com/functions/v1/echo/describe").await;
+    assert!(answer.starts_with("HTTP/1.1 400 ") && !answer.contains("password"), "{answer}");
+}
+
 /// RFC 9112, section 6.3: the length may be ignored, but then nothing behind the body may be taken for a request.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_length_beside_chunks_smuggles_nothing() {

@@ -64,6 +64,39 @@ pub(crate) async fn all_unknown_imports_are_named() {
     assert_alive(&server).await;
 }
 
+/// A component around this core module.
+fn component_of(module: &str) -> Vec<u8> {
+    let text = format!(
+        r#"(component
+            (import "wasi:http/types@0.2.0" (instance $types
+                (export "incoming-request" (type (sub resource)))
+                (export "response-outparam" (type (sub resource)))))
+            (alias export $types "incoming-request" (type $request))
+            (alias export $types "response-outparam" (type $response))
+            (core module $module {module} (func (export "handle") (param i32 i32)))
+            (core instance $instance (instantiate $module))
+            (func $handle (param "request" (own $request)) (param "response-out" (own $response))
+                (canon lift (core func $instance "handle")))
+            (instance $handler (export "handle" (func $handle)))
+            (export "wasi:http/incoming-handler@0.2.0" (instance $handler)))"#
+    );
+    wat::parse_str(text).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_component_that_wants_more_than_any_place_has_is_refused() {
+    let server = start().await;
+    let admin = server.admin();
+    put(&admin, &component_of("(memory 1)")).await.expect(StatusCode::CREATED);
+    for module in ["(memory 65536)", &"(memory 1)".repeat(9), "(table 4000000000 funcref)"] {
+        refused(&put(&admin, &component_of(module)).await, 400, "invalid_component", &["more than this host"]);
+    }
+    for module in ["(memory i64 1)", "(memory 1 2 shared)", "(type (struct (field i32)))"] {
+        refused(&put(&admin, &component_of(module)).await, 400, "invalid_component", &["not valid"]);
+    }
+    server.anonymous().call(Method::GET, "/healthz").send().await.expect(StatusCode::OK);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_oversized_component_is_refused() {
     let limit = 300_000;
@@ -134,6 +167,9 @@ async fn malformed_json_is_refused_and_says_where() {
         let call = admin.manage(Method::PUT, "/functions/f").header("content-type", "application/json");
         refused(&call.body(body).send().await, 400, "invalid_request", parts);
     }
+    let secret = admin.manage(Method::PUT, "/secrets").body("\"a bare secret\"").send().await;
+    refused(&secret, 400, "invalid_request", &["object"]);
+    assert!(!secret.text().contains("bare"), "{}", secret.text());
     let deep = "[".repeat(100_000);
     let call = admin.manage(Method::PUT, "/functions/f").header("content-type", "application/json");
     refused(&call.body(deep).send().await, 400, "invalid_request", &[]);
