@@ -2,9 +2,11 @@
 
 use caddis_tests::{Options, Server, files_below, guests};
 use http::{Method, StatusCode};
+use rustix::process::{Pid, Signal};
 use serde_json::json;
 use std::path::Path;
 use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::{options, refused, start};
 
@@ -119,6 +121,20 @@ async fn a_request_that_does_not_end_holds_the_server_no_longer_than_the_deadlin
     drop(pieces);
     let cut_off = busy.await.unwrap();
     assert!(cut_off.is_none_or(|reply| !reply.status.is_success()));
+}
+
+/// The log may be on a disk that is full, or go to a collector that is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_cannot_be_written_stops_nothing() {
+    let data = TempDir::new().unwrap();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut server = options().command(data.path()).stderr(full).spawn().unwrap();
+    let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
+    while !lines.next_line().await.unwrap().expect("it listens").starts_with("listening") {}
+    let pid = Pid::from_raw(server.id().unwrap().try_into().unwrap()).unwrap();
+    rustix::process::kill_process(pid, Signal::TERM).unwrap();
+    // It logs that it drains.
+    assert!(server.wait().await.unwrap().success());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -41,6 +41,8 @@ pub(super) fn start_logging() -> Result<(), Failure> {
         .with_env_filter(filter.from_env()?)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
+        // It would say on standard error that standard error fails, and panic because that fails: in the middle of a request.
+        .log_internal_errors(false)
         .try_init()
         .map_err(|error| -> Failure { error })
 }

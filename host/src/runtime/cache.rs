@@ -103,7 +103,8 @@ fn remove_unfinished(directory: &Path) -> io::Result<()> {
     for entry in std::fs::read_dir(directory)? {
         let path = entry?.path();
         if path.extension().is_none_or(|extension| extension != FINISHED) {
-            std::fs::remove_file(path)?;
+            // What stays is in nobody's way.
+            let _ = std::fs::remove_file(path);
         }
     }
     Ok(())
