@@ -7,7 +7,7 @@ use caddis_tests::{Server, guests};
 use http::{Method, StatusCode};
 use serde_json::json;
 
-use crate::{failed, start};
+use crate::{failed, options, start};
 
 async fn serve() -> Server {
     let server = start().await;
@@ -93,4 +93,23 @@ async fn a_connection_does_not_become_a_tunnel() {
     connection.send("CONNECT /functions/v1/floods HTTP/1.1\r\nhost: x\r\n\r\n").await;
     let head = connection.read_until("\r\n").await;
     assert!(head.starts_with("HTTP/1.1 4"), "{head}");
+}
+
+/// The execution is over long before a client that reads slowly has its response.
+#[tokio::test(flavor = "multi_thread")]
+async fn responses_that_nobody_takes_count_as_memory_of_functions() {
+    let server = Server::start(options().flag("--guest-memory-mb", 128)).await;
+    server.admin().put_component("floods", guests::FLOODS, "").await;
+    let page = || server.anonymous().invoke(Method::GET, "floods", "/large-body?15");
+    let mut held = Vec::new();
+    for _ in 0..10 {
+        held.push(page().start().await);
+    }
+    let refused = held.iter().filter(|reply| reply.status == StatusCode::SERVICE_UNAVAILABLE).count();
+    assert!((3..9).contains(&refused), "{refused} of 10 were refused");
+    drop(held);
+    caddis_tests::eventually("room for another response", async || {
+        (page().send().await.status == StatusCode::OK).then_some(())
+    })
+    .await;
 }
