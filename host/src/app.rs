@@ -127,6 +127,10 @@ impl App {
             max_request_bytes: config.max_request_bytes,
             max_response_bytes: config.max_response_bytes,
         });
+        let listener = Listener::bind(config.listen, config.max_connections)
+            .await
+            .map_err(|error| format!("cannot listen on {}: {error}", config.listen))?;
+        let address = listener.address()?;
         // Compiled while nobody waits for it; a deployment that comes first does so itself.
         tokio::spawn({
             let deployer = deployer.clone();
@@ -136,10 +140,6 @@ impl App {
                 }
             }
         });
-        let listener = Listener::bind(config.listen, config.max_connections)
-            .await
-            .map_err(|error| format!("cannot listen on {}: {error}", config.listen))?;
-        let address = listener.address()?;
         let app = Self { listener, address, service, store, running, drain: config.drain };
         Ok(Started { app, new_admin_token })
     }
