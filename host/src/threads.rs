@@ -20,16 +20,16 @@ use tokio::sync::oneshot;
 use crate::tunables::CPU_BEFORE_DEMOTION;
 
 /// CPU time beyond its fair share that a function may use before its executions start at low priority, as time of its share.
-const BURST: Duration = Duration::from_millis(50);
+const BURST: Duration = Duration::from_millis(20);
 
 /// How long a thread waits for the next blocking work before it ends.
 const IDLE_TIME: Duration = Duration::from_secs(10);
 
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-/// Cores a function may keep busy before it is over its fair share: half of the machine's.
+/// Cores a function may keep busy before it is over its fair share: a quarter of the machine's.
 static SHARE: LazyLock<u64> =
-    LazyLock::new(|| thread::available_parallelism().map_or(1, usize::from).div_ceil(2) as u64);
+    LazyLock::new(|| thread::available_parallelism().map_or(1, usize::from).div_ceil(4) as u64);
 
 thread_local! {
     static PRIORITY: Cell<Priority> = const { Cell::new(Priority::Normal) };
