@@ -23,6 +23,7 @@ mod limits;
 mod notes;
 mod server;
 mod uploads;
+mod versions;
 
 use caddis_tests::{Options, Reply, Server};
 use serde_json::Value;
