@@ -14,6 +14,7 @@ import "./environment.js";
 import "./fetch.js";
 import "./crypto.js";
 import "./clone.js";
+import "./intl.js";
 import "./std-http.js";
 
 export { describe, reportRejections, trackRejection } from "./errors.js";
