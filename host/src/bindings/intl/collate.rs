@@ -9,6 +9,10 @@ use serde_json::{Value as Json, json};
 use super::locale;
 use super::service::{Failure, Service};
 
+/// The collations that can be asked for by name.
+pub(super) const COLLATIONS: &[&str] =
+    &["compat", "emoji", "eor", "phonebk", "pinyin", "searchjl", "stroke", "trad", "zhuyin"];
+
 /// As the prelude passes them.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
@@ -73,7 +77,7 @@ impl Collate {
             locale.locale = locale.with_keyword("kf", &case_first);
         }
         let collation = options.collation.clone().or_else(|| known.keyword("co"));
-        let collation = collation.filter(|name| !matches!(name.as_str(), "search" | "standard" | "default"));
+        let collation = collation.filter(|name| COLLATIONS.contains(&name.as_str()));
         match (options.usage, &collation) {
             (Usage::Search, _) => locale.locale = locale.with_keyword("co", "search"),
             (Usage::Sort, Some(name)) => locale.locale = locale.with_keyword("co", name),

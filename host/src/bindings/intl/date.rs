@@ -21,6 +21,7 @@ mod range;
 mod resolve;
 mod zone;
 
+use options::Cycle;
 pub(super) use options::DateOptions;
 pub(super) use zone::names as zone_names;
 
@@ -44,6 +45,10 @@ enum Piece {
     Literal(String),
     /// A field, formatted by ICU4X as a pattern of its own.
     Field(&'static str, DateTimePattern),
+    /// Before or after noon. ICU4X has a word for noon, too, where some locales have it.
+    HalfDay,
+    /// The hour, counted so, in that many digits at least. ICU4X does not know all cycles.
+    Hour(Cycle, usize),
     /// That many digits of the second's fraction.
     Fraction(usize),
 }
@@ -111,6 +116,15 @@ impl DateFormat {
         for piece in pieces {
             parts.push(match piece {
                 Piece::Literal(text) => Part::new("literal", text.as_str()),
+                Piece::HalfDay => {
+                    let (key, usual) =
+                        if moment.time.hour.number() < 12 { ("name/am", "AM") } else { ("name/pm", "PM") };
+                    Part::new("dayPeriod", plain_spaces(self.patterns.get(key).unwrap_or(usual)))
+                }
+                Piece::Hour(cycle, width) => {
+                    let hour = cycle.hour(moment.time.hour.number());
+                    Part::new("hour", self.digits.localized(&format!("{hour:0width$}")))
+                }
                 Piece::Fraction(digits) => {
                     let text: String = format!("{fraction:03}").chars().take(*digits).collect();
                     Part::new("fractionalSecond", self.digits.localized(&text))
@@ -118,7 +132,7 @@ impl DateFormat {
                 Piece::Field(kind, pattern) => {
                     let formatted = names.with_pattern_unchecked(pattern).format(&moment);
                     let text = formatted.try_write_to_string().map_err(|(error, _)| Failure::data(error))?;
-                    Part::new(kind, plain_spaces(self.zone_name(kind, &text)))
+                    Part::new(kind, self.digits.localized(&plain_spaces(self.zone_name(kind, &text))))
                 }
             });
         }
@@ -155,6 +169,12 @@ fn piece(names: &mut Names, item: &Item) -> Result<Piece, Failure> {
         Item::Field(field) => field,
     };
     let kind = field.kind().ok_or_else(|| Failure::data(format!("the pattern letter {}", field.letter)))?;
+    if let Some(cycle) = Cycle::of(field.letter) {
+        return Ok(Piece::Hour(cycle, field.width));
+    }
+    if kind == Kind::DayPeriod {
+        return Ok(Piece::HalfDay);
+    }
     if kind == Kind::Fraction {
         return Ok(Piece::Fraction(field.width));
     }

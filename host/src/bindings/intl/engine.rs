@@ -4,7 +4,7 @@ use icu::casemap::CaseMapper;
 use icu::locale::LanguageIdentifier;
 use serde::Deserialize;
 
-use super::collate::{Collate, CollateOptions};
+use super::collate::{COLLATIONS, Collate, CollateOptions};
 use super::date::{self, DateFormat, DateOptions};
 use super::list::{List, ListOptions};
 use super::locale;
@@ -72,7 +72,7 @@ pub(super) fn values(key: &str) -> Result<Vec<String>, Failure> {
     let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
     Ok(match key {
         "calendar" => list(&["gregory"]),
-        "collation" => list(&["compat", "emoji", "eor", "phonebk", "pinyin", "searchjl", "stroke", "trad", "zhuyin"]),
+        "collation" => list(COLLATIONS),
         "currency" => list(CURRENCIES),
         "numberingSystem" => {
             NUMBERINGS.iter().filter(|name| digits::has_digits(name)).map(|name| (*name).to_owned()).collect()

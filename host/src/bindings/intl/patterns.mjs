@@ -48,6 +48,7 @@ function entriesOf(locale) {
     if (!/Quarter|Week$/.test(field)) entries[`append/${field}`] = pattern;
   }
   for (const [field, name] of Object.entries(NAMES)) entries[`name/${name}`] = fields[field].displayName;
+  for (const name of ["am", "pm"]) entries[`name/${name}`] = gregorian.dayPeriods.format.abbreviated[name];
   for (const [skeleton, patterns] of Object.entries(formats.intervalFormats)) {
     if (skeleton === "intervalFormatFallback") entries["interval/fallback"] = patterns;
     else if (/^[yMdEhHmv]+$/.test(skeleton)) {

@@ -25,7 +25,7 @@ use super::number::NumberFormat;
 use super::number::digits;
 use super::number::options::NumberOptions;
 use super::number::rounding::{Value, round};
-use super::service::{Argument, Failure, Formatted, Part, Service, unfit};
+use super::service::{Argument, Failure, Formatted, Part, Service, request, unfit};
 
 type Data = DataPayload<ErasedMarker<RelativeTimePatternData<'static>>>;
 
@@ -132,7 +132,7 @@ where
     Baked: DataProvider<M>,
 {
     let locale = M::make_locale(LocalePreferences::from(locale));
-    let request = DataRequest { id: DataIdentifierBorrowed::for_locale(&locale), ..Default::default() };
+    let request = request(DataIdentifierBorrowed::for_locale(&locale));
     let response = DataProvider::<M>::load(&Baked, request);
     response.map(|response| response.payload.cast()).map_err(Failure::data)
 }

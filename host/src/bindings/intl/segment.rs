@@ -25,6 +25,12 @@ enum Granularity {
     Sentence,
 }
 
+/// Whether words of a letter's script are not apart in writing.
+fn needs_dictionary(letter: char) -> bool {
+    matches!(letter, '\u{e01}'..='\u{eff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17ff}' | '\u{3040}'..='\u{30ff}'
+        | '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{20000}'..='\u{3ffff}')
+}
+
 /// Divides texts.
 pub(super) struct Segments {
     granularity: Granularity,
@@ -56,7 +62,13 @@ impl Service for Segments {
                 GraphemeClusterSegmenter::new().segment_str(text).map(|end| (end, false)).collect()
             }
             Granularity::Word => {
-                let words = WordSegmenter::new_dictionary(WordBreakInvariantOptions::default());
+                // The dictionaries these need are larger than all other data of one service.
+                if text.chars().any(needs_dictionary) {
+                    let message = "words of texts in Chinese, Japanese, Thai, Lao, Khmer or Burmese are not supported: \
+                                   use the granularity grapheme";
+                    return Err(Failure::range(message));
+                }
+                let words = WordSegmenter::new_for_non_complex_scripts(WordBreakInvariantOptions::default());
                 words.segment_str(text).iter_with_word_type().map(|(end, kind)| (end, kind.is_word_like())).collect()
             }
             Granularity::Sentence => {

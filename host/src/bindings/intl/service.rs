@@ -1,5 +1,6 @@
 //! What the services of `Intl` have in common.
 
+use icu_provider::prelude::*;
 use serde_json::Value as Json;
 
 /// Why a call failed; the prelude throws the error of this name.
@@ -21,6 +22,13 @@ impl Failure {
     pub(super) fn data(error: impl std::fmt::Display) -> Self {
         Self::Range(format!("this host has no locale data for that: {error}"))
     }
+}
+
+/// A request for data that may not be there: ICU4X does not report that it is not.
+pub(super) fn request(id: DataIdentifierBorrowed<'_>) -> DataRequest<'_> {
+    let mut request = DataRequest { id, ..DataRequest::default() };
+    request.metadata.silent = true;
+    request
 }
 
 /// A piece of what was formatted.

@@ -107,6 +107,18 @@ impl Cycle {
         }
     }
 
+    /// An hour of the day as it is shown.
+    pub(super) fn hour(self, hour: u8) -> u8 {
+        match (self, hour) {
+            (Self::H11, hour) => hour % 12,
+            (Self::H12, 0 | 12) => 12,
+            (Self::H12, hour) => hour % 12,
+            (Self::H23, hour) => hour,
+            (Self::H24, 0) => 24,
+            (Self::H24, hour) => hour,
+        }
+    }
+
     /// Of a letter in a pattern.
     pub(super) fn of(letter: char) -> Option<Self> {
         [Self::H11, Self::H12, Self::H23, Self::H24].into_iter().find(|cycle| cycle.letter() == letter)

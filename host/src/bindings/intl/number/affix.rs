@@ -18,7 +18,7 @@ use icu_provider::prelude::*;
 
 use super::super::locale::excerpt;
 use super::super::patterns::Patterns;
-use super::super::service::Failure;
+use super::super::service::{Failure, request};
 use super::options::{CurrencyDisplay, CurrencySign, Width};
 
 /// A place in a pattern.
@@ -78,7 +78,7 @@ where
     let attributes = DataMarkerAttributes::try_from_str(attributes.unwrap_or_default());
     let attributes = attributes.map_err(|_| Failure::data("a name that data cannot have"))?;
     let id = DataIdentifierBorrowed::for_marker_attributes_and_locale(attributes, &data_locale);
-    let response = DataProvider::<M>::load(&Baked, DataRequest { id, ..Default::default() });
+    let response = DataProvider::<M>::load(&Baked, request(id));
     response.map(|response| response.payload).map_err(Failure::data)
 }
 

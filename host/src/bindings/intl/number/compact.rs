@@ -8,7 +8,7 @@ use icu::pattern::{PatternItem, SinglePlaceholder};
 use icu::plurals::{PluralOperands, PluralRules};
 use icu_provider::prelude::*;
 
-use super::super::service::{Failure, Part};
+use super::super::service::{Failure, Part, request};
 use super::options::Length;
 
 /// The patterns of a locale.
@@ -78,6 +78,6 @@ where
     M: DataMarker,
     Baked: DataProvider<M>,
 {
-    let request = DataRequest { id: DataIdentifierBorrowed::for_locale(locale), ..Default::default() };
+    let request = request(DataIdentifierBorrowed::for_locale(locale));
     DataProvider::<M>::load(&Baked, request).map(|response| response.payload).map_err(Failure::data)
 }

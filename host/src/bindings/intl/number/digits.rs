@@ -9,7 +9,7 @@ use icu::locale::subtags::Subtag;
 use icu_provider::prelude::*;
 
 use super::super::locale::{Known, excerpt};
-use super::super::service::Failure;
+use super::super::service::{Failure, request};
 
 /// What numbers of one locale are written with.
 #[derive(Debug, Clone)]
@@ -33,7 +33,7 @@ pub(super) struct Sizes {
 impl Digits {
     /// Those of a locale, with its `-u-nu-` if it has data for that.
     pub(in super::super) fn new(locale: &Locale) -> Result<Self, Failure> {
-        Self::of(&symbols(locale)?)
+        Self::of(locale, &symbols(locale)?)
     }
 
     /// Those for amounts of a currency: some locales write them with other separators.
@@ -43,16 +43,17 @@ impl Digits {
         let attributes = CurrencyDecimalSymbolsV1::make_attributes(None, currency, &mut buffer);
         let id = DataIdentifierBorrowed::for_marker_attributes_and_locale(attributes, &data_locale);
         let own: Result<DataResponse<CurrencyDecimalSymbolsV1>, _> =
-            icu::experimental::provider::Baked.load(DataRequest { id, ..Default::default() });
-        own.map_or_else(|_| Self::new(locale), |response| Self::of(&response.payload.cast()))
+            icu::experimental::provider::Baked.load(request(id));
+        own.map_or_else(|_| Self::new(locale), |response| Self::of(locale, &response.payload.cast()))
     }
 
-    fn of(symbols: &DataPayload<DecimalSymbolsV1>) -> Result<Self, Failure> {
+    fn of(locale: &Locale, symbols: &DataPayload<DecimalSymbolsV1>) -> Result<Self, Failure> {
         let symbols = symbols.get();
-        let attributes = DataMarkerAttributes::try_from_str(symbols.numsys());
+        // Digits that were asked for go with the locale's own symbols where it has none for them.
+        let asked = asked(locale).filter(|name| has_digits(name));
+        let attributes = DataMarkerAttributes::try_from_str(asked.as_deref().unwrap_or(symbols.numsys()));
         let attributes = attributes.map_err(|_| Failure::data("a name that data cannot have"))?;
-        let request =
-            DataRequest { id: DataIdentifierBorrowed::for_marker_attributes(attributes), ..Default::default() };
+        let request = request(DataIdentifierBorrowed::for_marker_attributes(attributes));
         let digits: DataResponse<DecimalDigitsV1> = Baked.load(request).map_err(Failure::data)?;
         let sizes = symbols.grouping_sizes;
         Ok(Self {
@@ -115,23 +116,26 @@ pub(in super::super) fn numbering(known: &Known, option: Option<&str>) -> Result
 /// Whether digits of that numbering system are known.
 pub(in super::super) fn has_digits(name: &str) -> bool {
     let Ok(attributes) = DataMarkerAttributes::try_from_str(name) else { return false };
-    let request = DataRequest { id: DataIdentifierBorrowed::for_marker_attributes(attributes), ..Default::default() };
+    let request = request(DataIdentifierBorrowed::for_marker_attributes(attributes));
     DataProvider::<DecimalDigitsV1>::load(&Baked, request).is_ok()
 }
 
+/// The numbering system in the extension of a locale.
+fn asked(locale: &Locale) -> Option<String> {
+    let key = icu::locale::extensions::unicode::key!("nu");
+    locale.extensions.unicode.keywords.get(&key).map(ToString::to_string)
+}
+
 fn symbols(locale: &Locale) -> Result<DataPayload<DecimalSymbolsV1>, Failure> {
-    let asked =
-        locale.extensions.unicode.keywords.get(&icu::locale::extensions::unicode::key!("nu")).map(ToString::to_string);
     let data_locale = DecimalSymbolsV1::make_locale(LocalePreferences::from(locale));
-    if let Some(subtag) = asked.and_then(|name| Subtag::try_from_str(&name).ok()) {
+    if let Some(subtag) = asked(locale).and_then(|name| Subtag::try_from_str(&name).ok()) {
         let attributes = DecimalSymbolsV1::make_attributes(&subtag);
         let id = DataIdentifierBorrowed::for_marker_attributes_and_locale(attributes, &data_locale);
-        if let Ok(response) = Baked.load(DataRequest { id, ..Default::default() }) {
+        if let Ok(response) = Baked.load(request(id)) {
             return Ok(response.payload);
         }
     }
     let id = DataIdentifierBorrowed::for_locale(&data_locale);
-    let response: DataResponse<DecimalSymbolsV1> =
-        Baked.load(DataRequest { id, ..Default::default() }).map_err(Failure::data)?;
+    let response: DataResponse<DecimalSymbolsV1> = Baked.load(request(id)).map_err(Failure::data)?;
     Ok(response.payload)
 }

@@ -1,9 +1,12 @@
 //! Rounding of decimal numbers.
 
-use fixed_decimal::{RoundingIncrement, Sign, SignedRoundingMode, UnsignedRoundingMode};
+use fixed_decimal::{RoundingIncrement, Sign, SignedRoundingMode, UnsignedDecimal, UnsignedRoundingMode};
 use icu::decimal::input::Decimal;
 
 use super::options::{Precision, Priority, RoundingMode, TrailingZeros};
+
+/// Powers of ten beyond which a number is infinite or zero. `Decimal` calculates with 16 bits.
+const MAGNITUDES: i16 = 3_000;
 
 /// A number to format.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +34,13 @@ impl Value {
         }
         decimal.absolute.trim_start();
         decimal.absolute.trim_end();
+        let magnitude = decimal.absolute.nonzero_magnitude_start();
+        if magnitude > MAGNITUDES {
+            return Some(Self::Infinite(decimal.sign));
+        }
+        if magnitude < -MAGNITUDES {
+            decimal.absolute = UnsignedDecimal::from(0_u8);
+        }
         Some(Self::Finite(decimal))
     }
 
