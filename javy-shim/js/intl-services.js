@@ -237,12 +237,18 @@ class Collator {
   resolvedOptions() { return this.#service.resolvedOptions(); }
 }
 
-let plainCollator;
+let lastKey;
+let lastCollator;
 
-/** Sorting asks for the same collator again and again. */
+/** Sorting asks for the same collator again and again: the last one is kept. */
 export function collatorOf(locales, options) {
-  if (locales === undefined && options === undefined) return (plainCollator ??= new Collator());
-  return new Collator(locales, options);
+  if ((locales !== undefined && typeof locales !== "string") || options === null) return new Collator(locales, options);
+  const key = options === undefined ? `${locales}` : `${locales} ${options.usage} ${options.collation} ${options.numeric} ${options.caseFirst} ${options.sensitivity} ${options.ignorePunctuation}`;
+  if (key !== lastKey) {
+    lastCollator = new Collator(locales, options);
+    lastKey = key;
+  }
+  return lastCollator;
 }
 
 class Segmenter {
