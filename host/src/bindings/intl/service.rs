@@ -18,9 +18,10 @@ impl Failure {
         Self::Range(message.into())
     }
 
-    /// The data of a locale is not there. It is built in, so this is a gap in it.
+    /// The data of a locale is not there. It is built in, so this is a gap in it; what ICU4X says of it helps nobody but us.
     pub(super) fn data(error: impl std::fmt::Display) -> Self {
-        Self::Range(format!("this host has no locale data for that: {error}"))
+        tracing::debug!(%error, "locale data is missing");
+        Self::range("this host has no data for that in this locale: use another locale, or other options")
     }
 }
 

@@ -168,6 +168,7 @@ impl DateOptions {
         let time = patterns.get("time/short").unwrap_or("HH:mm");
         let usual = fields(&items(time)).find_map(|field| Cycle::of(field.letter)).unwrap_or(Cycle::H23);
         match self.hour12 {
+            // As ECMA-402 has it since 2023, so that midnight is 00:00 without, and noon 12:00 with am and pm, in every locale.
             Some(true) if known.language() == "ja" => Cycle::H11,
             Some(true) => Cycle::H12,
             Some(false) => Cycle::H23,
