@@ -94,6 +94,21 @@ fn dates_of_any_time_are_formatted_or_refused() {
 }
 
 #[test]
+fn ranges_show_what_tells_their_ends_apart() {
+    let start = 1_788_609_787_000.0;
+    let range = |options: &str, later: f64| {
+        let options = serde_json::from_str(options).expect("JSON");
+        let ends = [Argument::Number(start), Argument::Number(start + later * 3_600_000.0)];
+        format("DateTimeFormat", "en-GB", &options, &ends).expect("a range")
+    };
+    assert_eq!(range(r#"{"dateStyle": "long"}"#, 1.0), "5 September 2026");
+    assert_eq!(range(r#"{"dateStyle": "long"}"#, 72.0), "5\u{2009}–\u{2009}8 September 2026");
+    assert_eq!(range(r#"{"dateStyle": "short", "timeStyle": "short"}"#, 1.0), "05/09/2026, 12:03–13:03");
+    assert_eq!(range(r#"{"timeStyle": "short"}"#, 24.0), "05/09/2026, 12:03\u{2009}–\u{2009}06/09/2026, 12:03");
+    assert_eq!(range(r#"{"month": "short", "day": "numeric"}"#, 9_000.0), "5 Sept 2026\u{2009}–\u{2009}15 Sept 2027");
+}
+
+#[test]
 fn an_execution_keeps_a_few_services_only() {
     let mut state = IntlState::default();
     for digits in 0..100 {

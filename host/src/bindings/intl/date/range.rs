@@ -64,9 +64,7 @@ impl DateFormat {
         let below = |kind: Kind| !self.wanted.only(|other| other > kind).is_empty();
         let units = [('y', Kind::Year, "y"), ('M', Kind::Month, "yM"), ('d', Kind::Weekday, "yMd")];
         for (letter, kind, differences) in units {
-            let smaller = below(kind)
-                || letter == 'd' && wanted.get(Kind::Weekday).is_some() && wanted.get(Kind::Month).is_none();
-            if smaller && (time_only || differences.contains(difference)) {
+            if below(kind) && (time_only || differences.contains(difference)) {
                 wanted.add(Field::new(letter, 1));
             }
         }
@@ -123,7 +121,11 @@ impl DateFormat {
         });
         let same = candidates.filter(|(skeleton, _)| skeleton.same_kinds(wanted));
         let (skeleton, pattern) = same.min_by_key(|(skeleton, _)| wanted.distance(skeleton))?;
-        Some(fit(&items(pattern), wanted, &skeleton))
+        let items = fit(&items(pattern), wanted, &skeleton);
+        Some(match hours.and_then(Cycle::of) {
+            Some(cycle) => with_cycle(items, cycle, self.digits.decimal()),
+            None => items,
+        })
     }
 
     /// Formats a pattern whose second half begins where a field comes again.
