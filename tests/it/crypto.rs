@@ -74,3 +74,14 @@ async fn inputs_over_the_limit_are_refused_by_name() {
         assert!(reply.starts_with("OperationError: ") && reply.contains("8388608"), "{reply}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damaged_keys_are_errors_a_script_can_catch() {
+    let server = start().await;
+    let code =
+        format!("const VECTORS = {};\n{}", include_str!("crypto/vectors.json"), include_str!("crypto/damage.js"));
+    deploy(&server, &code, 60).await;
+    let reply = server.anonymous().get("f", "/").await.expect(StatusCode::OK).json();
+    assert_eq!(reply["unexpected"], json!([]));
+    assert!(reply["refused"].as_u64().is_some_and(|refused| refused > 100), "{reply}");
+}

@@ -10,6 +10,8 @@ mod hash;
 mod keys;
 mod okp;
 mod rsa;
+#[cfg(test)]
+mod tests;
 mod work;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,9 +1,10 @@
 //! Digests and HMAC. They are in the guest because what is hashed is mostly small: a call of the host would cost more.
 
 use hmac::{Hmac, KeyInit, Mac};
+use md5::Md5;
 use rquickjs::{Ctx, Object, Result, TypedArray};
 use sha1::Sha1;
-use sha2::{Digest, Sha256, Sha384, Sha512};
+use sha2::{Digest, Sha224, Sha256, Sha384, Sha512};
 
 use super::{bytes, define, type_error};
 
@@ -12,11 +13,13 @@ pub(super) fn install(native: &Object<'_>) -> Result<()> {
     Ok(())
 }
 
-/// `algorithm` is a name of the Web Cryptography API, in upper case.
+/// `algorithm` is a name of the Web Cryptography API in upper case, or one of two more that Node.js has: `MD5`, `SHA-224`.
 fn digest<'js>(ctx: Ctx<'js>, algorithm: String, data: TypedArray<'js, u8>) -> Result<TypedArray<'js, u8>> {
     let data = bytes(&data);
     let hash = match algorithm.as_str() {
+        "MD5" => Md5::digest(data).to_vec(),
         "SHA-1" => Sha1::digest(data).to_vec(),
+        "SHA-224" => Sha224::digest(data).to_vec(),
         "SHA-256" => Sha256::digest(data).to_vec(),
         "SHA-384" => Sha384::digest(data).to_vec(),
         "SHA-512" => Sha512::digest(data).to_vec(),
@@ -33,7 +36,9 @@ fn hmac<'js>(
 ) -> Result<TypedArray<'js, u8>> {
     let (key, data) = (bytes(&key), bytes(&data));
     let code = match algorithm.as_str() {
+        "MD5" => authenticate::<Hmac<Md5>>(&key, &data),
         "SHA-1" => authenticate::<Hmac<Sha1>>(&key, &data),
+        "SHA-224" => authenticate::<Hmac<Sha224>>(&key, &data),
         "SHA-256" => authenticate::<Hmac<Sha256>>(&key, &data),
         "SHA-384" => authenticate::<Hmac<Sha384>>(&key, &data),
         "SHA-512" => authenticate::<Hmac<Sha512>>(&key, &data),
