@@ -23,7 +23,7 @@ export class CryptoKey {
       mayConstruct = true;
       const key = new CryptoKey();
       mayConstruct = false;
-      key.#state = { type, extractable: type === "public" || extractable, algorithm, usages, bytes };
+      key.#state = { type, extractable, algorithm, usages, bytes };
       return key;
     };
     stateOf = (key) => {

@@ -64,6 +64,8 @@ async function rsa() {
   await throws("OperationError", () => subtle.decrypt({ name: "RSA-OAEP" }, oaepPrivate, bytes(VECTORS.oaep)));
   await throws("DataError", () => subtle.importKey("spki", spki.slice(1), pkcs1, true, ["verify"]));
   await throws("DataError", () => subtle.importKey("jwk", { ...jwk, d: jwk.p }, pkcs1, true, ["sign"]));
+  const kept = await subtle.importKey("spki", spki, pkcs1, false, ["verify"]);
+  await throws("InvalidAccessError", () => subtle.exportKey("spki", kept));
   await throws("SyntaxError", () => subtle.importKey("pkcs8", pkcs8, pkcs1, true, ["verify"]));
   await throws("NotSupportedError", () => subtle.importKey("raw", spki, pkcs1, true, ["verify"]));
   await throws("OperationError", () => subtle.generateKey({ ...pkcs1, modulusLength: 512, publicExponent: new Uint8Array([1, 0, 1]) }, true, ["sign"]));
