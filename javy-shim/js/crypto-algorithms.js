@@ -80,6 +80,8 @@ function rsa(name, usagesFor, jwkAlgorithm, operations) {
       if (!(publicExponent instanceof Uint8Array)) throw new TypeError('"publicExponent" is not a Uint8Array');
       const hash = { name: hashOf(algorithm) };
       const exponent = publicExponent.reduce((value, byte) => Math.min(value * 256 + byte, 4_294_967_295), 0);
+      allowOnly(usages, [...usagesFor(false), ...usagesFor(true)]);
+      if (exponent !== 3 && exponent !== 65_537) throw fail("OperationError", "The public exponent of a new RSA key is 3 or 65537");
       const keyAlgorithm = { name, modulusLength, publicExponent: publicExponent.slice(), hash };
       return pair(keyAlgorithm, "RSA", [modulusLength, exponent], usagesFor, extractable, usages);
     },

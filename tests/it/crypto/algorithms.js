@@ -68,6 +68,7 @@ async function rsa() {
   await throws("InvalidAccessError", () => subtle.exportKey("spki", kept));
   await throws("SyntaxError", () => subtle.importKey("pkcs8", pkcs8, pkcs1, true, ["verify"]));
   await throws("NotSupportedError", () => subtle.importKey("raw", spki, pkcs1, true, ["verify"]));
+  await throws("OperationError", () => subtle.generateKey({ ...pkcs1, modulusLength: 2048, publicExponent: new Uint8Array([1]) }, true, []));
   await throws("OperationError", () => subtle.generateKey({ ...pkcs1, modulusLength: 512, publicExponent: new Uint8Array([1, 0, 1]) }, true, ["sign"]));
 }
 
