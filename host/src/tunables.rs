@@ -1,5 +1,6 @@
 //! Every limit and time-out of the host, with its unit, default, range and reason. No behaviour lives here.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// A number an author may choose between two bounds.
@@ -85,6 +86,24 @@ pub const FETCH_ADDRESSES: usize = 4;
 /// Names the host resolves at the same time. A lookup cannot be cancelled and holds a thread until the resolver gives
 /// up, so without a bound a function could take all the threads others need.
 pub const FETCH_LOOKUPS: usize = 64;
+
+/// Bytes of all inputs of one cryptographic call.
+pub const CRYPTO_BYTES: usize = 8 * 1024 * 1024;
+
+/// Bytes of the inputs of a cryptographic call up to which it stays on the thread of its execution: some hundred microseconds of the slowest cipher.
+pub const CRYPTO_INLINE_BYTES: usize = 64 * 1024;
+
+/// CPU time that the cryptographic calls of one execution may use together: they take no fuel.
+pub const CRYPTO_CPU_TIME: Duration = Duration::from_secs(10);
+
+/// Bytes derived from a secret in one call.
+pub const CRYPTO_DERIVED_BYTES: usize = 64 * 1024;
+
+/// Bits of the modulus of an RSA key that is used. Shorter ones protect nothing, longer ones cost more than a request should.
+pub const RSA_KEY_BITS: RangeInclusive<u32> = 1024..=4096;
+
+/// Bits of the modulus of an RSA key that is made.
+pub const RSA_GENERATED_BITS: RangeInclusive<u32> = 2048..=4096;
 
 /// Log lines of one execution; more are counted and dropped.
 pub const LOG_LINES: usize = 1_000;

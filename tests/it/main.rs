@@ -10,6 +10,7 @@
 mod access;
 mod apps;
 mod components;
+mod crypto;
 mod db;
 mod egress;
 mod executions;
