@@ -14,8 +14,9 @@ use serde_json::{Map, Value};
 
 use super::Api;
 use super::extract::{InApp, InPath, InQuery, Object, bytes, json};
-use crate::deploy::script::{JAVASCRIPT, stored_source};
-use crate::deploy::{Deployment, Expect};
+use crate::deploy::packages::LockedPackages;
+use crate::deploy::script::{JAVASCRIPT, Recipe};
+use crate::deploy::{Deployment, Expect, PackageVersions};
 use crate::error::{Code, Error};
 use crate::ids::{AppName, FunctionId, FunctionName};
 use crate::js::source::{DEFAULT_ENTRY, Source};
@@ -53,6 +54,8 @@ struct FunctionObject {
     created_by: String,
     #[serde(flatten)]
     source: Option<SourceObject>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    packages: Option<LockedPackages>,
 }
 
 /// What a JavaScript function was deployed from.
@@ -94,13 +97,15 @@ impl From<FunctionVersion> for FunctionObject {
             updated_at: version.updated_at,
             created_by: version.created_by,
             source: None,
+            packages: None,
         }
     }
 }
 
 impl FunctionObject {
-    fn with_source(version: FunctionVersion, source: &Source) -> Self {
-        Self { source: Some(source.into()), ..Self::from(version) }
+    fn with_recipe(version: FunctionVersion, recipe: Recipe) -> Self {
+        let Recipe { source, packages } = recipe;
+        Self { source: Some((&source).into()), packages: Some(packages), ..Self::from(version) }
     }
 }
 
@@ -110,26 +115,28 @@ struct SourceFields {
     code: Option<String>,
     files: Option<BTreeMap<String, String>>,
     entry: Option<String>,
+    update_packages: Option<bool>,
 }
 
 impl SourceFields {
     /// The source, if there is one.
-    fn source(self) -> Result<Option<Source>, Error> {
-        match self {
-            Self { code: None, files: None, entry: None } => Ok(None),
-            Self { code: Some(code), files: None, entry: None } => Source::from_code(code).map(Some),
-            Self { code: None, files: Some(files), entry } => {
-                Source::from_files(files, entry.as_deref().unwrap_or(DEFAULT_ENTRY)).map(Some)
-            }
-            Self { .. } => Err(Error::invalid("give either code, or files with the name of the entry among them")),
-        }
+    fn source(self) -> Result<Option<(Source, PackageVersions)>, Error> {
+        let Self { code, files, entry, update_packages } = self;
+        let source = match (code, files, entry) {
+            (None, None, None) if update_packages.is_none() => return Ok(None),
+            (Some(code), None, None) => Source::from_code(code)?,
+            (None, Some(files), entry) => Source::from_files(files, entry.as_deref().unwrap_or(DEFAULT_ENTRY))?,
+            _ => return Err(Error::invalid("give either code, or files with the name of the entry among them")),
+        };
+        let versions = if update_packages == Some(true) { PackageVersions::Update } else { PackageVersions::Keep };
+        Ok(Some((source, versions)))
     }
 }
 
 /// Takes the source's fields out of a body; the rest is settings.
-fn split_source(body: &mut Map<String, Value>) -> Result<Option<Source>, Error> {
+fn split_source(body: &mut Map<String, Value>) -> Result<Option<(Source, PackageVersions)>, Error> {
     let fields: Map<String, Value> =
-        ["code", "files", "entry"].into_iter().filter_map(|name| body.remove_entry(name)).collect();
+        ["code", "files", "entry", "update_packages"].into_iter().filter_map(|name| body.remove_entry(name)).collect();
     let fields: SourceFields =
         serde_json::from_value(Value::Object(fields)).map_err(|error| Error::invalid(format!("body: {error}")))?;
     fields.source()
@@ -206,7 +213,7 @@ pub(super) async fn get(
     };
     let (version, bytes) = api.store.read(read).await.map_err(no_function)?;
     let object = match bytes {
-        Some(bytes) => FunctionObject::with_source(version, &stored_source(&bytes)?),
+        Some(bytes) => FunctionObject::with_recipe(version, Recipe::stored(&bytes)?),
         None => FunctionObject::from(version),
     };
     Ok(Json(object).into_response())
@@ -221,12 +228,13 @@ pub(super) async fn create(
     let Object(mut body) = json(request, SOURCE_BODY_BYTES).await?;
     let name = body.remove("name").ok_or_else(|| Error::invalid("body: name is missing"))?;
     let name = name.as_str().ok_or_else(|| Error::invalid("body: name must be a string"))?.parse()?;
-    let source = split_source(&mut body)?.ok_or_else(|| Error::invalid("body: code (or files) is missing"))?;
+    let (source, versions) =
+        split_source(&mut body)?.ok_or_else(|| Error::invalid("body: code (or files) is missing"))?;
     let mut patch = settings(body)?;
     patch.enabled.get_or_insert(false);
     let deployment = Deployment { app: &app, name, patch, expect: Expect::New, by: ADMIN };
-    let deployed = api.deployer.source(deployment, source.clone()).await?;
-    Ok((StatusCode::CREATED, Json(FunctionObject::with_source(deployed.0, &source))).into_response())
+    let (version, recipe) = api.deployer.source(deployment, source, versions).await?;
+    Ok((StatusCode::CREATED, Json(FunctionObject::with_recipe(version, recipe))).into_response())
 }
 
 /// `PUT /functions/{name}`: a component, or settings and source as JSON (FX6).
@@ -259,9 +267,10 @@ pub(super) async fn put(
             let patch = settings(body)?;
             let deployment = Deployment { app: &app, name, patch, expect: Expect::Existing, by: ADMIN };
             let object = match source {
-                Some(source) => {
-                    let deployed = api.deployer.source(deployment, source.clone()).await.map_err(no_function)?;
-                    FunctionObject::with_source(deployed.0, &source)
+                Some((source, versions)) => {
+                    let deployed = api.deployer.source(deployment, source, versions).await;
+                    let (version, recipe) = deployed.map_err(no_function)?;
+                    FunctionObject::with_recipe(version, recipe)
                 }
                 None => api.deployer.settings(deployment).await.map_err(no_function)?.into(),
             };

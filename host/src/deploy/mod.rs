@@ -2,6 +2,7 @@
 //! here is on the path of a request but the first one after a start.
 
 pub mod components;
+pub mod packages;
 pub mod script;
 
 use std::sync::Arc;
@@ -10,7 +11,8 @@ use bytes::Bytes;
 use tokio::sync::Mutex;
 
 use self::components::Components;
-use self::script::{JAVASCRIPT, Owner, Scripts, store_source, stored_source};
+use self::packages::LockedPackages;
+use self::script::{JAVASCRIPT, Owner, Recipe, Scripts};
 use crate::auth::jwt::TokenKey;
 use crate::error::{Code, Error};
 use crate::ids::{AppName, ContentHash, FunctionName};
@@ -49,6 +51,15 @@ pub enum Expect {
     Existing,
     /// Either way.
     Any,
+}
+
+/// Which versions of packages a deployment of source gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PackageVersions {
+    /// Those the function has, where they still do.
+    Keep,
+    /// What the registry has.
+    Update,
 }
 
 /// A version to make active.
@@ -113,20 +124,43 @@ impl Deployer {
         self.publish(deployment, Content { hash, bytes, world, linked }).await
     }
 
-    /// Deploys JavaScript or TypeScript.
+    /// Deploys JavaScript or TypeScript. Packages stay at the versions that the function has, where they still do, or get newer ones.
     pub async fn source(
         &self,
         deployment: Deployment<'_>,
         source: Source,
-    ) -> Result<(FunctionVersion, Published), Error> {
+        versions: PackageVersions,
+    ) -> Result<(FunctionVersion, Recipe), Error> {
         let settings = self.settings_of(&deployment)?;
-        let bytes = store_source(&source)?;
         let Deployment { app, name, .. } = &deployment;
-        let function = app.function(name).map(|active| active.version.id);
+        let active = app.function(name);
+        let before = match (&active, versions) {
+            (Some(active), PackageVersions::Keep) => self.packages(&active.version).await?,
+            _ => LockedPackages::new(),
+        };
+        let function = active.map(|active| active.version.id);
         let owner = Owner { app: &app.name, function, settings: &settings };
-        let linked = self.scripts.build(owner, source).await?;
+        let recipe = Recipe { source: source.clone(), packages: before };
+        let (linked, packages) = self.scripts.build(owner, recipe).await?;
+        let recipe = Recipe { source, packages };
+        let bytes = recipe.store()?;
         let content = Content { hash: ContentHash::of(&bytes), bytes, world: JAVASCRIPT, linked };
-        self.publish(deployment, content).await
+        let (version, _) = self.publish(deployment, content).await?;
+        Ok((version, recipe))
+    }
+
+    /// The packages a version was deployed with.
+    async fn packages(&self, version: &FunctionVersion) -> Result<LockedPackages, Error> {
+        if version.world != JAVASCRIPT {
+            return Ok(LockedPackages::new());
+        }
+        let hash = version.component;
+        match self.store.read(move |tx| functions::component_bytes(tx, hash)).await {
+            Ok(bytes) => Recipe::stored(&bytes).map(|recipe| recipe.packages),
+            // The version was replaced meanwhile.
+            Err(StoreError::NotFound) => Ok(LockedPackages::new()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// The settings a deployment would have now, if it may be made.
@@ -199,7 +233,7 @@ impl Deployer {
         }
         let bytes = self.store.read(move |tx| functions::component_bytes(tx, hash)).await?;
         let owner = Owner { app: &version.app, function: Some(version.id), settings: &version.settings };
-        self.scripts.build(owner, stored_source(&bytes)?).await
+        self.scripts.build(owner, Recipe::stored(&bytes)?).await.map(|(linked, _)| linked)
     }
 
     fn activate(&self, app: &App, version: FunctionVersion, linked: Option<Arc<Linked>>) {

@@ -25,6 +25,7 @@ pub mod diagnostic;
 pub mod frame;
 mod globals;
 mod import_map;
+mod manifest;
 mod nesting;
 pub mod packages;
 mod resolve;

@@ -2,12 +2,15 @@
 //!
 //! The rules come from what published functions import: files with and without extension, `_shared/…`, import maps, npm by
 //! `npm:`, `jsr:`, esm.sh or a bare name, the `serve` of Deno's standard library, and things that are only there for other
-//! hosts and mean nothing here. No address is ever fetched: what is on esm.sh, jsr.io or deno.land and has a twin on npm is
-//! asked for there.
+//! hosts and mean nothing here. No address is ever fetched: what is on esm.sh, jsr.io or deno.land is asked for as the npm
+//! package it is.
+
+use std::borrow::Cow;
 
 use super::diagnostic::Finding;
 use super::import_map::Configuration;
-use super::packages::{ImportKind, Package, PackageError, PackageRequest, Packages, probes};
+use super::manifest::{ImportKind, Substitute, probes};
+use super::packages::{Package, PackageError, PackageRequest, Packages, is_package_name};
 use super::source::{EXTENSIONS, Source, directory, extension, join};
 use super::transpile::{HELPERS, Import, Syntax};
 use super::{Platform, STD_HTTP};
@@ -21,8 +24,16 @@ const JSR_TWINS: [(&str, &str); 3] = [("@panva/jose", "jose"), ("@hono/hono", "h
 /// Scopes that have the same packages on JSR and npm.
 const JSR_TWIN_SCOPES: [&str; 2] = ["@supabase", "@oak"];
 
-/// Modules of deno.land/x that are the npm package of this name.
-const DENO_LAND_TWINS: [&str; 5] = ["zod", "jose", "openai", "grammy", "hono"];
+/// Modules of deno.land/x and the npm packages they are. What is there as `postgres` is another library than npm's.
+const DENO_LAND_TWINS: [(&str, &str); 7] = [
+    ("grammy", "grammy"),
+    ("hono", "hono"),
+    ("jose", "jose"),
+    ("oak", "@oak/oak"),
+    ("openai", "openai"),
+    ("postgresjs", "postgres"),
+    ("zod", "zod"),
+];
 
 /// The built-in modules of Node, to tell a missing one from a package.
 const NODE_MODULES: [&str; 38] = [
@@ -96,10 +107,21 @@ pub(super) enum Resolved {
     Empty,
 }
 
+/// Why a specifier was not resolved.
+#[derive(Debug, Clone)]
+pub(super) enum Unresolved {
+    /// It means nothing here.
+    Meaningless(Finding),
+    /// Whether it means anything cannot be said now.
+    Unavailable(Finding),
+    /// It is a matter of packages that have to come first.
+    Wanted,
+}
+
 /// What a specifier asks of npm.
 #[derive(Debug, PartialEq, Eq)]
 struct Npm<'a> {
-    name: &'a str,
+    name: Cow<'a, str>,
     requirement: Option<&'a str>,
     subpath: &'a str,
 }
@@ -112,30 +134,57 @@ pub(super) struct Resolver<'a> {
     pub(super) platform: Platform<'a>,
 }
 
-/// A specifier that means nothing.
-type Failure = (String, Option<String>);
+/// A specifier that means nothing: what is wrong with it, and what to do.
+type Meaningless = (String, Option<String>);
+
+/// Why a specifier has no meaning, before the place of its import is known.
+enum Failure {
+    Meaningless(Meaningless),
+    Unavailable(String),
+    Wanted,
+}
+
+impl From<Meaningless> for Failure {
+    fn from(meaningless: Meaningless) -> Self {
+        Self::Meaningless(meaningless)
+    }
+}
+
+/// How a module is asked for.
+#[derive(Clone, Copy)]
+struct Manner {
+    kind: ImportKind,
+    /// Whether the importer cannot even be linked without it.
+    needed: bool,
+}
+
+impl From<Syntax> for Manner {
+    fn from(syntax: Syntax) -> Self {
+        let kind = if syntax == Syntax::Require { ImportKind::Require } else { ImportKind::Import };
+        Self { kind, needed: syntax == Syntax::Static }
+    }
+}
 
 impl Resolver<'_> {
     /// What `import` in the module at `from` means.
-    pub(super) fn resolve(&self, import: &Import, from: &Place) -> Result<Resolved, Finding> {
-        self.resolve_specifier(import, from).map_err(|(message, hint)| {
-            let finding = Finding::new(message, import.offset, import.length.max(1));
-            match hint {
-                Some(hint) => finding.hint(hint),
-                None => finding,
+    pub(super) fn resolve(&self, import: &Import, from: &Place) -> Result<Resolved, Unresolved> {
+        let manner = Manner::from(import.syntax);
+        let resolved = match from {
+            Place::File(path) => self.imported_by_file(&import.specifier, path, manner),
+            Place::Package { package, path } => self.imported_by_package(&import.specifier, package, path, manner),
+        };
+        resolved.map_err(|failure| {
+            let finding = |message| Finding::new(message, import.offset, import.length.max(1));
+            match failure {
+                Failure::Meaningless((message, None)) => Unresolved::Meaningless(finding(message)),
+                Failure::Meaningless((message, Some(hint))) => Unresolved::Meaningless(finding(message).hint(hint)),
+                Failure::Unavailable(message) => Unresolved::Unavailable(finding(message)),
+                Failure::Wanted => Unresolved::Wanted,
             }
         })
     }
 
-    fn resolve_specifier(&self, import: &Import, from: &Place) -> Result<Resolved, Failure> {
-        let kind = if import.syntax == Syntax::Require { ImportKind::Require } else { ImportKind::Import };
-        match from {
-            Place::File(path) => self.imported_by_file(&import.specifier, path, kind),
-            Place::Package { package, path } => self.imported_by_package(&import.specifier, package, path, kind),
-        }
-    }
-
-    fn imported_by_file(&self, specifier: &str, path: &str, kind: ImportKind) -> Result<Resolved, Failure> {
+    fn imported_by_file(&self, specifier: &str, path: &str, manner: Manner) -> Result<Resolved, Failure> {
         let mut specifier = specifier.to_owned();
         for _ in 0..MAX_MAPPINGS {
             match self.configuration.map(&specifier) {
@@ -148,7 +197,7 @@ impl Resolver<'_> {
             || specifier.starts_with('/')
             || matches!(specifier.as_str(), "." | "..")
         {
-            return self.file(&specifier, path);
+            return Ok(self.file(&specifier, path)?);
         }
         if let Some(resolved) = self.well_known(&specifier)? {
             return Ok(resolved);
@@ -158,11 +207,11 @@ impl Resolver<'_> {
             return Ok(Resolved::Place(Place::File(found)));
         }
         let npm = self.npm(&specifier)?;
-        let requirement = npm.requirement.or_else(|| self.configuration.requirement(npm.name));
-        self.package(&specifier, &Npm { requirement, ..npm }, None, kind)
+        let requirement = npm.requirement.or_else(|| self.configuration.requirement(&npm.name));
+        self.package(&specifier, &Npm { requirement, name: npm.name.clone(), ..npm }, None, manner)
     }
 
-    fn file(&self, specifier: &str, from: &str) -> Result<Resolved, Failure> {
+    fn file(&self, specifier: &str, from: &str) -> Result<Resolved, Meaningless> {
         if is_declaration(specifier) {
             return Ok(Resolved::Empty);
         }
@@ -203,7 +252,7 @@ impl Resolver<'_> {
     }
 
     /// Specifiers that mean the same wherever they are written.
-    fn well_known(&self, specifier: &str) -> Result<Option<Resolved>, Failure> {
+    fn well_known(&self, specifier: &str) -> Result<Option<Resolved>, Meaningless> {
         let specifier = specifier.split(['?', '#']).next().unwrap_or(specifier);
         if let Some(name) = specifier.strip_prefix("node:") {
             return self.node_module(name).map(Some);
@@ -224,7 +273,7 @@ impl Resolver<'_> {
         Ok(None)
     }
 
-    fn node_module(&self, name: &str) -> Result<Resolved, Failure> {
+    fn node_module(&self, name: &str) -> Result<Resolved, Meaningless> {
         if self.platform.node_modules.contains(&name) {
             return Ok(Resolved::Builtin(format!("node:{name}")));
         }
@@ -234,21 +283,19 @@ impl Resolver<'_> {
     }
 
     /// What a specifier asks of npm, if it asks anything of it.
-    fn npm<'s>(&self, specifier: &'s str) -> Result<Npm<'s>, Failure> {
+    fn npm<'s>(&self, specifier: &'s str) -> Result<Npm<'s>, Meaningless> {
         let unknown = || (format!("{specifier:?} does not name a package"), None);
         if let Some(rest) = specifier.strip_prefix("npm:") {
             return Npm::parse(rest).ok_or_else(unknown);
         }
         if let Some(rest) = specifier.strip_prefix("jsr:") {
-            let npm = Npm::parse(rest).ok_or_else(unknown)?;
-            let name = jsr_twin(npm.name).ok_or_else(|| no_twin(specifier, "JSR"))?;
-            return Ok(Npm { name, ..npm });
+            return Npm::parse(rest).and_then(on_jsr).ok_or_else(unknown);
         }
         if let Some(rest) = specifier.strip_prefix("https://esm.sh/") {
             return esm_sh(rest).ok_or_else(unknown);
         }
         if let Some(rest) = specifier.strip_prefix("https://deno.land/x/") {
-            return deno_land(rest).ok_or_else(|| no_twin(specifier, "deno.land"));
+            return deno_land(rest).ok_or_else(|| no_twin(specifier));
         }
         if specifier.contains("://") || specifier.starts_with("data:") {
             let hint =
@@ -263,26 +310,43 @@ impl Resolver<'_> {
         specifier: &str,
         package: &Package,
         path: &str,
-        kind: ImportKind,
+        manner: Manner,
     ) -> Result<Resolved, Failure> {
         if specifier.starts_with('.') {
             let target = join(directory(path), specifier);
             return self.first_of(package, probes(&target), specifier);
         }
+        match package.manifest.substitute(specifier) {
+            Some(Substitute::Empty) => return Ok(Resolved::Empty),
+            Some(Substitute::Specifier(file)) if file.starts_with("./") => {
+                return self.first_of(package, probes(&join("", file)), specifier);
+            }
+            Some(Substitute::Specifier(other)) if other != specifier => return self.elsewhere(other, package, manner),
+            _ => {}
+        }
         if specifier.starts_with('#') {
-            let target = package.manifest.internal(specifier, kind);
-            let target = target.ok_or_else(|| (format!("{} has no import {specifier:?}", package.id), None))?;
+            let no_import = || (format!("{} has no import {specifier:?}", package.id), None);
+            let target = package.manifest.internal(specifier, manner.kind).ok_or_else(no_import)?;
             return match target.strip_prefix("./") {
                 Some(file) => self.first_of(package, vec![join("", file)], specifier),
-                None if target.starts_with('#') => Err((format!("{} has no import {specifier:?}", package.id), None)),
-                None => self.imported_by_package(&target, package, path, kind),
+                None if target.starts_with('#') => Err(no_import().into()),
+                None => self.elsewhere(&target, package, manner),
             };
         }
+        self.elsewhere(specifier, package, manner)
+    }
+
+    /// What a package imports by a name: a built-in module or a package.
+    fn elsewhere(&self, specifier: &str, package: &Package, manner: Manner) -> Result<Resolved, Failure> {
         if let Some(resolved) = self.well_known(specifier)? {
             return Ok(resolved);
         }
-        let npm = Npm::parse(specifier).ok_or_else(|| (format!("{specifier:?} does not name a package"), None))?;
-        self.package(specifier, &npm, Some(package), kind)
+        let unknown = || (format!("{specifier:?} does not name a package"), None);
+        let npm = Npm::parse(specifier.strip_prefix("npm:").unwrap_or(specifier)).ok_or_else(unknown)?;
+        if package.manifest.is_named(&npm.name) {
+            return self.exported(specifier, &npm, package, manner.kind);
+        }
+        self.package(specifier, &npm, Some(package), manner)
     }
 
     fn package(
@@ -290,33 +354,61 @@ impl Resolver<'_> {
         specifier: &str,
         npm: &Npm<'_>,
         importer: Option<&Package>,
+        manner: Manner,
+    ) -> Result<Resolved, Failure> {
+        let request = PackageRequest { name: &npm.name, requirement: npm.requirement, importer, needed: manner.needed };
+        let package = self.packages.find(request).map_err(|error| self.no_package(specifier, npm, error))?;
+        self.exported(specifier, npm, &package, manner.kind)
+    }
+
+    fn no_package(&self, specifier: &str, npm: &Npm<'_>, error: PackageError) -> Failure {
+        let name = &*npm.name;
+        match error {
+            PackageError::NotFound if NODE_MODULES.contains(&name) => self
+                .node_module(name)
+                .map_or_else(|failure| failure, |_| (format!("Cannot find {specifier:?}"), None))
+                .into(),
+            PackageError::NotFound => not_found(specifier, npm).into(),
+            PackageError::Unusable(why) => (format!("The package {name:?} cannot be used: {why}"), None).into(),
+            PackageError::Unavailable(why) => {
+                Failure::Unavailable(format!("The package {name:?} cannot be had: {why}"))
+            }
+            PackageError::Wanted => Failure::Wanted,
+        }
+    }
+
+    /// The module of a package that is exported as the subpath.
+    fn exported(
+        &self,
+        specifier: &str,
+        npm: &Npm<'_>,
+        package: &Package,
         kind: ImportKind,
     ) -> Result<Resolved, Failure> {
-        let request = PackageRequest { name: npm.name, requirement: npm.requirement, importer };
-        let package = self.packages.find(request).map_err(|error| match error {
-            PackageError::NotFound if NODE_MODULES.contains(&npm.name) => self
-                .node_module(npm.name)
-                .map_or_else(|failure| failure, |_| (format!("Cannot find {specifier:?}"), None)),
-            PackageError::NotFound => not_found(specifier, npm),
-            PackageError::Unusable(why) => (format!("The package {:?} cannot be used: {why}", npm.name), None),
-        })?;
         let candidates = package.manifest.candidates(npm.subpath, kind);
         if candidates.is_empty() {
-            return Err((
-                format!("The package {:?} does not export {:?}", npm.name, format!("./{}", npm.subpath)),
-                None,
-            ));
+            let export = if npm.subpath.is_empty() { ".".to_owned() } else { format!("./{}", npm.subpath) };
+            return Err((format!("The package {:?} does not export {export:?}", package.id), None).into());
         }
-        self.first_of(&package, candidates, specifier)
+        self.first_of(package, candidates, specifier)
     }
 
     fn first_of(&self, package: &Package, candidates: Vec<String>, specifier: &str) -> Result<Resolved, Failure> {
+        let no_file = || (format!("The package {:?} has no file for {specifier:?}", package.id), None);
+        let path = self.first_file(package, candidates).ok_or_else(no_file)?;
+        let path = match package.manifest.substitute(&format!("./{path}")) {
+            None => path,
+            Some(Substitute::Empty) => return Ok(Resolved::Empty),
+            Some(Substitute::Specifier(file)) => {
+                self.first_file(package, probes(&join("", file))).ok_or_else(no_file)?
+            }
+        };
+        Ok(Resolved::Place(Place::Package { package: package.clone(), path }))
+    }
+
+    fn first_file(&self, package: &Package, candidates: Vec<String>) -> Option<String> {
         let is_code = |path: &String| extension(path).is_some_and(|found| EXTENSIONS.contains(&found));
-        let found = candidates.into_iter().filter(is_code).find(|path| self.packages.read(package, path).is_some());
-        match found {
-            Some(path) => Ok(Resolved::Place(Place::Package { package: package.clone(), path })),
-            None => Err((format!("The package {} has no file for {specifier:?}", package.id), None)),
-        }
+        candidates.into_iter().filter(is_code).find(|path| self.packages.has(package, path))
     }
 }
 
@@ -334,23 +426,7 @@ impl<'a> Npm<'a> {
         };
         let subpath = subpath.trim_matches('/');
         let escapes = subpath.split('/').any(|segment| matches!(segment, "." | ".."));
-        (is_package_name(name) && !escapes).then_some(Self { name, requirement, subpath })
-    }
-}
-
-/// As npm allows it, and nothing that could be a path of another kind.
-fn is_package_name(name: &str) -> bool {
-    let part = |text: &str| {
-        !text.is_empty()
-            && !text.starts_with('.')
-            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~'))
-    };
-    if name.len() > 214 {
-        return false;
-    }
-    match name.strip_prefix('@') {
-        Some(scoped) => scoped.split_once('/').is_some_and(|(scope, name)| part(scope) && part(name)),
-        None => part(name) && name != "node_modules",
+        (is_package_name(name) && !escapes).then_some(Self { name: name.into(), requirement, subpath })
     }
 }
 
@@ -373,10 +449,14 @@ fn is_std_http(specifier: &str) -> bool {
         && matches!(path, "http/server.ts" | "http/server" | "server" | "server.ts" | "http/mod.ts")
 }
 
-fn jsr_twin(name: &str) -> Option<&str> {
-    let scope = name.split('/').next()?;
-    let renamed = JSR_TWINS.iter().find(|(jsr, _)| *jsr == name).map(|(_, npm)| *npm);
-    renamed.or_else(|| JSR_TWIN_SCOPES.contains(&scope).then_some(name))
+/// The package that a package on JSR is on npm: its twin there, or what JSR's own npm registry calls it.
+fn on_jsr(npm: Npm<'_>) -> Option<Npm<'_>> {
+    let (scope, name) = npm.name.split_once('/')?;
+    let bare_scope = scope.strip_prefix('@')?;
+    let renamed = JSR_TWINS.iter().find(|(jsr, _)| *jsr == npm.name).map(|(_, twin)| Cow::Borrowed(*twin));
+    let same = || JSR_TWIN_SCOPES.contains(&scope).then(|| npm.name.clone());
+    let name = renamed.or_else(same).unwrap_or_else(|| format!("@jsr/{bare_scope}__{name}").into());
+    Some(Npm { name, ..npm })
 }
 
 /// `https://esm.sh/` + `[stable/][v135/][*]name@version[&option…]/sub/path[?query]`
@@ -391,7 +471,11 @@ fn esm_sh(rest: &str) -> Option<Npm<'_>> {
         }
         _ => rest,
     };
-    let npm = Npm::parse(rest.strip_prefix('*').unwrap_or(rest))?;
+    let rest = rest.strip_prefix('*').unwrap_or(rest);
+    let npm = match rest.strip_prefix("jsr/") {
+        Some(rest) => on_jsr(Npm::parse(rest)?)?,
+        None => Npm::parse(rest)?,
+    };
     let requirement = npm.requirement.and_then(|version| version.split('&').next());
     Some(Npm { requirement, ..npm })
 }
@@ -401,17 +485,18 @@ fn deno_land(rest: &str) -> Option<Npm<'_>> {
     let npm = Npm::parse(rest)?;
     let requirement = npm.requirement.map(|version| version.strip_prefix('v').unwrap_or(version));
     let whole = matches!(npm.subpath, "" | "mod.ts" | "index.ts");
-    (whole && DENO_LAND_TWINS.contains(&npm.name)).then_some(Npm { requirement, subpath: "", ..npm })
+    let (_, twin) = DENO_LAND_TWINS.iter().find(|(name, _)| whole && *name == npm.name)?;
+    Some(Npm { name: (*twin).into(), requirement, subpath: "" })
 }
 
-fn no_twin(specifier: &str, registry: &str) -> Failure {
+fn no_twin(specifier: &str) -> Meaningless {
     let hint = "Use the npm package of the same library, if there is one, or add the files to the function";
-    (format!("{specifier:?} is on {registry}, and has no known twin on npm"), Some(hint.to_owned()))
+    (format!("{specifier:?} is on deno.land, and has no known twin on npm"), Some(hint.to_owned()))
 }
 
-fn not_found(specifier: &str, npm: &Npm<'_>) -> Failure {
+fn not_found(specifier: &str, npm: &Npm<'_>) -> Meaningless {
     let wanted =
-        npm.requirement.map_or_else(|| npm.name.to_owned(), |requirement| format!("{}@{requirement}", npm.name));
+        npm.requirement.map_or_else(|| npm.name.to_string(), |requirement| format!("{}@{requirement}", npm.name));
     (format!("Cannot find the package {wanted:?}, imported as {specifier:?}"), None)
 }
 
@@ -420,7 +505,7 @@ mod tests {
     use super::*;
 
     fn npm<'a>(name: &'a str, requirement: Option<&'a str>, subpath: &'a str) -> Option<Npm<'a>> {
-        Some(Npm { name, requirement, subpath })
+        Some(Npm { name: name.into(), requirement, subpath })
     }
 
     #[test]
@@ -447,10 +532,14 @@ mod tests {
 
     #[test]
     fn twins_are_known_or_not() {
-        assert_eq!(jsr_twin("@panva/jose"), Some("jose"));
-        assert_eq!(jsr_twin("@supabase/functions-js"), Some("@supabase/functions-js"));
-        assert_eq!(jsr_twin("@std/path"), None);
+        let jsr = |text| on_jsr(Npm::parse(text).unwrap());
+        assert_eq!(jsr("@panva/jose@5"), npm("jose", Some("5"), ""));
+        assert_eq!(jsr("@supabase/functions-js"), npm("@supabase/functions-js", None, ""));
+        assert_eq!(jsr("@std/path@1/posix"), npm("@jsr/std__path", Some("1"), "posix"));
+        assert_eq!(jsr("zod"), None);
+        assert_eq!(esm_sh("jsr/@std/encoding@1/base64"), npm("@jsr/std__encoding", Some("1"), "base64"));
         assert_eq!(deno_land("zod@v3.22.4/mod.ts"), npm("zod", Some("3.22.4"), ""));
+        assert_eq!(deno_land("oak@v17.1.3/mod.ts"), npm("@oak/oak", Some("17.1.3"), ""));
         assert_eq!(deno_land("postgres@v0.17.0/mod.ts"), None);
     }
 

@@ -10,7 +10,7 @@ use super::frame::Position;
 use super::packages::{NoPackages, NodeModules};
 use super::source::Source;
 
-const PLATFORM: Platform<'_> = Platform {
+const PLATFORM: Platform<'static> = Platform {
     node_modules: &["buffer", "events", "util"],
     absent_globals: &[
         ("WebAssembly", "Upload the module as a component"),
@@ -446,7 +446,7 @@ mod packages {
         assert_eq!(target(&bundle, "npm:node_modules/a/i.mjs", "#x"), "npm:node_modules/a/x.js");
         let found =
             error(&[("index.ts", "import 'a/hidden';"), ("node_modules/a/package.json", r#"{"exports": "./a.js"}"#)]);
-        assert_eq!(found.message, "The package \"a\" does not export \"./hidden\"");
+        assert_eq!(found.message, "The package \"node_modules/a\" does not export \"./hidden\"");
     }
 }
 

@@ -1,0 +1,405 @@
+//! npm packages by name.
+//!
+//! ```text
+//! Npm ──┬── registry ── client    which versions there are, and their tarballs
+//!       ├── tarball               what can be imported of one
+//!       └── shelf                 packages that are here, by hash
+//! Resolution ── lock              which version each import of one function means
+//! ```
+//!
+//! A function's source says names and versions, never where from: that is the operator's choice. The bundler asks a [`Resolution`] for
+//! packages and is told at once or not at all; [`Resolution::supply`] then gets what was asked for, all of it at the same time, and the
+//! bundler goes on. So only packages that are imported are fetched, nothing waits for a network while it holds a thread, and what
+//! version an import gets does not depend on which answer comes first.
+
+mod client;
+mod integrity;
+mod lock;
+mod registry;
+mod shelf;
+mod tarball;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use nodejs_semver::Version;
+use tokio::task::{JoinSet, spawn_blocking};
+
+use self::integrity::Integrity;
+use self::lock::{Lock, Release, Wish, satisfies};
+pub use self::lock::{LockedPackage, LockedPackages};
+pub use self::registry::{InvalidRegistry, RegistryAddress, RegistryChoice};
+use self::registry::{Offer, Registry};
+use self::shelf::{OpenPackage, Shelf};
+use crate::bindings::egress::AllowRule;
+use crate::js::packages::{NodeModules, Package, PackageError, PackageRequest, Packages, is_package_name};
+use crate::js::source::Source;
+use crate::tunables::{FUNCTION_PACKAGES, REQUIREMENT_BYTES};
+
+/// The scope of what JSR's own npm registry has.
+const JSR_SCOPE: &str = "@jsr/";
+
+/// Where this host gets packages from.
+pub struct Npm {
+    npm: Option<Registry>,
+    jsr: Option<Registry>,
+    shelf: Shelf,
+}
+
+/// Which registries there are, and how they are reached.
+#[derive(Debug)]
+pub struct Registries {
+    /// For all names.
+    pub npm: RegistryChoice,
+    /// For names that begin with `@jsr/`.
+    pub jsr: RegistryChoice,
+    /// Certificate authorities to trust besides the public ones (PEM).
+    pub roots: Vec<u8>,
+    /// Where functions, and so redirects of registries, may connect to besides public addresses.
+    pub opened: Vec<AllowRule>,
+}
+
+/// Why the host has no packages.
+#[derive(Debug, thiserror::Error)]
+pub enum NpmError {
+    /// The directory cannot be used.
+    #[error("the directory for packages: {0}")]
+    Directory(#[from] std::io::Error),
+    /// The certificate authorities cannot be used.
+    #[error(transparent)]
+    Roots(#[from] crate::bindings::fetch::InvalidRoots),
+}
+
+impl Npm {
+    /// Packages from these registries, kept in this directory. Blocks on the disk.
+    pub fn open(registries: Registries, directory: &Path) -> Result<Self, NpmError> {
+        let Registries { npm, jsr, roots, opened } = registries;
+        let registry = |choice| match choice {
+            RegistryChoice::Off => Ok(None),
+            RegistryChoice::At(address) => Registry::new(address, &roots, &opened).map(Some),
+        };
+        Ok(Self { npm: registry(npm)?, jsr: registry(jsr)?, shelf: Shelf::open(directory)? })
+    }
+
+    fn registry(&self, name: &str) -> Result<&Registry, PackageError> {
+        let (registry, option) =
+            if name.starts_with(JSR_SCOPE) { (&self.jsr, "--jsr-registry") } else { (&self.npm, "--npm-registry") };
+        registry.as_ref().ok_or_else(|| {
+            let why = format!(
+                "this host gets no packages by name ({option} is off); put it into node_modules/ among the files"
+            );
+            PackageError::Unusable(why)
+        })
+    }
+
+    async fn offer(&self, name: &str) -> Result<Arc<Offer>, PackageError> {
+        self.registry(name)?.offer(name).await
+    }
+
+    /// Fetches a package, unless it is on the shelf.
+    async fn fetch(self: Arc<Self>, release: &Release, integrity: Integrity) -> Result<(), PackageError> {
+        let npm = self.clone();
+        if spawn_blocking(move || npm.shelf.has(integrity)).await.unwrap_or(false) {
+            return Ok(());
+        }
+        let tarball = self.registry(&release.name)?.tarball(release, integrity).await?;
+        let kept = spawn_blocking(move || {
+            let unpacked = tarball::unpack(&tarball).map_err(|bad| PackageError::Unusable(bad.to_string()))?;
+            self.shelf.keep(integrity, &unpacked)
+        });
+        kept.await.map_err(|_| PackageError::Unavailable("the host could not unpack it".to_owned()))?
+    }
+}
+
+/// The packages of one function.
+pub struct Resolution {
+    npm: Arc<Npm>,
+    /// Packages among the function's files.
+    tree: NodeModules<Source>,
+    /// Whoever comes first decides.
+    locks: Vec<Lock>,
+    state: Mutex<State>,
+}
+
+/// A version that was chosen, and the hash of its tarball.
+type Chosen = Result<(Release, Integrity), PackageError>;
+
+#[derive(Default)]
+struct State {
+    chosen: BTreeMap<Wish, Chosen>,
+    /// What the function itself asks for.
+    roots: BTreeMap<String, Wish>,
+    opened: BTreeMap<String, Result<OpenPackage, PackageError>>,
+    used: BTreeSet<Wish>,
+    wanted: Wanted,
+}
+
+/// What the bundler waits for, in the order in which it asked.
+#[derive(Default)]
+struct Wanted {
+    wishes: Vec<Wish>,
+    packages: BTreeMap<Release, Integrity>,
+}
+
+impl Resolution {
+    /// For this source, with the versions of lock files among it, and otherwise those of `before`.
+    pub fn new(npm: Arc<Npm>, source: &Source, before: &LockedPackages) -> Self {
+        let mut locks = Lock::of_files(source);
+        locks.push(Lock::from(before));
+        Self { npm, tree: NodeModules(source.clone()), locks, state: Mutex::default() }
+    }
+
+    /// Gets what the bundler has waited for. What cannot be had is the answer when it asks again.
+    pub async fn supply(&self) {
+        let Wanted { wishes, mut packages } = std::mem::take(&mut self.state().wanted);
+        let offers = self.offers(&wishes).await;
+        for wish in wishes {
+            if let Some((release, integrity)) = self.decide(wish, &offers) {
+                packages.insert(release, integrity);
+            }
+        }
+        let mut fetches = JoinSet::new();
+        for (release, integrity) in packages {
+            let npm = self.npm.clone();
+            fetches.spawn(async move { (npm.fetch(&release, integrity).await, release) });
+        }
+        let fetched = fetches.join_all().await;
+        let mut state = self.state();
+        for (fetched, release) in fetched {
+            if let Err(error) = fetched {
+                state.opened.insert(release.to_string(), Err(error));
+            }
+        }
+    }
+
+    /// Whether anything was missing only for now.
+    pub fn is_short(&self) -> bool {
+        let state = self.state();
+        let unavailable = |error: Option<&PackageError>| matches!(error, Some(PackageError::Unavailable(_)));
+        state.chosen.values().any(|chosen| unavailable(chosen.as_ref().err()))
+            || state.opened.values().any(|opened| unavailable(opened.as_ref().err()))
+    }
+
+    /// The packages that were used.
+    pub fn lock(&self) -> LockedPackages {
+        let state = self.state();
+        let mut locked: BTreeMap<Release, LockedPackage> = BTreeMap::new();
+        for wish in &state.used {
+            let Some(Ok((release, integrity))) = state.chosen.get(wish) else { continue };
+            let entry = locked.entry(release.clone()).or_insert_with(|| LockedPackage {
+                name: release.name.clone(),
+                version: release.version.to_string(),
+                integrity: *integrity,
+                requirements: BTreeSet::new(),
+            });
+            entry.requirements.insert(wish.requirement.clone());
+        }
+        locked.into_values().collect()
+    }
+
+    /// What registries have of the packages that neither a lock nor an earlier choice decides.
+    async fn offers(&self, wishes: &[Wish]) -> BTreeMap<String, Result<Arc<Offer>, PackageError>> {
+        let undecided = wishes.iter().filter(|wish| self.locked(wish).is_none());
+        let names: BTreeSet<String> = undecided.map(|wish| wish.name.clone()).collect();
+        let mut questions = JoinSet::new();
+        for name in names {
+            let npm = self.npm.clone();
+            questions.spawn(async move { (npm.offer(&name).await, name) });
+        }
+        questions.join_all().await.into_iter().map(|(offer, name)| (name, offer)).collect()
+    }
+
+    /// Chooses a version. Returns it if it has not been chosen before.
+    fn decide(
+        &self,
+        wish: Wish,
+        offers: &BTreeMap<String, Result<Arc<Offer>, PackageError>>,
+    ) -> Option<(Release, Integrity)> {
+        let mut state = self.state();
+        if state.chosen.contains_key(&wish) {
+            return None;
+        }
+        let chosen = match (state.chosen_before(&wish), self.locked(&wish), offers.get(&wish.name)) {
+            (Some(before), ..) => Ok(before),
+            (None, Some(locked), _) => Ok(locked),
+            (None, None, Some(Ok(offer))) => self.choose(&wish, offer),
+            (None, None, Some(Err(error))) => Err(error.clone()),
+            (None, None, None) => Err(PackageError::NotFound),
+        };
+        let chosen = match chosen {
+            Ok(_) if state.chosen.len() >= FUNCTION_PACKAGES => {
+                Err(PackageError::Unusable(format!("a function can have {FUNCTION_PACKAGES} packages")))
+            }
+            chosen => chosen,
+        };
+        state.chosen.insert(wish, chosen.clone());
+        chosen.ok()
+    }
+
+    /// What a lock says, with the hash.
+    fn locked(&self, wish: &Wish) -> Option<(Release, Integrity)> {
+        let (lock, version) = self.locks.iter().find_map(|lock| Some((lock, lock.version(wish)?)))?;
+        let release = Release { name: wish.name.clone(), version: version.clone() };
+        let integrity = lock.integrity(&release)?;
+        Some((release, integrity))
+    }
+
+    fn choose(&self, wish: &Wish, offer: &Offer) -> Chosen {
+        // A lock without the hash of this version still says the version.
+        let locked: Option<&Version> = self.locks.iter().find_map(|lock| lock.version(wish));
+        let version = locked.or_else(|| offer.version(&wish.requirement)).ok_or_else(|| {
+            let latest = offer.latest().map_or_else(String::new, |latest| format!("; the latest is {latest}"));
+            PackageError::Unusable(format!("there is no version {:?} of it{latest}", wish.requirement))
+        })?;
+        let integrity = offer.integrity(version).ok_or_else(|| {
+            PackageError::Unusable(format!("the registry has no sha512 hash for the tarball of version {version}"))
+        })?;
+        Ok((Release { name: wish.name.clone(), version: version.clone() }, integrity))
+    }
+
+    /// What a request asks a registry for.
+    fn wish(&self, request: PackageRequest<'_>, state: &mut State) -> Result<Wish, PackageError> {
+        let PackageRequest { name, requirement, importer, needed } = request;
+        let wish = match (importer, requirement) {
+            (None, requirement) => {
+                let wish = to_wish(name, requirement.unwrap_or("*"))?;
+                state.roots.entry(name.to_owned()).or_insert_with(|| wish.clone());
+                wish
+            }
+            (Some(_), Some(requirement)) => to_wish(name, requirement)?,
+            (Some(package), None) => match package.manifest.dependency(name) {
+                // What it can do without is there if the function has it.
+                Some(dependency) if !dependency.optional || needed || state.roots.contains_key(name) => {
+                    to_wish(name, dependency.requirement)?
+                }
+                Some(_) => return Err(PackageError::NotFound),
+                None => state.roots.get(name).cloned().ok_or(PackageError::NotFound)?,
+            },
+        };
+        Ok(wish)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// A version that is there already and will do as well, first of all the one the function asked for itself.
+    fn chosen_before(&self, wish: &Wish) -> Option<(Release, Integrity)> {
+        let fits = |(release, _): &&(Release, Integrity)| satisfies(&release.version, &wish.requirement);
+        let of = |wish: &Wish| self.chosen.get(wish).and_then(|chosen| chosen.as_ref().ok());
+        let root = self.roots.get(&wish.name).and_then(of).filter(fits);
+        let others = self.chosen.iter().filter(|(other, _)| other.name == wish.name);
+        let others = others.filter_map(|(_, chosen)| chosen.as_ref().ok()).filter(fits);
+        root.or_else(|| others.max_by(|(a, _), (b, _)| a.cmp(b))).cloned()
+    }
+}
+
+impl Packages for Resolution {
+    fn find(&self, request: PackageRequest<'_>) -> Result<Package, PackageError> {
+        let of_registry = request.importer.is_some_and(|package| is_of_registry(&package.id));
+        if !of_registry {
+            match self.tree.find(request) {
+                Err(PackageError::NotFound) => {}
+                found => return found,
+            }
+        }
+        let mut state = self.state();
+        let wish = self.wish(request, &mut state)?;
+        let (release, integrity) = match state.chosen.get(&wish) {
+            Some(chosen) => chosen.clone()?,
+            None => match self.locked(&wish).filter(|_| state.chosen.len() < FUNCTION_PACKAGES) {
+                Some(locked) => {
+                    state.chosen.insert(wish.clone(), Ok(locked.clone()));
+                    locked
+                }
+                None => {
+                    if !state.wanted.wishes.contains(&wish) {
+                        state.wanted.wishes.push(wish);
+                    }
+                    return Err(PackageError::Wanted);
+                }
+            },
+        };
+        state.used.insert(wish);
+        let id = release.to_string();
+        if !state.opened.contains_key(&id) {
+            match self.npm.shelf.find(integrity) {
+                Some(opened) => drop(state.opened.insert(id.clone(), opened)),
+                None => {
+                    state.wanted.packages.insert(release, integrity);
+                    return Err(PackageError::Wanted);
+                }
+            }
+        }
+        match state.opened.get(&id) {
+            Some(Ok(package)) => Ok(Package { id, manifest: package.manifest.clone() }),
+            Some(Err(error)) => Err(error.clone()),
+            None => Err(PackageError::NotFound),
+        }
+    }
+
+    fn read(&self, package: &Package, path: &str) -> Option<String> {
+        if !is_of_registry(&package.id) {
+            return self.tree.read(package, path);
+        }
+        self.state().opened.get(&package.id)?.as_ref().ok()?.text(path)
+    }
+
+    fn has(&self, package: &Package, path: &str) -> bool {
+        if !is_of_registry(&package.id) {
+            return self.tree.has(package, path);
+        }
+        self.state().opened.get(&package.id).is_some_and(|opened| opened.as_ref().is_ok_and(|opened| opened.has(path)))
+    }
+}
+
+/// Packages among the files are named after their directory.
+fn is_of_registry(id: &str) -> bool {
+    !id.starts_with("node_modules/") && !id.contains("/node_modules/")
+}
+
+/// A name and a requirement as a manifest or a specifier has them; `npm:other@^1` in the place of a version means another package.
+fn to_wish(name: &str, requirement: &str) -> Result<Wish, PackageError> {
+    let requirement = requirement.trim();
+    let (name, requirement) = match requirement.strip_prefix("npm:") {
+        None => (name, requirement),
+        Some(other) => match other.get(1..).and_then(|rest| rest.find('@')) {
+            Some(at) => (other.get(..=at).unwrap_or(other), other.get(at + 2..).unwrap_or("*")),
+            None => (other, "*"),
+        },
+    };
+    let requirement = if requirement.is_empty() { "*" } else { requirement };
+    let is_version = requirement.len() <= REQUIREMENT_BYTES && !requirement.contains([':', '/', '#', '%', '?', '\\']);
+    if !is_package_name(name) || !is_version {
+        let shown: String = requirement.chars().take(100).collect();
+        let why = format!("{shown:?} is not a version; files, git and web addresses cannot stand for a package here");
+        return Err(PackageError::Unusable(why));
+    }
+    Ok(Wish { name: name.to_owned(), requirement: requirement.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requirements_are_versions_or_other_packages() {
+        let wish = |name: &str, requirement: &str| {
+            to_wish(name, requirement).map(|wish| (wish.name, wish.requirement)).map_err(|error| error.to_string())
+        };
+        let ok = |name: &str, requirement: &str| Ok((name.to_owned(), requirement.to_owned()));
+        assert_eq!(wish("a", " ^1 || 2 "), ok("a", "^1 || 2"));
+        assert_eq!(wish("a", ""), ok("a", "*"));
+        assert_eq!(wish("a", "npm:b@^1"), ok("b", "^1"));
+        assert_eq!(wish("a", "npm:@s/b@next"), ok("@s/b", "next"));
+        assert_eq!(wish("a", "npm:@s/b"), ok("@s/b", "*"));
+        for requirement in ["git+https://x/y", "file:../x", "workspace:*", "user/repo", "npm:../x@1", "https://x/y.tgz"]
+        {
+            assert!(wish("a", requirement).unwrap_err().contains("not a version"), "{requirement}");
+        }
+        assert!(to_wish("a", &"1 || ".repeat(100)).is_err());
+    }
+}
