@@ -98,8 +98,11 @@ pub const REGISTRY_ATTEMPTS: u32 = 2;
 /// Redirects a registry may answer with before the answer.
 pub const REGISTRY_REDIRECTS: usize = 3;
 
-/// What a registry says about one package, in bytes. Registries that know no short form send some 20 MB for the longest histories.
-pub const REGISTRY_DOCUMENT_BYTES: usize = 32 * 1024 * 1024;
+/// What a registry says about one package, in bytes. Registries that know no short form send some 50 MB for the longest histories.
+pub const REGISTRY_DOCUMENT_BYTES: usize = 64 * 1024 * 1024;
+
+/// Such documents that are read at the same time.
+pub const REGISTRY_DOCUMENTS: usize = 4;
 
 /// What registries said about packages that is kept in memory, and for how long it is good: as npm's own client does.
 pub const REGISTRY_ANSWERS: usize = 128;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::OnceLock;
 
+use oxc::syntax::identifier::is_identifier_name;
 use oxc_sourcemap::{ConcatSourceMapBuilder, SourceMap};
 
 use super::Platform;
@@ -261,6 +262,7 @@ impl Graph {
     /// Turns what was loaded into modules.
     fn link(self, entry: &str) -> Bundle {
         let wanted = self.wanted_of_commonjs(entry);
+        let missed = self.wanted_of_nothing();
         let mut modules: Vec<Module> = Vec::new();
         let mut extra: BTreeSet<String> = BTreeSet::new();
         for (name, names) in &wanted {
@@ -282,6 +284,7 @@ impl Graph {
             extra.extend(module.imports.values().filter(|target| target.starts_with(HELPERS)).cloned());
             modules.push(module);
         }
+        modules.extend(missed.map(|names| Module::generated(EMPTY, empty_code(&names))));
         modules.extend(
             extra.iter().filter_map(|name| toolchain_code(name).map(|code| Module::generated(name, code.to_owned()))),
         );
@@ -306,6 +309,19 @@ impl Graph {
             }
         }
         wanted
+    }
+
+    /// The names that are imported from where there is nothing; `None` when nobody looks there.
+    fn wanted_of_nothing(&self) -> Option<BTreeSet<String>> {
+        let empty = |loaded: &Loaded, import: &Import| {
+            let key = (import.specifier.clone(), import.syntax == Syntax::Require);
+            loaded.targets.get(&key) == Some(&Target::Empty)
+        };
+        let imports = self
+            .loaded
+            .values()
+            .flat_map(|loaded| loaded.transpiled.imports.iter().filter(move |import| empty(loaded, import)));
+        imports.map(|import| import.names.clone()).reduce(|names, more| &names | &more)
     }
 
     /// What a CommonJS module exports, as far as it can be seen.
@@ -394,10 +410,16 @@ fn definition(name: String, loaded: Loaded, commonjs: &BTreeSet<String>) -> Modu
     }
 }
 
+/// What stands for a module that is not there, as a CommonJS module without any exports would.
+fn empty_code(names: &BTreeSet<String>) -> String {
+    let names = names.iter().filter(|name| is_identifier_name(name));
+    let exports: String = names.map(|name| format!("export {{ nothing as {name} }};\n")).collect();
+    format!("const nothing = undefined;\nexport default {{}};\n{exports}")
+}
+
 /// The code of the modules that the toolchain adds.
 fn toolchain_code(name: &str) -> Option<&'static str> {
     match name {
-        EMPTY => Some("export {};\n"),
         commonjs::RUNTIME => Some(commonjs::RUNTIME_CODE),
         "caddis:toolchain/helpers/decorate" => Some(include_str!("decorate.mjs")),
         "caddis:toolchain/helpers/decorateParam" => Some(include_str!("decorate-param.mjs")),

@@ -93,8 +93,14 @@ impl Npm {
         })
     }
 
-    async fn offer(&self, name: &str) -> Result<Arc<Offer>, PackageError> {
-        self.registry(name)?.offer(name).await
+    /// What a registry has of a package, as far as these requirements need it.
+    async fn offer(&self, name: &str, requirements: &BTreeSet<String>) -> Result<Arc<Offer>, PackageError> {
+        let registry = self.registry(name)?;
+        let mut requirements = requirements.iter();
+        match (requirements.next().and_then(|only| only.parse().ok()), requirements.next()) {
+            (Some(version), None) => registry.offer_of(name, &version).await,
+            _ => registry.offer(name).await,
+        }
     }
 
     /// Fetches a package, unless it is on the shelf.
@@ -201,11 +207,14 @@ impl Resolution {
     /// What registries have of the packages that neither a lock nor an earlier choice decides.
     async fn offers(&self, wishes: &[Wish]) -> BTreeMap<String, Result<Arc<Offer>, PackageError>> {
         let undecided = wishes.iter().filter(|wish| self.locked(wish).is_none());
-        let names: BTreeSet<String> = undecided.map(|wish| wish.name.clone()).collect();
+        let mut asked: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for Wish { name, requirement } in undecided.cloned() {
+            asked.entry(name).or_default().insert(requirement);
+        }
         let mut questions = JoinSet::new();
-        for name in names {
+        for (name, requirements) in asked {
             let npm = self.npm.clone();
-            questions.spawn(async move { (npm.offer(&name).await, name) });
+            questions.spawn(async move { (npm.offer(&name, &requirements).await, name) });
         }
         questions.join_all().await.into_iter().map(|(offer, name)| (name, offer)).collect()
     }

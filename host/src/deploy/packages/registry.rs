@@ -10,6 +10,7 @@ use http::uri::Scheme;
 use http::{HeaderValue, StatusCode, Uri};
 use nodejs_semver::Version;
 use serde::Deserialize;
+use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
 use super::client::{Client, NoAnswer, at};
@@ -18,11 +19,16 @@ use super::lock::{Release, satisfies};
 use crate::bindings::egress::{AllowRule, EgressPolicy};
 use crate::bindings::fetch::{Dialer, InvalidRoots};
 use crate::js::packages::PackageError;
-use crate::tunables::{REGISTRY_ANSWERS, REGISTRY_ANSWERS_FOR, REGISTRY_DOCUMENT_BYTES, TARBALL_BYTES};
+use crate::tunables::{
+    REGISTRY_ANSWERS, REGISTRY_ANSWERS_FOR, REGISTRY_DOCUMENT_BYTES, REGISTRY_DOCUMENTS, TARBALL_BYTES,
+};
 
 /// The short form of what a registry says about a package.
 const ABBREVIATED: HeaderValue =
     HeaderValue::from_static("application/vnd.npm.install-v1+json; q=1.0, application/json; q=0.8, */*");
+
+/// What it says about one version.
+const ONE_VERSION: HeaderValue = HeaderValue::from_static("application/json");
 
 /// The registry that others mirror: what they say is there, they have themselves.
 const PUBLIC_REGISTRY: &str = "registry.npmjs.org";
@@ -120,6 +126,8 @@ pub(super) struct Registry {
     /// Without a `/` at its end.
     base: Uri,
     client: Client,
+    /// Documents are large while they are read.
+    readers: Semaphore,
     offers: Mutex<BTreeMap<String, (Instant, Arc<Offer>)>>,
 }
 
@@ -134,7 +142,12 @@ impl Registry {
         });
         let own = host.and_then(|host| host.parse().ok());
         let policy = EgressPolicy::new(opened.iter().cloned().chain(own).collect());
-        Ok(Self { base, client: Client::new(Dialer::new(roots)?, policy), offers: Mutex::default() })
+        Ok(Self {
+            base,
+            client: Client::new(Dialer::new(roots)?, policy),
+            readers: Semaphore::new(REGISTRY_DOCUMENTS),
+            offers: Mutex::default(),
+        })
     }
 
     /// What there is of a package. An answer is good for some minutes.
@@ -143,6 +156,7 @@ impl Registry {
             return Ok(known);
         }
         let uri = self.address(&name.replace('/', "%2f"))?;
+        let _reader = self.readers.acquire().await;
         let answer = self.client.get(&uri, Some(ABBREVIATED), REGISTRY_DOCUMENT_BYTES).await?;
         let body = body(answer.status, answer.body)?;
         let offer = spawn_blocking(move || serde_json::from_slice::<Document>(&body).map(Offer::from)).await;
@@ -155,6 +169,20 @@ impl Registry {
         }
         offers.insert(name.to_owned(), (Instant::now(), offer.clone()));
         Ok(offer)
+    }
+
+    /// The one version of a package. Most registries tell it alone, which spares a history of megabytes.
+    pub(super) async fn offer_of(&self, name: &str, version: &Version) -> Result<Arc<Offer>, PackageError> {
+        if self.known(name).is_none() {
+            let uri = self.address(&format!("{}/{version}", name.replace('/', "%2f")))?;
+            let answer = self.client.get(&uri, Some(ONE_VERSION), REGISTRY_DOCUMENT_BYTES).await?;
+            let said = serde_json::from_slice::<DocumentVersion>(&answer.body).ok();
+            let offered = said.filter(|_| answer.status == StatusCode::OK).map(|said| said.offered(version.clone()));
+            if let Some(offered) = offered {
+                return Ok(Arc::new(Offer { tags: BTreeMap::new(), versions: vec![offered] }));
+            }
+        }
+        self.offer(name).await
     }
 
     fn known(&self, name: &str) -> Option<Arc<Offer>> {
@@ -256,18 +284,19 @@ struct DocumentDist {
     integrity: Option<String>,
 }
 
+impl DocumentVersion {
+    fn offered(self, version: Version) -> OfferedVersion {
+        use serde_json::Value;
+        let integrity = self.dist.integrity.and_then(|text| text.parse().ok());
+        let deprecated = !matches!(self.deprecated, Value::Null | Value::Bool(false));
+        OfferedVersion { version, tarball: self.dist.tarball, integrity, deprecated }
+    }
+}
+
 impl From<Document> for Offer {
     fn from(document: Document) -> Self {
         let tags = document.tags.into_iter().filter_map(|(tag, version)| Some((tag, version.parse().ok()?))).collect();
-        let offered = |(version, said): (String, DocumentVersion)| {
-            use serde_json::Value;
-            Some(OfferedVersion {
-                version: version.parse().ok()?,
-                tarball: said.dist.tarball,
-                integrity: said.dist.integrity.and_then(|text| text.parse().ok()),
-                deprecated: !matches!(said.deprecated, Value::Null | Value::Bool(false)),
-            })
-        };
+        let offered = |(version, said): (String, DocumentVersion)| Some(said.offered(version.parse().ok()?));
         let mut versions: Vec<_> = document.versions.into_iter().filter_map(offered).collect();
         versions.sort_by(|a, b| a.version.cmp(&b.version));
         Self { tags, versions }
