@@ -5,7 +5,7 @@
 //! Edges go downwards only:
 //!
 //! ```text
-//! cli → app → http → { router, api } → { invoke, deploy } → { sandbox, js } → runtime → bindings → { store, secrets } → { error, ids, settings, tunables }
+//! cli → app → http → { router, api } → { invoke, deploy } → { sandbox, js } → runtime → bindings → { store, secrets } → { error, ids, settings, threads, tunables }
 //! ```
 //!
 //! `auth` stands beside `invoke`; `observe` serves all. What is *not* there matters as much:
@@ -40,4 +40,5 @@ pub mod sandbox;
 pub mod secrets;
 pub mod settings;
 pub mod store;
+pub mod threads;
 pub mod tunables;

@@ -140,6 +140,9 @@ pub const LOG_BYTES: usize = 256 * 1024;
 /// Bytes of one log line; the rest is cut.
 pub const LOG_LINE_BYTES: usize = 10_000;
 
+/// Bytes of a response's body that are kept with the record of its execution.
+pub const RESPONSE_COPY_BYTES: usize = 2 * 1024;
+
 /// Secrets and variables of one app, and of one function.
 pub const VARIABLES: usize = 100;
 

@@ -21,6 +21,7 @@ use crate::js::frame::Position;
 use crate::js::source::Source;
 use crate::js::{ABSENT_GLOBALS, Platform};
 use crate::observe::capture::LogCapture;
+use crate::observe::response::SentResponse;
 use crate::runtime::component::Linked;
 use crate::runtime::outcome::{Failure, Limits};
 use crate::runtime::script::{Program, ProgramModule, ScriptEngine};
@@ -161,7 +162,7 @@ impl Scripts {
         let environment = self.resources.environment(app, function.unwrap_or(nobody), settings).await?;
         let log = LogCapture::default();
         // Nothing is answered at top level.
-        let (responder, ..) = Responder::new();
+        let (responder, _) = Responder::new(SentResponse::default());
         let occasion =
             Occasion { deadline, environment, wasi_environment: false, user: None, log: log.clone(), responder };
         let parts = self.resources.parts(app, settings, occasion);

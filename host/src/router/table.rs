@@ -13,8 +13,8 @@ use crate::bindings::env::Environment;
 use crate::ids::{ApiKeyId, AppName, FunctionName};
 use crate::runtime::admission::Gate;
 use crate::runtime::component::Linked;
-use crate::runtime::scheduler::Usage;
 use crate::store::functions::FunctionVersion;
+use crate::threads::Usage;
 
 /// Every app by name.
 #[derive(Default)]

@@ -11,15 +11,10 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use thread_priority::{
-    NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy, thread_native_id,
-};
 use tokio::runtime::{Builder, Handle, Runtime};
 
+use crate::threads::{self, Usage, nanoseconds, since_start};
 use crate::tunables::CPU_BEFORE_DEMOTION;
-
-/// CPU time beyond its fair share that a function may use before its executions start at low priority, as time of its share.
-const BURST: Duration = Duration::from_millis(50);
 
 /// For how long a request of another function counts as that function being in use.
 const CONTENTION: Duration = Duration::from_millis(250);
@@ -30,29 +25,7 @@ type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 #[derive(Debug)]
 pub struct Scheduler {
     background: Option<Runtime>,
-    clock: Clock,
     contention: Contention,
-    /// CPU time a function may use in a second before it is over its fair share: half of the machine's.
-    share: u32,
-}
-
-/// What one function has used: time it has to wait until it is within its fair share again, in nanoseconds of the scheduler's clock
-/// (the generic cell rate algorithm).
-#[derive(Debug, Default)]
-pub struct Usage(AtomicU64);
-
-/// Nanoseconds since the start.
-#[derive(Debug, Clone, Copy)]
-struct Clock(Instant);
-
-impl Clock {
-    fn now(self) -> u64 {
-        nanoseconds(self.0.elapsed())
-    }
-}
-
-fn nanoseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Whether more than one function is in use.
@@ -74,42 +47,25 @@ impl Contention {
     }
 }
 
-impl Usage {
-    fn charge(&self, now: u64, used: Duration, share: u32) {
-        let owed = nanoseconds(used) / u64::from(share.max(1));
-        let _ =
-            self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |paid| Some(paid.max(now).saturating_add(owed)));
-    }
-
-    fn is_over(&self, now: u64) -> bool {
-        self.0.load(Ordering::Relaxed) > now.saturating_add(nanoseconds(BURST))
-    }
-}
-
 impl Scheduler {
     /// Starts the low-priority threads, as many as there are cores.
     pub fn start(cores: usize) -> std::io::Result<Self> {
+        threads::prepare();
         let background = Builder::new_multi_thread()
             .worker_threads(cores)
             .thread_name("caddis-background")
-            .on_thread_start(step_back)
+            .on_thread_start(threads::step_back)
             .enable_all()
             .build()?;
-        Ok(Self {
-            background: Some(background),
-            clock: Clock(Instant::now()),
-            contention: Contention::default(),
-            share: u32::try_from(cores.div_ceil(2)).unwrap_or(u32::MAX),
-        })
+        Ok(Self { background: Some(background), contention: Contention::default() })
     }
 
     /// Runs an execution of the function with this usage.
     pub fn spawn(&self, usage: &Arc<Usage>, task: impl Future<Output = ()> + Send + 'static) {
         let Some(background) = self.background.as_ref().map(Runtime::handle).cloned() else { return };
-        let now = self.clock.now();
-        let contended = self.contention.observe(usage, now);
-        let metered = Metered { task: Box::pin(task), usage: usage.clone(), clock: self.clock, share: self.share };
-        if contended && usage.is_over(now) {
+        let contended = self.contention.observe(usage, since_start());
+        let metered = Metered { task: Box::pin(task), usage: usage.clone() };
+        if contended && usage.is_over() {
             background.spawn(metered);
         } else {
             tokio::spawn(run(metered, background));
@@ -126,16 +82,6 @@ impl Drop for Scheduler {
     }
 }
 
-/// Makes this thread one that the kernel runs only where no thread of normal priority wants to, and takes off at once when one does
-/// (`SCHED_IDLE`). With mere niceness, others wait for the end of its time slice: milliseconds.
-fn step_back() {
-    let policy = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
-    let idle = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, policy);
-    if let Err(error) = idle {
-        tracing::warn!(?error, "background threads run at normal priority");
-    }
-}
-
 async fn run(task: Metered, background: Handle) {
     let slice = Slice { task: Some(task), used: Duration::ZERO };
     if let Some(rest) = slice.await {
@@ -147,16 +93,14 @@ async fn run(task: Metered, background: Handle) {
 struct Metered {
     task: Task,
     usage: Arc<Usage>,
-    clock: Clock,
-    share: u32,
 }
 
 impl Metered {
     fn poll_metered(&mut self, context: &mut Context<'_>) -> (Poll<()>, Duration) {
         let start = Instant::now();
-        let poll = self.task.as_mut().poll(context);
+        let poll = threads::on_behalf(&self.usage, || self.task.as_mut().poll(context));
         let used = start.elapsed();
-        self.usage.charge(self.clock.now(), used, self.share);
+        self.usage.charge(used);
         (poll, used)
     }
 }
@@ -196,6 +140,9 @@ impl Future for Slice {
 mod tests {
     use super::*;
     use tokio::sync::oneshot;
+
+    /// Long enough to be over the share of a function on any machine.
+    const BUSY: Duration = Duration::from_millis(500);
 
     fn thread_name() -> String {
         std::thread::current().name().unwrap_or_default().to_owned()
@@ -253,23 +200,14 @@ mod tests {
         let scheduler = Scheduler::start(1).unwrap();
         let (noisy, quiet) = (Arc::default(), Arc::default());
         // Alone it may use everything there is.
-        place(&scheduler, &noisy, BURST * 3).await;
+        place(&scheduler, &noisy, BUSY).await;
         scheduler.contention.changed.store(0, Ordering::Relaxed);
         tokio::time::sleep(CONTENTION).await;
-        place(&scheduler, &noisy, BURST * 3).await;
+        place(&scheduler, &noisy, BUSY).await;
         assert_ne!(place(&scheduler, &noisy, Duration::ZERO).await, "caddis-background");
         // Beside another one it may not.
         assert_ne!(place(&scheduler, &quiet, Duration::ZERO).await, "caddis-background");
         assert_eq!(place(&scheduler, &noisy, Duration::ZERO).await, "caddis-background");
         assert_ne!(place(&scheduler, &quiet, Duration::ZERO).await, "caddis-background");
-    }
-
-    #[test]
-    fn debt_is_paid_off_by_time() {
-        let usage = Usage::default();
-        let second = 1_000_000_000;
-        usage.charge(second, Duration::from_millis(400), 2);
-        assert!(usage.is_over(second));
-        assert!(!usage.is_over(second + 200_000_000));
     }
 }

@@ -8,6 +8,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::limits::Limit;
 
+use crate::threads;
 use crate::tunables::{STATEMENT_BYTES, VALUE_BYTES};
 
 use super::Error;
@@ -96,6 +97,7 @@ impl Watch {
     }
 
     fn must_stop(&self) -> bool {
+        threads::step_back_when_long();
         self.lock().call.as_ref().is_some_and(|call| call.is_over())
     }
 

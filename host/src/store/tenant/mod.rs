@@ -5,7 +5,7 @@
 //!                                 ├─ lane of readers        a few          reads outside a transaction
 //!                                 └─ lane of snapshots      a few          read-only transactions
 //! ```
-//! A statement waits for a connection of its lane, moves there with it to tokio's blocking threads, and the connection goes
+//! A statement waits for a connection of its lane, moves there with it to a thread for blocking work, and the connection goes
 //! back to its lane from there: whatever becomes of the caller, it is never used twice at the same time nor lost. To stop a
 //! statement means to mark that one `guard::Call`; the connection notices, the next statement is another call.
 //! Snapshots have a lane of their own because a request that holds one may read beside it: with one lane for both, a few
@@ -36,6 +36,7 @@ use tokio::runtime::Handle;
 use tokio::sync::OnceCell;
 
 use crate::ids::AppName;
+use crate::threads;
 use crate::tunables::{DATABASE_BYTES, READERS_PER_APP, RESULT_BYTES, RESULT_ROWS, TRANSACTION_TIME, WRITE_LOCK_WAIT};
 
 use connection::{Connection, Role};
@@ -151,7 +152,7 @@ fn close_one(open: &mut HashMap<AppName, Entry>) {
         return;
     };
     if let Some(entry) = open.remove(&name) {
-        tokio::task::spawn_blocking(move || drop(entry));
+        threads::start(move || drop(entry));
     }
 }
 
@@ -248,7 +249,7 @@ impl Database {
         let lease = lane.lease(deadline).await?;
         let expires = Instant::now() + self.app.limits.transaction_time;
         let runtime = Handle::current();
-        blocking(move || Transaction::begin(lease, mode, expires, runtime)).await
+        blocking(move || Transaction::begin(lease, mode, expires, &runtime)).await
     }
 }
 
@@ -280,7 +281,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + S
         let _budget = Budget::of(STATEMENT_MEMORY);
         work()
     };
-    tokio::task::spawn_blocking(within_budget).await.unwrap_or_else(|failure| Err(Error::internal(failure)))
+    threads::blocking(within_budget).await.unwrap_or_else(|failure| Err(Error::internal(failure)))
 }
 
 #[cfg(test)]

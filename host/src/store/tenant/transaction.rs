@@ -6,6 +6,8 @@ use std::time::Instant;
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
+use crate::threads;
+
 use super::connection::Connection;
 use super::guard::Call;
 use super::lane::Lease;
@@ -31,7 +33,6 @@ pub struct Transaction {
 struct Session {
     mode: TransactionMode,
     expires: Instant,
-    runtime: Handle,
     state: Mutex<State>,
 }
 
@@ -47,15 +48,14 @@ impl Transaction {
         mut lease: Lease,
         mode: TransactionMode,
         expires: Instant,
-        runtime: Handle,
+        runtime: &Handle,
     ) -> Result<Self, Error> {
         lease.connection()?.host(match mode {
             TransactionMode::ReadWrite => "BEGIN IMMEDIATE",
             // The snapshot is taken by the first read, so there has to be one.
             TransactionMode::ReadOnly => "BEGIN; SELECT rootpage FROM sqlite_schema LIMIT 1",
         })?;
-        let session =
-            Arc::new(Session { mode, expires, runtime: runtime.clone(), state: Mutex::new(State::Idle(lease)) });
+        let session = Arc::new(Session { mode, expires, state: Mutex::new(State::Idle(lease)) });
         let expiring = Arc::clone(&session);
         let timer = runtime.spawn(async move {
             tokio::time::sleep_until(expires.into()).await;
@@ -195,7 +195,7 @@ impl Session {
     /// Ends the transaction and has it rolled back, without blocking.
     fn abandon(&self) {
         if let Some(lease) = self.end() {
-            self.runtime.spawn_blocking(move || roll_back(lease));
+            threads::start(move || roll_back(lease));
         }
     }
 }
