@@ -21,6 +21,7 @@ mod javascript;
 mod kliv;
 mod limits;
 mod notes;
+mod npm;
 mod server;
 mod uploads;
 
