@@ -183,7 +183,7 @@ impl Invoker {
 }
 
 fn authorize(call: &Call) -> Result<Arc<Function>, Error> {
-    let function = call.app.function(&call.function).filter(|function| function.version.settings.enabled);
+    let function = call.app.pick(&call.function).filter(|function| function.version.settings.enabled);
     let function = function.ok_or_else(|| {
         Error::new(Code::NotFound, format!("there is no enabled function {} in app {}", call.function, call.app.name))
     })?;

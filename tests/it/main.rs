@@ -24,6 +24,7 @@ mod notes;
 mod npm;
 mod server;
 mod uploads;
+mod versions;
 
 use caddis_tests::{Options, Reply, Server};
 use serde_json::Value;

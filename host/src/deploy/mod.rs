@@ -4,6 +4,7 @@
 pub mod components;
 pub mod packages;
 pub mod script;
+mod versions;
 
 use std::sync::Arc;
 
@@ -17,11 +18,11 @@ use crate::auth::jwt::TokenKey;
 use crate::error::{Code, Error};
 use crate::ids::{AppName, ContentHash, FunctionName};
 use crate::js::source::Source;
-use crate::router::table::{App, Function, Table};
+use crate::router::table::{App, Canary, Function, Table};
 use crate::runtime::admission::Admission;
 use crate::runtime::component::Linked;
 use crate::settings::{Maxima, Settings, SettingsPatch};
-use crate::store::functions::{self, FunctionVersion, Published};
+use crate::store::functions::{self, Activation, FunctionVersion, Published, versions as stored_versions};
 use crate::store::{Store, StoreError, Writer, api_keys, apps};
 
 /// Makes versions active and keeps the table in step with the store.
@@ -62,7 +63,34 @@ pub enum PackageVersions {
     Update,
 }
 
-/// A version to make active.
+/// What becomes of a deployment that is in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// It is kept and gets the function's requests.
+    Activate,
+    /// It is kept, and gets no requests before somebody says so. The first version of a function is active all the same.
+    Keep,
+    /// Nothing is kept.
+    DryRun,
+}
+
+/// What a deployment did.
+#[derive(Debug)]
+pub enum Deployed {
+    /// Nothing: it is in order, and these would be the settings.
+    Checked {
+        /// The function's name.
+        name: FunctionName,
+        /// Its settings.
+        settings: Settings,
+    },
+    /// There is a new function.
+    Created(FunctionVersion),
+    /// There is a new version of a function.
+    Updated(FunctionVersion),
+}
+
+/// A version to deploy.
 pub struct Deployment<'a> {
     /// The app.
     pub app: &'a App,
@@ -72,6 +100,8 @@ pub struct Deployment<'a> {
     pub patch: SettingsPatch,
     /// Whether there may be a version before.
     pub expect: Expect,
+    /// What becomes of it.
+    pub mode: Mode,
     /// Who deploys.
     pub by: &'a str,
 }
@@ -82,6 +112,13 @@ struct Content {
     bytes: Bytes,
     world: &'static str,
     linked: Arc<Linked>,
+}
+
+/// A version that gets a share of a function's requests; `linked` if it is callable already.
+struct Share {
+    percent: u8,
+    version: FunctionVersion,
+    linked: Option<Arc<Linked>>,
 }
 
 impl Deployer {
@@ -96,26 +133,28 @@ impl Deployer {
                     let keys = api_keys::hashes(tx, &app.name)?;
                     loaded.push((app.name, secret, keys));
                 }
-                Ok((loaded, functions::list_all(tx)?))
+                let mut functions = Vec::new();
+                for active in functions::list_all(tx)? {
+                    let canaries = stored_versions::canaries(tx, active.id)?;
+                    functions.push((active, canaries));
+                }
+                Ok((loaded, functions))
             })
             .await?;
         for (name, secret, keys) in apps {
             self.table.insert(Arc::new(App::new(name, TokenKey::new(&secret), keys)));
         }
-        for version in functions {
-            if let Some(app) = self.table.app(&version.app) {
-                self.activate(&app, version, None);
+        for (active, canaries) in functions {
+            if let Some(app) = self.table.app(&active.app) {
+                let share = |(percent, version)| Share { percent, version, linked: None };
+                self.activate(&app, active, None, canaries.into_iter().map(share).collect());
             }
         }
         Ok(())
     }
 
     /// Deploys a component.
-    pub async fn component(
-        &self,
-        deployment: Deployment<'_>,
-        bytes: Bytes,
-    ) -> Result<(FunctionVersion, Published), Error> {
+    pub async fn component(&self, deployment: Deployment<'_>, bytes: Bytes) -> Result<Deployed, Error> {
         // Before the work of compiling, and again when it is published, on what is active by then.
         self.settings_of(&deployment)?;
         let hash = ContentHash::of(&bytes);
@@ -130,7 +169,7 @@ impl Deployer {
         deployment: Deployment<'_>,
         source: Source,
         versions: PackageVersions,
-    ) -> Result<(FunctionVersion, Recipe), Error> {
+    ) -> Result<(Deployed, Recipe), Error> {
         let settings = self.settings_of(&deployment)?;
         let Deployment { app, name, .. } = &deployment;
         let active = app.function(name);
@@ -145,8 +184,7 @@ impl Deployer {
         let recipe = Recipe { source, packages };
         let bytes = recipe.store()?;
         let content = Content { hash: ContentHash::of(&bytes), bytes, world: JAVASCRIPT, linked };
-        let (version, _) = self.publish(deployment, content).await?;
-        Ok((version, recipe))
+        Ok((self.publish(deployment, content).await?, recipe))
     }
 
     /// The packages a version was deployed with.
@@ -178,37 +216,44 @@ impl Deployer {
         patch.apply(before, &self.maxima)
     }
 
-    async fn publish(
-        &self,
-        deployment: Deployment<'_>,
-        content: Content,
-    ) -> Result<(FunctionVersion, Published), Error> {
+    async fn publish(&self, deployment: Deployment<'_>, content: Content) -> Result<Deployed, Error> {
         let _order = self.publishing.lock().await;
         let settings = self.settings_of(&deployment)?;
-        let Deployment { app, name, by, .. } = deployment;
+        let Deployment { app, name, by, mode, .. } = deployment;
+        let Some(activation) = activation(mode) else { return Ok(Deployed::Checked { name, settings }) };
         let (app_name, by) = (app.name.clone(), by.to_owned());
         let Content { hash, bytes, world, linked } = content;
         let write = move |tx: &Writer<'_>| {
             let component = functions::Component { hash, bytes: &bytes, world };
-            functions::publish_component(tx, &app_name, &name, &settings, component, &by)
+            functions::publish_component(tx, &app_name, &name, &settings, component, activation, &by)
         };
-        let published = self.store.write(write).await?;
-        self.activate(app, published.0.clone(), Some(linked));
-        Ok(published)
+        let (version, published) = self.store.write(write).await?;
+        if activation == Activation::Now || published == Published::Created {
+            self.activate(app, version.clone(), Some(linked), Vec::new());
+        }
+        Ok(match published {
+            Published::Created => Deployed::Created(version),
+            Published::Updated => Deployed::Updated(version),
+        })
     }
 
     /// Deploys other settings, with what the function is made of.
-    pub async fn settings(&self, deployment: Deployment<'_>) -> Result<FunctionVersion, Error> {
+    pub async fn settings(&self, deployment: Deployment<'_>) -> Result<Deployed, Error> {
         let _order = self.publishing.lock().await;
         let settings = self.settings_of(&deployment)?;
-        let Deployment { app, name, by, .. } = deployment;
+        let Deployment { app, name, by, mode, .. } = deployment;
+        let Some(activation) = activation(mode) else { return Ok(Deployed::Checked { name, settings }) };
         let (app_name, by) = (app.name.clone(), by.to_owned());
-        let write = move |tx: &Writer<'_>| functions::publish_settings(tx, &app_name, &name, &settings, &by);
+        let write =
+            move |tx: &Writer<'_>| functions::publish_settings(tx, &app_name, &name, &settings, activation, &by);
         let version = self.store.write(write).await?;
+        if activation == Activation::Later {
+            return Ok(Deployed::Updated(version));
+        }
         // A program is evaluated anew: its settings decide what it sees and may do at top level.
         let linked = app.function(&version.name).and_then(|before| before.linked().get().cloned());
-        self.activate(app, version.clone(), linked.filter(|linked| linked.program.is_none()));
-        Ok(version)
+        self.activate(app, version.clone(), linked.filter(|linked| linked.program.is_none()), Vec::new());
+        Ok(Deployed::Updated(version))
     }
 
     /// Removes a function with its versions, variables and executions. Requests that run end undisturbed.
@@ -236,12 +281,17 @@ impl Deployer {
         self.scripts.build(owner, Recipe::stored(&bytes)?).await.map(|(linked, _)| linked)
     }
 
-    fn activate(&self, app: &App, version: FunctionVersion, linked: Option<Arc<Linked>>) {
+    fn activate(&self, app: &App, version: FunctionVersion, linked: Option<Arc<Linked>>, canaries: Vec<Share>) {
         let (gate, usage) = match app.function(&version.name) {
             Some(before) => (before.gate.clone(), before.usage.clone()),
             None => (self.admission.gate(), Arc::default()),
         };
-        app.activate(Arc::new(Function::new(version, linked, gate, usage)));
+        let canary = |Share { percent, version, linked }| {
+            let function = Arc::new(Function::new(version, linked, gate.clone(), usage.clone()));
+            Canary { percent, function }
+        };
+        let canaries = canaries.into_iter().map(canary).collect();
+        app.activate(Arc::new(Function::new(version, linked, gate.clone(), usage.clone())), canaries);
     }
 }
 
@@ -254,6 +304,15 @@ impl From<StoreError> for Error {
             StoreError::Refused(error) => error,
             StoreError::Internal(cause) => Self::internal(cause),
         }
+    }
+}
+
+/// How a version is published, if it is.
+fn activation(mode: Mode) -> Option<Activation> {
+    match mode {
+        Mode::Activate => Some(Activation::Now),
+        Mode::Keep => Some(Activation::Later),
+        Mode::DryRun => None,
     }
 }
 
