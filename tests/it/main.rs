@@ -22,6 +22,7 @@ mod kliv;
 mod limits;
 mod notes;
 mod npm;
+mod packages;
 mod server;
 mod uploads;
 mod versions;

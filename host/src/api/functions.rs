@@ -14,9 +14,9 @@ use serde_json::{Map, Value};
 
 use super::Api;
 use super::extract::{InApp, InPath, InQuery, Object, bytes, json};
-use crate::deploy::packages::LockedPackages;
+use crate::deploy::packages::{LockedPackages, PackageVersions};
 use crate::deploy::script::{JAVASCRIPT, Recipe};
-use crate::deploy::{Deployed, Deployment, Expect, Mode, PackageVersions};
+use crate::deploy::{Deployed, Deployment, Expect, Mode};
 use crate::error::{Code, Error};
 use crate::ids::{AppName, FunctionId, FunctionName};
 use crate::js::source::{DEFAULT_ENTRY, Source};

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use tokio::sync::Mutex;
 
 use self::components::Components;
-use self::packages::LockedPackages;
+use self::packages::{LockedPackages, PackageVersions};
 use self::script::{JAVASCRIPT, Owner, Recipe, Scripts};
 use crate::auth::jwt::TokenKey;
 use crate::error::{Code, Error};
@@ -52,15 +52,6 @@ pub enum Expect {
     Existing,
     /// Either way.
     Any,
-}
-
-/// Which versions of packages a deployment of source gets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PackageVersions {
-    /// Those the function has, where they still do.
-    Keep,
-    /// What the registry has.
-    Update,
 }
 
 /// What becomes of a deployment that is in order.
@@ -173,14 +164,14 @@ impl Deployer {
         let settings = self.settings_of(&deployment)?;
         let Deployment { app, name, .. } = &deployment;
         let active = app.function(name);
-        let before = match (&active, versions) {
-            (Some(active), PackageVersions::Keep) => self.packages(&active.version).await?,
-            _ => LockedPackages::new(),
+        let before = match &active {
+            Some(active) => self.packages(&active.version).await?,
+            None => LockedPackages::new(),
         };
         let function = active.map(|active| active.version.id);
         let owner = Owner { app: &app.name, function, settings: &settings };
         let recipe = Recipe { source: source.clone(), packages: before };
-        let (linked, packages) = self.scripts.build(owner, recipe).await?;
+        let (linked, packages) = self.scripts.build(owner, recipe, versions).await?;
         let recipe = Recipe { source, packages };
         let bytes = recipe.store()?;
         let content = Content { hash: ContentHash::of(&bytes), bytes, world: JAVASCRIPT, linked };
@@ -278,7 +269,7 @@ impl Deployer {
         }
         let bytes = self.store.read(move |tx| functions::component_bytes(tx, hash)).await?;
         let owner = Owner { app: &version.app, function: Some(version.id), settings: &version.settings };
-        self.scripts.build(owner, Recipe::stored(&bytes)?).await.map(|(linked, _)| linked)
+        self.scripts.build(owner, Recipe::stored(&bytes)?, PackageVersions::Keep).await.map(|(linked, _)| linked)
     }
 
     fn activate(&self, app: &App, version: FunctionVersion, linked: Option<Arc<Linked>>, canaries: Vec<Share>) {

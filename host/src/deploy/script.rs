@@ -11,7 +11,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::components::Components;
-use super::packages::{LockedPackages, Npm, Resolution};
+use super::packages::{LockedPackages, Npm, PackageVersions, Resolution};
 use crate::bindings::outgoing::Responder;
 use crate::error::{Code, Error};
 use crate::ids::{AppName, FunctionId};
@@ -108,10 +108,15 @@ impl Scripts {
         self.engine.get_or_try_init(compile).await.cloned()
     }
 
-    /// Transpiles, links and evaluates a source, with the versions of packages it had before where they still do. What is wrong with
+    /// Transpiles, links and evaluates a source. What is wrong with
     /// it comes back with file, line and a code frame; otherwise it comes back with the packages it has.
-    pub async fn build(&self, owner: Owner<'_>, recipe: Recipe) -> Result<(Arc<Linked>, LockedPackages), Error> {
-        let (bundle, packages) = timeout(PACKAGES_TIME, self.bundle(recipe)).await.map_err(|_| {
+    pub async fn build(
+        &self,
+        owner: Owner<'_>,
+        recipe: Recipe,
+        versions: PackageVersions,
+    ) -> Result<(Arc<Linked>, LockedPackages), Error> {
+        let (bundle, packages) = timeout(PACKAGES_TIME, self.bundle(recipe, versions)).await.map_err(|_| {
             let seconds = PACKAGES_TIME.as_secs();
             Error::new(
                 Code::RegistryUnavailable,
@@ -125,9 +130,9 @@ impl Scripts {
         Ok((Arc::new(Linked { program: Some(bundle), ..linked }), packages))
     }
 
-    async fn bundle(&self, recipe: Recipe) -> Result<(Arc<Bundle>, LockedPackages), Error> {
+    async fn bundle(&self, recipe: Recipe, versions: PackageVersions) -> Result<(Arc<Bundle>, LockedPackages), Error> {
         let Recipe { source, packages } = recipe;
-        let packages = Resolution::new(self.npm.clone(), &source, &packages);
+        let packages = Resolution::new(self.npm.clone(), &source, &packages, versions);
         let bundler =
             Bundler::new(source, PLATFORM).map_err(|diagnostics| refusal(Code::InvalidSource, &diagnostics))?;
         let mut work = Work { bundler, packages };

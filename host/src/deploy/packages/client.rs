@@ -3,6 +3,7 @@
 
 use std::io::Read as _;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use flate2::read::MultiGzDecoder;
@@ -32,8 +33,8 @@ pub(super) enum NoAnswer {
     Unreachable(String, String),
     #[error("{0} broke off the connection")]
     BrokenOff(String),
-    #[error("{0} took more than {limit} seconds", limit = REGISTRY_REQUEST_TIME.as_secs())]
-    TimedOut(String),
+    #[error("{0} took more than {seconds} seconds", seconds = .1.as_secs())]
+    TimedOut(String, Duration),
     #[error("{0} answered with more than {1} bytes")]
     TooLarge(String, usize),
     #[error("{0} redirects to where it may not")]
@@ -56,12 +57,20 @@ pub(super) struct Client {
     policy: EgressPolicy,
     idle: Mutex<Vec<(Origin, SendRequest<Empty<Bytes>>)>>,
     slots: Semaphore,
+    /// For one request, redirects included.
+    patience: Duration,
 }
 
 impl Client {
     /// Connects to where the policy allows.
     pub(super) fn new(dialer: Dialer, policy: EgressPolicy) -> Self {
-        Self { dialer, policy, idle: Mutex::default(), slots: Semaphore::new(REGISTRY_CONNECTIONS) }
+        Self {
+            dialer,
+            policy,
+            idle: Mutex::default(),
+            slots: Semaphore::new(REGISTRY_CONNECTIONS),
+            patience: REGISTRY_REQUEST_TIME,
+        }
     }
 
     /// The whole response, of at most `limit` bytes. What fails on the way, or with a status that says to try again, is tried
@@ -69,14 +78,14 @@ impl Client {
     pub(super) async fn get(&self, uri: &Uri, accept: Option<HeaderValue>, limit: usize) -> Result<Answer, NoAnswer> {
         let mut attempt = 1;
         loop {
-            let answer = timeout(REGISTRY_REQUEST_TIME, self.follow(uri.clone(), accept.as_ref(), limit)).await;
+            let answer = timeout(self.patience, self.follow(uri.clone(), accept.as_ref(), limit)).await;
             let again = match &answer {
                 Ok(Ok(answer)) => answer.status.is_server_error() || answer.status == StatusCode::TOO_MANY_REQUESTS,
                 Ok(Err(NoAnswer::Unreachable(..) | NoAnswer::BrokenOff(_))) => true,
                 Ok(Err(_)) | Err(_) => false,
             };
             if !again || attempt >= REGISTRY_ATTEMPTS {
-                return answer.unwrap_or_else(|_| Err(NoAnswer::TimedOut(server(uri))));
+                return answer.unwrap_or_else(|_| Err(NoAnswer::TimedOut(server(uri), self.patience)));
             }
             attempt += 1;
         }
@@ -217,4 +226,112 @@ fn origin(uri: &Uri) -> Option<Origin> {
 /// How messages call the server.
 fn server(uri: &Uri) -> String {
     format!("the registry at {}", uri.authority().map_or("?", Authority::as_str))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    const HELLO: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
+
+    async fn listener() -> (TcpListener, Uri) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address: SocketAddr = listener.local_addr().unwrap();
+        (listener, format!("http://{address}/a").parse().unwrap())
+    }
+
+    fn client(patience: Duration) -> Client {
+        let open = EgressPolicy::new(vec!["127.0.0.1".parse().unwrap()]);
+        Client { patience, ..Client::new(Dialer::new(b"").unwrap(), open) }
+    }
+
+    async fn read_head(stream: &mut TcpStream) -> String {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.unwrap());
+        }
+        String::from_utf8(head).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_server_that_never_comes_to_an_end_is_left() {
+        for begun in [&b""[..], b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhell"] {
+            let (listener, uri) = listener().await;
+            let server = tokio::spawn(async move {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                stream.write_all(begun).await.unwrap();
+                std::future::pending::<()>().await;
+            });
+            let left = client(Duration::from_millis(50)).get(&uri, None, 1000).await.unwrap_err();
+            assert!(matches!(left, NoAnswer::TimedOut(..)), "{left}");
+            server.abort();
+        }
+    }
+
+    #[tokio::test]
+    async fn connections_are_used_again_and_replaced_when_they_are_gone() {
+        let (listener, uri) = listener().await;
+        let server = tokio::spawn(async move {
+            let (mut first, _) = listener.accept().await.unwrap();
+            let head = read_head(&mut first).await;
+            first.write_all(HELLO).await.unwrap();
+            read_head(&mut first).await;
+            first.write_all(HELLO).await.unwrap();
+            drop(first);
+            let (mut second, _) = listener.accept().await.unwrap();
+            read_head(&mut second).await;
+            second.write_all(HELLO).await.unwrap();
+            head
+        });
+        let client = client(Duration::from_secs(30));
+        for _ in 0..3 {
+            assert_eq!(client.get(&uri, None, 1000).await.unwrap().body, "hello");
+        }
+        let head = server.await.unwrap();
+        assert!(head.starts_with("GET /a HTTP/1.1\r\nhost: 127.0.0.1:"), "{head}");
+    }
+
+    #[tokio::test]
+    async fn what_breaks_off_is_tried_again_but_not_for_ever() {
+        let (listener, uri) = listener().await;
+        tokio::spawn(async move {
+            for answer in [&b""[..], HELLO, b"", b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhe"] {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                read_head(&mut stream).await;
+                stream.write_all(answer).await.unwrap();
+                drop(stream);
+            }
+        });
+        let patient = || client(Duration::from_secs(30));
+        assert_eq!(patient().get(&uri, None, 1000).await.unwrap().body, "hello");
+        let broken = patient().get(&uri, None, 1000).await.unwrap_err();
+        assert!(matches!(broken, NoAnswer::BrokenOff(_)), "{broken}");
+    }
+
+    #[tokio::test]
+    async fn the_body_has_a_limit_before_and_after_it_is_inflated() {
+        for (head, body) in [
+            ("", vec![b'x'; 101]),
+            ("content-encoding: gzip\r\n", {
+                let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+                std::io::Write::write_all(&mut encoder, &[b'x'; 101]).unwrap();
+                encoder.finish().unwrap()
+            }),
+        ] {
+            let (listener, uri) = listener().await;
+            tokio::spawn(async move {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                read_head(&mut stream).await;
+                let head = format!("HTTP/1.1 200 OK\r\n{head}content-length: {}\r\n\r\n", body.len());
+                stream.write_all(&[head.as_bytes(), &body].concat()).await.unwrap();
+            });
+            let refused = client(Duration::from_secs(30)).get(&uri, None, 100).await.unwrap_err();
+            assert!(matches!(refused, NoAnswer::TooLarge(_, 100)), "{refused}");
+        }
+    }
 }

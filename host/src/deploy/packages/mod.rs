@@ -93,16 +93,6 @@ impl Npm {
         })
     }
 
-    /// What a registry has of a package, as far as these requirements need it.
-    async fn offer(&self, name: &str, requirements: &BTreeSet<String>) -> Result<Arc<Offer>, PackageError> {
-        let registry = self.registry(name)?;
-        let mut requirements = requirements.iter();
-        match (requirements.next().and_then(|only| only.parse().ok()), requirements.next()) {
-            (Some(version), None) => registry.offer_of(name, &version).await,
-            _ => registry.offer(name).await,
-        }
-    }
-
     /// Fetches a package, unless it is on the shelf.
     async fn fetch(self: Arc<Self>, release: &Release, integrity: Integrity) -> Result<(), PackageError> {
         let npm = self.clone();
@@ -118,9 +108,19 @@ impl Npm {
     }
 }
 
+/// Which versions of packages a deployment of source gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PackageVersions {
+    /// Those the function has, where they still do.
+    Keep,
+    /// What the registry has.
+    Update,
+}
+
 /// The packages of one function.
 pub struct Resolution {
     npm: Arc<Npm>,
+    versions: PackageVersions,
     /// Packages among the function's files.
     tree: NodeModules<Source>,
     /// Whoever comes first decides.
@@ -149,11 +149,13 @@ struct Wanted {
 }
 
 impl Resolution {
-    /// For this source, with the versions of lock files among it, and otherwise those of `before`.
-    pub fn new(npm: Arc<Npm>, source: &Source, before: &LockedPackages) -> Self {
+    /// For this source, with the versions of lock files among it, and otherwise those of `before` or what registries have.
+    pub fn new(npm: Arc<Npm>, source: &Source, before: &LockedPackages, versions: PackageVersions) -> Self {
         let mut locks = Lock::of_files(source);
-        locks.push(Lock::from(before));
-        Self { npm, tree: NodeModules(source.clone()), locks, state: Mutex::default() }
+        if versions == PackageVersions::Keep {
+            locks.push(Lock::from(before));
+        }
+        Self { npm, versions, tree: NodeModules(source.clone()), locks, state: Mutex::default() }
     }
 
     /// Gets what the bundler has waited for. What cannot be had is the answer when it asks again.
@@ -214,7 +216,14 @@ impl Resolution {
         let mut questions = JoinSet::new();
         for (name, requirements) in asked {
             let npm = self.npm.clone();
-            questions.spawn(async move { (npm.offer(&name, &requirements).await, name) });
+            let anew = self.versions == PackageVersions::Update;
+            questions.spawn(async move {
+                let offer = match npm.registry(&name) {
+                    Ok(registry) => registry.offer(&name, &requirements, anew).await,
+                    Err(error) => Err(error),
+                };
+                (offer, name)
+            });
         }
         questions.join_all().await.into_iter().map(|(offer, name)| (name, offer)).collect()
     }

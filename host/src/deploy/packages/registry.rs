@@ -1,6 +1,6 @@
 //! The protocol of npm registries: which versions of a package there are, and their tarballs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -150,11 +150,27 @@ impl Registry {
         })
     }
 
-    /// What there is of a package. An answer is good for some minutes.
-    pub(super) async fn offer(&self, name: &str) -> Result<Arc<Offer>, PackageError> {
-        if let Some(known) = self.known(name) {
+    /// What there is of a package, as far as these requirements need it. An answer is good for some minutes, unless it has no
+    /// version for a requirement, or is wanted `anew`.
+    pub(super) async fn offer(
+        &self,
+        name: &str,
+        requirements: &BTreeSet<String>,
+        anew: bool,
+    ) -> Result<Arc<Offer>, PackageError> {
+        let suffices = |offer: &Arc<Offer>| requirements.iter().all(|wanted| offer.version(wanted).is_some());
+        if let Some(known) = self.known(name).filter(|offer| !anew && suffices(offer)) {
             return Ok(known);
         }
+        if let Some(version) = the_one_version(requirements)
+            && let Some(offer) = self.offer_of(name, version).await?
+        {
+            return Ok(offer);
+        }
+        self.whole_offer(name).await
+    }
+
+    async fn whole_offer(&self, name: &str) -> Result<Arc<Offer>, PackageError> {
         let uri = self.address(&name.replace('/', "%2f"))?;
         let _reader = self.readers.acquire().await;
         let answer = self.client.get(&uri, Some(ABBREVIATED), REGISTRY_DOCUMENT_BYTES).await?;
@@ -171,18 +187,14 @@ impl Registry {
         Ok(offer)
     }
 
-    /// The one version of a package. Most registries tell it alone, which spares a history of megabytes.
-    pub(super) async fn offer_of(&self, name: &str, version: &Version) -> Result<Arc<Offer>, PackageError> {
-        if self.known(name).is_none() {
-            let uri = self.address(&format!("{}/{version}", name.replace('/', "%2f")))?;
-            let answer = self.client.get(&uri, Some(ONE_VERSION), REGISTRY_DOCUMENT_BYTES).await?;
-            let said = serde_json::from_slice::<DocumentVersion>(&answer.body).ok();
-            let offered = said.filter(|_| answer.status == StatusCode::OK).map(|said| said.offered(version.clone()));
-            if let Some(offered) = offered {
-                return Ok(Arc::new(Offer { tags: BTreeMap::new(), versions: vec![offered] }));
-            }
-        }
-        self.offer(name).await
+    /// One version of a package. Most registries tell it alone, which spares a history of megabytes.
+    async fn offer_of(&self, name: &str, version: Version) -> Result<Option<Arc<Offer>>, PackageError> {
+        let uri = self.address(&format!("{}/{version}", name.replace('/', "%2f")))?;
+        let answer = self.client.get(&uri, Some(ONE_VERSION), REGISTRY_DOCUMENT_BYTES).await?;
+        let said = serde_json::from_slice::<DocumentVersion>(&answer.body).ok();
+        let offered = said.filter(|_| answer.status == StatusCode::OK).map(|said| said.offered(version));
+        let usable = offered.filter(|offered| offered.integrity.is_some());
+        Ok(usable.map(|offered| Arc::new(Offer { tags: BTreeMap::new(), versions: vec![offered] })))
     }
 
     fn known(&self, name: &str) -> Option<Arc<Offer>> {
@@ -200,7 +212,7 @@ impl Registry {
         };
         let mut answer = self.client.get(&uri, None, TARBALL_BYTES).await?;
         if answer.status == StatusCode::NOT_FOUND && self.known(&release.name).is_none() {
-            let offer = self.offer(&release.name).await?;
+            let offer = self.whole_offer(&release.name).await?;
             let uri = self.said_tarball(&offer, release).ok_or(PackageError::NotFound)?;
             answer = self.client.get(&uri, None, TARBALL_BYTES).await?;
         }
@@ -236,6 +248,12 @@ impl Registry {
         let base = self.base.path().trim_end_matches('/');
         at(&self.base, &format!("{base}/{path}")).ok_or(PackageError::NotFound)
     }
+}
+
+fn the_one_version(requirements: &BTreeSet<String>) -> Option<Version> {
+    let mut requirements = requirements.iter();
+    let version = requirements.next()?.parse().ok()?;
+    requirements.next().is_none().then_some(version)
 }
 
 /// What came, if it is what was asked for.
