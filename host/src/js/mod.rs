@@ -3,7 +3,7 @@
 //! ```text
 //! source::Source ── bundle::bundle ──┬── transpile   one file: parse, check, strip types, print, source map
 //!                                    ├── resolve     one import: file, package, built-in module or nothing
-//!                                    ├── packages    npm packages, from wherever they come
+//!                                    ├── packages    npm packages, from wherever they come; manifest: their package.json
 //!                                    └── commonjs    require() for what is not an ES module
 //!                        ↓
 //!                bundle::Bundle ── sourcemap   a stack of the engine, in the author's lines
