@@ -87,7 +87,7 @@ pub const FETCH_ADDRESSES: usize = 4;
 pub const FETCH_LOOKUPS: usize = 64;
 
 /// Connections to a registry at the same time.
-pub const REGISTRY_CONNECTIONS: usize = 16;
+pub const REGISTRY_CONNECTIONS: usize = 8;
 
 /// How long one request to a registry may take, redirects included.
 pub const REGISTRY_REQUEST_TIME: Duration = Duration::from_secs(30);
@@ -118,6 +118,9 @@ pub const PACKAGE_UNPACKED_BYTES: u64 = 256 * 1024 * 1024;
 
 /// What is kept of a package, in bytes: modules and JSON.
 pub const PACKAGE_KEPT_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Packages that are unpacked at the same time.
+pub const UNPACKED_TOGETHER: usize = 2;
 
 /// Files and directories of a package.
 pub const PACKAGE_FILES: usize = 30_000;

@@ -156,7 +156,14 @@ impl Scripts {
         }
         let Work { bundler, packages } = work;
         let bundle = spawn_blocking(move || bundler.finish()).await.map_err(Error::internal)?;
-        Ok((Arc::new(bundle), packages.lock()))
+        let packages = packages.lock();
+        tracing::debug!(
+            modules = bundle.modules.len(),
+            bytes = bundle.modules.iter().map(|module| module.code.len()).sum::<usize>(),
+            packages = packages.len(),
+            "bundled"
+        );
+        Ok((Arc::new(bundle), packages))
     }
 
     async fn image(&self, engine: &ScriptEngine, owner: Owner<'_>, bundle: &Bundle) -> Result<Vec<u8>, Error> {

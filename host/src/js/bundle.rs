@@ -236,7 +236,11 @@ impl Graph {
         let target = match resolver.resolve(import, place) {
             Ok(Resolved::Place(place)) => {
                 let name = place.name();
-                self.queue.push_back(place);
+                match place {
+                    // What the function asks for itself is known before its packages ask.
+                    Place::File(_) => self.queue.push_front(place),
+                    Place::Package { .. } => self.queue.push_back(place),
+                }
                 Target::Loaded(name)
             }
             Ok(Resolved::Builtin(name)) => Target::Builtin(name),

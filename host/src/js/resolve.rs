@@ -22,14 +22,14 @@ const MAX_MAPPINGS: usize = 8;
 const JSR_TWINS: [(&str, &str); 3] = [("@panva/jose", "jose"), ("@hono/hono", "hono"), ("@zod/zod", "zod")];
 
 /// Scopes that have the same packages on JSR and npm.
-const JSR_TWIN_SCOPES: [&str; 2] = ["@supabase", "@oak"];
+const JSR_TWIN_SCOPES: [&str; 1] = ["@supabase"];
 
 /// Modules of deno.land/x and the npm packages they are. What is there as `postgres` is another library than npm's.
 const DENO_LAND_TWINS: [(&str, &str); 7] = [
     ("grammy", "grammy"),
     ("hono", "hono"),
     ("jose", "jose"),
-    ("oak", "@oak/oak"),
+    ("oak", "@oakserver/oak"),
     ("openai", "openai"),
     ("postgresjs", "postgres"),
     ("zod", "zod"),
@@ -178,7 +178,10 @@ impl Resolver<'_> {
             match failure {
                 Failure::Meaningless((message, None)) => Unresolved::Meaningless(finding(message)),
                 Failure::Meaningless((message, Some(hint))) => Unresolved::Meaningless(finding(message).hint(hint)),
-                Failure::Unavailable(message) => Unresolved::Unavailable(finding(message)),
+                Failure::Unavailable(message) => Unresolved::Unavailable(
+                    finding(message)
+                        .hint("Try again; which registry is asked is a setting of the host, --npm-registry"),
+                ),
                 Failure::Wanted => Unresolved::Wanted,
             }
         })
@@ -357,18 +360,18 @@ impl Resolver<'_> {
         manner: Manner,
     ) -> Result<Resolved, Failure> {
         let request = PackageRequest { name: &npm.name, requirement: npm.requirement, importer, needed: manner.needed };
-        let package = self.packages.find(request).map_err(|error| self.no_package(specifier, npm, error))?;
+        let package = self.packages.find(request).map_err(|error| self.no_package(specifier, npm, importer, error))?;
         self.exported(specifier, npm, &package, manner.kind)
     }
 
-    fn no_package(&self, specifier: &str, npm: &Npm<'_>, error: PackageError) -> Failure {
+    fn no_package(&self, specifier: &str, npm: &Npm<'_>, importer: Option<&Package>, error: PackageError) -> Failure {
         let name = &*npm.name;
         match error {
             PackageError::NotFound if NODE_MODULES.contains(&name) => self
                 .node_module(name)
                 .map_or_else(|failure| failure, |_| (format!("Cannot find {specifier:?}"), None))
                 .into(),
-            PackageError::NotFound => not_found(specifier, npm).into(),
+            PackageError::NotFound => not_found(specifier, npm, importer).into(),
             PackageError::Unusable(why) => (format!("The package {name:?} cannot be used: {why}"), None).into(),
             PackageError::Unavailable(why) => {
                 Failure::Unavailable(format!("The package {name:?} cannot be had: {why}"))
@@ -494,10 +497,16 @@ fn no_twin(specifier: &str) -> Meaningless {
     (format!("{specifier:?} is on deno.land, and has no known twin on npm"), Some(hint.to_owned()))
 }
 
-fn not_found(specifier: &str, npm: &Npm<'_>) -> Meaningless {
+fn not_found(specifier: &str, npm: &Npm<'_>, importer: Option<&Package>) -> Meaningless {
     let wanted =
         npm.requirement.map_or_else(|| npm.name.to_string(), |requirement| format!("{}@{requirement}", npm.name));
-    (format!("Cannot find the package {wanted:?}, imported as {specifier:?}"), None)
+    let hint = importer.map_or_else(
+        || "Check its name. A file of the function is imported by its path, which begins with ./ or ../".to_owned(),
+        |package| {
+            format!("If {} does not list it among its dependencies, import it in the function as well", package.id)
+        },
+    );
+    (format!("Cannot find the package {wanted:?}, imported as {specifier:?}"), Some(hint))
 }
 
 #[cfg(test)]
@@ -539,7 +548,7 @@ mod tests {
         assert_eq!(jsr("zod"), None);
         assert_eq!(esm_sh("jsr/@std/encoding@1/base64"), npm("@jsr/std__encoding", Some("1"), "base64"));
         assert_eq!(deno_land("zod@v3.22.4/mod.ts"), npm("zod", Some("3.22.4"), ""));
-        assert_eq!(deno_land("oak@v17.1.3/mod.ts"), npm("@oak/oak", Some("17.1.3"), ""));
+        assert_eq!(deno_land("oak@v12.6.1/mod.ts"), npm("@oakserver/oak", Some("12.6.1"), ""));
         assert_eq!(deno_land("postgres@v0.17.0/mod.ts"), None);
     }
 

@@ -190,6 +190,87 @@ mod errors {
     }
 }
 
+mod fetching {
+    use std::collections::BTreeSet;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::js::bundle::{Bundler, Progress};
+    use crate::js::packages::{Manifest, Package, PackageError, PackageRequest, Packages};
+
+    /// Packages of one file, which are here when they have been asked for before.
+    #[derive(Default)]
+    struct Slow {
+        here: Mutex<BTreeSet<String>>,
+        asked: Mutex<Vec<String>>,
+    }
+
+    impl Packages for Slow {
+        fn find(&self, request: PackageRequest<'_>) -> Result<Package, PackageError> {
+            let name = request.name.to_owned();
+            if name == "down" {
+                return Err(PackageError::Unavailable("it rains".to_owned()));
+            }
+            if self.here.lock().unwrap().contains(&name) {
+                return Ok(Package { id: name, manifest: Arc::new(Manifest::parse("{}")?) });
+            }
+            self.asked.lock().unwrap().push(name);
+            Err(PackageError::Wanted)
+        }
+
+        fn read(&self, package: &Package, path: &str) -> Option<String> {
+            let next = match package.id.as_str() {
+                "a" => "import 'b'; import './more.js';",
+                "b" => "module.exports = require('c')",
+                "c" => "try { require('down') } catch {}",
+                _ => "export {}",
+            };
+            matches!(path, "index.js" | "more.js").then(|| next.to_owned())
+        }
+    }
+
+    #[test]
+    fn a_bundle_goes_on_where_it_waited() {
+        let packages = Slow::default();
+        let files = [("index.ts", "import 'a'; import './z.ts';"), ("z.ts", "import 'd'; import 'a';")];
+        let mut bundler = Bundler::new(source(&files), PLATFORM).unwrap();
+        let mut rounds = Vec::new();
+        while bundler.advance(&packages).unwrap() == Progress::Waiting {
+            let asked = std::mem::take(&mut *packages.asked.lock().unwrap());
+            packages.here.lock().unwrap().extend(asked.iter().filter(|name| *name != "c").cloned());
+            rounds.push(asked);
+            if rounds.len() == 3 {
+                break;
+            }
+        }
+        assert_eq!(rounds, [vec!["a", "d", "a"], vec!["b", "b"], vec!["c"]]);
+        packages.here.lock().unwrap().insert("c".to_owned());
+        // What cannot be had now is an error, even where a package could do without it: the next time it would be another bundle.
+        let refused = bundler.advance(&packages).unwrap_err().to_string();
+        assert!(refused.contains("it rains") && refused.contains("npm:"), "{refused}");
+    }
+
+    #[test]
+    fn nothing_has_the_names_that_are_imported_from_it() {
+        let manifest =
+            ("node_modules/p/package.json", r#"{"main": "m.js", "browser": {"fs": false, "./n.js": "./w.js"}}"#);
+        let main = (
+            "node_modules/p/m.js",
+            "import fs, { readFile } from 'fs'; import './n.js'; export { readFile }; export default fs;",
+        );
+        let files = [("index.ts", "import 'p'; import 'https://deno.land/x/xhr@0.1.0/mod.ts';"), manifest, main];
+        let files = [&files[..], &[("node_modules/p/n.js", "node"), ("node_modules/p/w.js", "1")]].concat();
+        let bundle = build(&files).unwrap();
+        let empty = target(&bundle, "npm:node_modules/p/m.js", "fs");
+        assert_eq!(
+            code(&bundle, empty),
+            "const nothing = undefined;\nexport default {};\nexport { nothing as readFile };\n"
+        );
+        assert_eq!(target(&bundle, "npm:node_modules/p/m.js", "./n.js"), "npm:node_modules/p/w.js");
+        assert_eq!(target(&bundle, "index.ts", "https://deno.land/x/xhr@0.1.0/mod.ts"), empty);
+    }
+}
+
 mod hostile {
     use std::sync::Arc;
 

@@ -61,9 +61,9 @@ impl Lock {
         if let Some(version) = self.wishes.get(wish) {
             return Some(version);
         }
-        let satisfies = |version: &&Version| satisfies(version, &wish.requirement);
-        let top = self.top.get(&wish.name).filter(satisfies);
-        top.or_else(|| self.versions(&wish.name).rfind(satisfies))
+        let satisfies = satisfying(&wish.requirement);
+        let top = self.top.get(&wish.name).filter(|version| satisfies(version));
+        top.or_else(|| self.versions(&wish.name).rfind(|version| satisfies(version)))
     }
 
     /// The hash of a tarball.
@@ -147,9 +147,11 @@ impl From<&LockedPackages> for Lock {
     }
 }
 
-/// Whether the version will do. A tag such as `next` is for the registry to say; only `latest` stands for any.
-pub(super) fn satisfies(version: &Version, requirement: &str) -> bool {
-    requirement == "latest" || Range::parse(requirement).is_ok_and(|range| range.satisfies(version))
+/// Which versions will do. A tag such as `next` is for the registry to say; only `latest` stands for any.
+pub(super) fn satisfying(requirement: &str) -> impl Fn(&Version) -> bool + use<> {
+    let any = requirement == "latest";
+    let range = Range::parse(requirement).ok();
+    move |version| any || range.as_ref().is_some_and(|range| range.satisfies(version))
 }
 
 /// `name@version`, where the name may begin with `@`.

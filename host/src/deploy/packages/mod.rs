@@ -24,10 +24,11 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nodejs_semver::Version;
+use tokio::sync::Semaphore;
 use tokio::task::{JoinSet, spawn_blocking};
 
 use self::integrity::Integrity;
-use self::lock::{Lock, Release, Wish, satisfies};
+use self::lock::{Lock, Release, Wish, satisfying};
 pub use self::lock::{LockedPackage, LockedPackages};
 pub use self::registry::{InvalidRegistry, RegistryAddress, RegistryChoice};
 use self::registry::{Offer, Registry};
@@ -35,7 +36,7 @@ use self::shelf::{OpenPackage, Shelf};
 use crate::bindings::egress::AllowRule;
 use crate::js::packages::{NodeModules, Package, PackageError, PackageRequest, Packages, is_package_name};
 use crate::js::source::Source;
-use crate::tunables::{FUNCTION_PACKAGES, REQUIREMENT_BYTES};
+use crate::tunables::{FUNCTION_PACKAGES, REQUIREMENT_BYTES, UNPACKED_TOGETHER};
 
 /// The scope of what JSR's own npm registry has.
 const JSR_SCOPE: &str = "@jsr/";
@@ -45,6 +46,8 @@ pub struct Npm {
     npm: Option<Registry>,
     jsr: Option<Registry>,
     shelf: Shelf,
+    /// Tarballs are large when they are unpacked.
+    unpacking: Semaphore,
 }
 
 /// Which registries there are, and how they are reached.
@@ -79,7 +82,12 @@ impl Npm {
             RegistryChoice::Off => Ok(None),
             RegistryChoice::At(address) => Registry::new(address, &roots, &opened).map(Some),
         };
-        Ok(Self { npm: registry(npm)?, jsr: registry(jsr)?, shelf: Shelf::open(directory)? })
+        Ok(Self {
+            npm: registry(npm)?,
+            jsr: registry(jsr)?,
+            shelf: Shelf::open(directory)?,
+            unpacking: Semaphore::new(UNPACKED_TOGETHER),
+        })
     }
 
     fn registry(&self, name: &str) -> Result<&Registry, PackageError> {
@@ -100,6 +108,8 @@ impl Npm {
             return Ok(());
         }
         let tarball = self.registry(&release.name)?.tarball(release, integrity).await?;
+        let unpacker = self.clone();
+        let _turn = unpacker.unpacking.acquire().await;
         let kept = spawn_blocking(move || {
             let unpacked = tarball::unpack(&tarball).map_err(|bad| PackageError::Unusable(bad.to_string()))?;
             self.shelf.keep(integrity, &unpacked)
@@ -306,7 +316,8 @@ impl Resolution {
 impl State {
     /// A version that is there already and will do as well, first of all the one the function asked for itself.
     fn chosen_before(&self, wish: &Wish) -> Option<(Release, Integrity)> {
-        let fits = |(release, _): &&(Release, Integrity)| satisfies(&release.version, &wish.requirement);
+        let satisfies = satisfying(&wish.requirement);
+        let fits = |(release, _): &&(Release, Integrity)| satisfies(&release.version);
         let of = |wish: &Wish| self.chosen.get(wish).and_then(|chosen| chosen.as_ref().ok());
         let root = self.roots.get(&wish.name).and_then(of).filter(fits);
         let others = self.chosen.iter().filter(|(other, _)| other.name == wish.name);

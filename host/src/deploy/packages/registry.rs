@@ -15,7 +15,7 @@ use tokio::task::spawn_blocking;
 
 use super::client::{Client, NoAnswer, at};
 use super::integrity::Integrity;
-use super::lock::{Release, satisfies};
+use super::lock::{Release, satisfying};
 use crate::bindings::egress::{AllowRule, EgressPolicy};
 use crate::bindings::fetch::{Dialer, InvalidRoots};
 use crate::js::packages::PackageError;
@@ -99,10 +99,11 @@ impl Offer {
         if let Some(version) = self.tags.get(requirement).or(latest.filter(|_| requirement == "*")) {
             return Some(version);
         }
-        if let Some(latest) = latest.filter(|latest| satisfies(latest, requirement)) {
+        let satisfies = satisfying(requirement);
+        if let Some(latest) = latest.filter(|latest| satisfies(latest)) {
             return Some(latest);
         }
-        let fit = || self.versions.iter().rev().filter(|offered| satisfies(&offered.version, requirement));
+        let fit = || self.versions.iter().rev().filter(|offered| satisfies(&offered.version));
         fit().find(|offered| !offered.deprecated).or_else(|| fit().next()).map(|offered| &offered.version)
     }
 
