@@ -105,7 +105,7 @@ pub const REGISTRY_DOCUMENT_BYTES: usize = 64 * 1024 * 1024;
 pub const REGISTRY_DOCUMENTS: usize = 4;
 
 /// What registries said about packages that is kept in memory, and for how long it is good: as npm's own client does.
-pub const REGISTRY_ANSWERS: usize = 128;
+pub const REGISTRY_ANSWERS: usize = 64;
 
 /// See [`REGISTRY_ANSWERS`].
 pub const REGISTRY_ANSWERS_FOR: Duration = Duration::from_secs(300);

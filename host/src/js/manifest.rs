@@ -11,6 +11,9 @@ use super::source::join;
 /// The conditions of `exports` that hold for every import.
 const CONDITIONS: [&str; 5] = ["caddis", "workerd", "worker", "browser", "module"];
 
+/// The largest `package.json`, in bytes: imports are looked up in it, one key after the other.
+const MAX_MANIFEST_BYTES: usize = 1 << 20;
+
 /// How deep conditions, arrays and folders nest.
 const MAX_CONDITION_DEPTH: usize = 16;
 
@@ -133,6 +136,10 @@ pub enum ImportKind {
 impl Manifest {
     /// Reads a `package.json`.
     pub fn parse(text: &str) -> Result<Self, PackageError> {
+        if text.len() > MAX_MANIFEST_BYTES {
+            let why = format!("its package.json has more than {MAX_MANIFEST_BYTES} bytes");
+            return Err(PackageError::Unusable(why));
+        }
         let is_object = serde_json::from_str::<std::collections::HashMap<String, IgnoredAny>>(text).is_ok();
         let manifest = if is_object { serde_json::from_str(text).ok() } else { None };
         manifest.ok_or_else(|| PackageError::Unusable("its package.json is not a JSON object".to_owned()))
@@ -341,5 +348,6 @@ mod tests {
         let manifest = serde_json::json!({"exports": exports}).to_string();
         assert!(candidates(&manifest, "", ImportKind::Import).is_empty());
         assert!(Manifest::parse("[]").is_err());
+        assert!(Manifest::parse(&format!("{{}}{}", " ".repeat(MAX_MANIFEST_BYTES))).is_err());
     }
 }

@@ -24,6 +24,8 @@ pub(super) enum BadTarball {
     Outside(String),
     #[error("its tarball unpacks to more than {PACKAGE_UNPACKED_BYTES} bytes")]
     TooLarge,
+    #[error("it has more than {PACKAGE_KEPT_BYTES} bytes of code")]
+    TooMuchCode,
     #[error("its tarball has more than {PACKAGE_FILES} files")]
     TooManyFiles,
     #[error("it has no package.json")]
@@ -99,7 +101,7 @@ impl Kept {
         }
         self.bytes += text.len() as u64;
         if self.bytes > PACKAGE_KEPT_BYTES {
-            return Err(BadTarball::TooLarge);
+            return Err(BadTarball::TooMuchCode);
         }
         self.has_manifest |= path == "package.json";
         let mut header = Header::new_gnu();
@@ -211,6 +213,14 @@ mod tests {
         }
         let bomb = tar.into_inner().unwrap().finish().unwrap();
         assert_eq!(unpack(&bomb).unwrap_err(), BadTarball::TooLarge);
+
+        let mut tar = Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+        for index in 0..=PACKAGE_KEPT_BYTES >> 20 {
+            let mut header = Header::new_gnu();
+            header.set_size(zeros.len() as u64);
+            tar.append_data(&mut header, format!("package/{index}.js"), zeros.as_slice()).unwrap();
+        }
+        assert_eq!(unpack(&tar.into_inner().unwrap().finish().unwrap()).unwrap_err(), BadTarball::TooMuchCode);
 
         let mut tar = Builder::new(Vec::new());
         for index in 0..=PACKAGE_FILES {
