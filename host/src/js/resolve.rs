@@ -475,6 +475,10 @@ fn esm_sh(rest: &str) -> Option<Npm<'_>> {
         _ => rest,
     };
     let rest = rest.strip_prefix('*').unwrap_or(rest);
+    // Repositories, which are on no registry.
+    if ["gh/", "pr/"].iter().any(|elsewhere| rest.starts_with(elsewhere)) {
+        return None;
+    }
     let npm = match rest.strip_prefix("jsr/") {
         Some(rest) => on_jsr(Npm::parse(rest)?)?,
         None => Npm::parse(rest)?,
@@ -536,6 +540,7 @@ mod tests {
         );
         assert_eq!(esm_sh("stripe@11.1.0&no-check/lib?deno-std=0.132.0"), npm("stripe", Some("11.1.0"), "lib"));
         assert_eq!(esm_sh("v135/*react@18/jsx-runtime"), npm("react", Some("18"), "jsx-runtime"));
+        assert_eq!(esm_sh("gh/someone/zod@1"), None);
         assert_eq!(esm_sh("validator"), npm("validator", None, ""));
     }
 
