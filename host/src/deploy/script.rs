@@ -127,10 +127,10 @@ impl Scripts {
         let image = self.image(&engine, owner, &bundle).await?;
         let linked = spawn_blocking(move || engine.link(&image)).await.map_err(Error::internal)?;
         let linked = linked.map_err(Error::internal)?;
-        Ok((Arc::new(Linked { program: Some(bundle), ..linked }), packages))
+        Ok((Arc::new(Linked { program: Some(Arc::new(bundle.for_stacks())), ..linked }), packages))
     }
 
-    async fn bundle(&self, recipe: Recipe, versions: PackageVersions) -> Result<(Arc<Bundle>, LockedPackages), Error> {
+    async fn bundle(&self, recipe: Recipe, versions: PackageVersions) -> Result<(Bundle, LockedPackages), Error> {
         let Recipe { source, packages } = recipe;
         let packages = Resolution::new(self.npm.clone(), &source, &packages, versions);
         let bundler =
@@ -163,7 +163,7 @@ impl Scripts {
             packages = packages.len(),
             "bundled"
         );
-        Ok((Arc::new(bundle), packages))
+        Ok((bundle, packages))
     }
 
     async fn image(&self, engine: &ScriptEngine, owner: Owner<'_>, bundle: &Bundle) -> Result<Vec<u8>, Error> {

@@ -554,6 +554,20 @@ mod stacks {
         assert!(mapped.frame.unwrap().contains("> 6 |     const s = '😀'; throw new Error"));
     }
 
+    #[test]
+    fn stacks_are_mapped_without_the_code_of_packages() {
+        let package = ("node_modules/p/package.json", "{}");
+        let main = ("node_modules/p/index.js", "module.exports = () => {\n  throw 1\n}");
+        let files = [("index.ts", "import p from 'p';\ntype A = 1;\nexport default () => p();"), package, main];
+        let bundle = build(&files).unwrap();
+        let stack = "at p (npm:node_modules/p/index.js:3:9)\nat default (index.ts:2:24)";
+        let whole = bundle.map_stack(stack);
+        assert!(whole.text.starts_with("at p (npm:node_modules/p/index.js:2:9)\nat default (index.ts:3:"), "{whole:?}");
+        let bundle = bundle.for_stacks();
+        assert_eq!(bundle.map_stack(stack), whole);
+        assert!(bundle.module("npm:node_modules/p/index.js").unwrap().code.is_empty());
+    }
+
     /// The engine counts code points, authors' editors UTF-16.
     #[test]
     fn columns_are_converted() {
