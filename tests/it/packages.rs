@@ -360,3 +360,20 @@ async fn a_registry_that_misbehaves_is_an_error_of_its_own() {
     registry.contents.set("/a", Entry::Redirect("/b".to_owned()));
     importing(&registry, "npm:a").await.expect(StatusCode::CREATED);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_a_registry_holds_up_nobody() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", silent.local_addr().unwrap());
+    let server = Server::start(options().flag("--npm-registry", address)).await;
+    let waiting = server.admin();
+    let waiting = tokio::spawn(async move {
+        let body = json!({"name": "slow", "code": "import a from 'npm:a'; export default a"});
+        waiting.manage(Method::POST, "/functions").json(&body).send().await
+    });
+    let (_connection, _) = silent.accept().await.unwrap();
+    deploy(&server, "export default () => new Response('here')").await;
+    assert_eq!(text(&server).await, "here");
+    assert!(!waiting.is_finished());
+    waiting.abort();
+}

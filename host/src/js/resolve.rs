@@ -300,6 +300,10 @@ impl Resolver<'_> {
         if let Some(rest) = specifier.strip_prefix("https://deno.land/x/") {
             return deno_land(rest).ok_or_else(|| no_twin(specifier));
         }
+        if let Some(name) = deno_std(specifier) {
+            let hint = format!("The library is on JSR by now: jsr:@std/{name}");
+            return Err((format!("Modules cannot be imported from {specifier:?}"), Some(hint)));
+        }
         if specifier.contains("://") || specifier.starts_with("data:") {
             let hint =
                 "Nothing is fetched at deploy. Use npm:, jsr: or https://esm.sh/, or add the file to the function";
@@ -487,6 +491,13 @@ fn esm_sh(rest: &str) -> Option<Npm<'_>> {
     Some(Npm { requirement, ..npm })
 }
 
+/// `https://deno.land/std@0.224.0/encoding/base64.ts`: the package that part of the library has become.
+fn deno_std(specifier: &str) -> Option<String> {
+    let (library, path) = specifier.strip_prefix("https://deno.land/")?.split_once('/')?;
+    let (name, _) = path.split_once('/')?;
+    (library == "std" || library.starts_with("std@")).then(|| name.replace('_', "-"))
+}
+
 /// `name@v1.2.3/mod.ts`: the whole library.
 fn deno_land(rest: &str) -> Option<Npm<'_>> {
     let npm = Npm::parse(rest)?;
@@ -568,6 +579,8 @@ mod tests {
             assert!(is_std_http(specifier), "{specifier}");
         }
         assert!(!is_std_http("https://deno.land/std@0.168.0/path/mod.ts"));
+        assert_eq!(deno_std("https://deno.land/std@0.168.0/media_types/mod.ts").as_deref(), Some("media-types"));
+        assert_eq!(deno_std("https://deno.land/x/std@1/a/mod.ts"), None);
         assert!(is_xhr_polyfill("https://deno.land/x/xhr@0.3.0/mod.ts"));
         assert!(!is_xhr_polyfill("https://deno.land/x/xhrx/mod.ts"));
         assert!(is_declaration("jsr:@supabase/functions-js@2/edge-runtime.d.ts"));
