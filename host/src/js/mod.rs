@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! source::Source ── bundle::bundle ──┬── transpile   one file: parse, check, strip types, print, source map
-//!                                    ├── resolve     one import: file, package, built-in module or nothing
+//!                                    ├── resolve     one import: file, package (specifier: its name), built-in module or nothing
 //!                                    ├── packages    npm packages, from wherever they come; manifest: their package.json
 //!                                    └── commonjs    require() for what is not an ES module
 //!                        ↓
@@ -31,6 +31,7 @@ pub mod packages;
 mod resolve;
 pub mod source;
 pub mod sourcemap;
+mod specifier;
 mod transpile;
 
 #[cfg(test)]
