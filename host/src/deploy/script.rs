@@ -108,8 +108,8 @@ impl Scripts {
         self.engine.get_or_try_init(compile).await.cloned()
     }
 
-    /// Transpiles, links and evaluates a source. What is wrong with
-    /// it comes back with file, line and a code frame; otherwise it comes back with the packages it has.
+    /// Transpiles, links and evaluates a source. What is wrong with it comes back with file, line and a code frame; otherwise it
+    /// comes back with the packages it has.
     pub async fn build(
         &self,
         owner: Owner<'_>,
@@ -131,11 +131,14 @@ impl Scripts {
     }
 
     async fn bundle(&self, recipe: Recipe, versions: PackageVersions) -> Result<(Bundle, LockedPackages), Error> {
-        let Recipe { source, packages } = recipe;
-        let packages = Resolution::new(self.npm.clone(), &source, &packages, versions);
-        let bundler =
-            Bundler::new(source, PLATFORM).map_err(|diagnostics| refusal(Code::InvalidSource, &diagnostics))?;
-        let mut work = Work { bundler, packages };
+        let npm = self.npm.clone();
+        let begin = move || {
+            let Recipe { source, packages } = recipe;
+            let packages = Resolution::new(npm, &source, &packages, versions);
+            Bundler::new(source, PLATFORM).map(|bundler| Work { bundler, packages })
+        };
+        let begun = spawn_blocking(begin).await.map_err(Error::internal)?;
+        let mut work = begun.map_err(|diagnostics| refusal(Code::InvalidSource, &diagnostics))?;
         loop {
             let turn = self.turns.acquire().await.map_err(Error::internal)?;
             let step = spawn_blocking(move || {
