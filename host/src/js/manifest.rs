@@ -154,15 +154,20 @@ impl Manifest {
         if !subpath.is_empty() {
             return probes(subpath);
         }
+        self.mains("", kind)
+    }
+
+    /// The files that may be what a directory means, where this is the `package.json` in it.
+    pub(super) fn mains(&self, directory: &str, kind: ImportKind) -> Vec<String> {
         let fields = match kind {
             ImportKind::Import => [Some(&self.browser), Some(&self.module), Some(&self.main)],
             ImportKind::Require => [Some(&self.browser), None, Some(&self.main)],
         };
         let mains = fields.into_iter().flatten().flat_map(|field| match field {
-            Target::Text(main) => probes(&join("", main)),
+            Target::Text(main) => probes(&join(directory, main)),
             _ => Vec::new(),
         });
-        mains.chain(probes("index")).collect()
+        mains.chain(probes(&join(directory, "index"))).collect()
     }
 
     /// What `#name` means inside the package: a file, or another package's specifier.

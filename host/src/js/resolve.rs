@@ -7,7 +7,7 @@
 
 use super::diagnostic::Finding;
 use super::import_map::Configuration;
-use super::manifest::{ImportKind, Substitute, probes};
+use super::manifest::{ImportKind, Manifest, Substitute, probes};
 use super::packages::{Package, PackageError, PackageRequest, Packages};
 use super::source::{EXTENSIONS, Source, directory, extension, join};
 use super::specifier::{Meaningless, Npm, is_declaration, is_std_http, is_xhr_polyfill};
@@ -265,12 +265,12 @@ impl Resolver<'_> {
     ) -> Result<Resolved, Failure> {
         if specifier.starts_with('.') {
             let target = join(directory(path), specifier);
-            return self.first_of(package, probes(&target), specifier);
+            return self.first_of(package, probes(&target), specifier, manner.kind);
         }
         match package.manifest.substitute(specifier) {
             Some(Substitute::Empty) => return Ok(Resolved::Empty),
             Some(Substitute::Specifier(file)) if file.starts_with("./") => {
-                return self.first_of(package, probes(&join("", file)), specifier);
+                return self.first_of(package, probes(&join("", file)), specifier, manner.kind);
             }
             Some(Substitute::Specifier(other)) if other != specifier => return self.elsewhere(other, package, manner),
             _ => {}
@@ -279,7 +279,7 @@ impl Resolver<'_> {
             let no_import = || (format!("{} has no import {specifier:?}", package.id), None);
             let target = package.manifest.internal(specifier, manner.kind).ok_or_else(no_import)?;
             return match target.strip_prefix("./") {
-                Some(file) => self.first_of(package, vec![join("", file)], specifier),
+                Some(file) => self.first_of(package, vec![join("", file)], specifier, manner.kind),
                 None if target.starts_with('#') => Err(no_import().into()),
                 None => self.elsewhere(&target, package, manner),
             };
@@ -341,25 +341,40 @@ impl Resolver<'_> {
             let export = if npm.subpath.is_empty() { ".".to_owned() } else { format!("./{}", npm.subpath) };
             return Err((format!("The package {:?} does not export {export:?}", package.id), None).into());
         }
-        self.first_of(package, candidates, specifier)
+        self.first_of(package, candidates, specifier, kind)
     }
 
-    fn first_of(&self, package: &Package, candidates: Vec<String>, specifier: &str) -> Result<Resolved, Failure> {
+    fn first_of(
+        &self,
+        package: &Package,
+        candidates: Vec<String>,
+        specifier: &str,
+        kind: ImportKind,
+    ) -> Result<Resolved, Failure> {
         let no_file = || (format!("The package {:?} has no file for {specifier:?}", package.id), None);
-        let path = self.first_file(package, candidates).ok_or_else(no_file)?;
+        let path = self.first_file(package, candidates, kind).ok_or_else(no_file)?;
         let path = match package.manifest.substitute(&format!("./{path}")) {
             None => path,
             Some(Substitute::Empty) => return Ok(Resolved::Empty),
             Some(Substitute::Specifier(file)) => {
-                self.first_file(package, probes(&join("", file))).ok_or_else(no_file)?
+                self.first_file(package, probes(&join("", file)), kind).ok_or_else(no_file)?
             }
         };
         Ok(Resolved::Place(Place::Package { package: package.clone(), path }))
     }
 
-    fn first_file(&self, package: &Package, candidates: Vec<String>) -> Option<String> {
-        let is_code = |path: &String| extension(path).is_some_and(|found| EXTENSIONS.contains(&found));
-        candidates.into_iter().filter(is_code).find(|path| self.packages.has(package, path))
+    /// The first that exists. Where the first is a directory, its `package.json` says what it means before its index does.
+    fn first_file(&self, package: &Package, candidates: Vec<String>, kind: ImportKind) -> Option<String> {
+        let is_code = |path: &str| extension(path).is_some_and(|found| EXTENSIONS.contains(&found));
+        let exists = |path: &String| is_code(path) && self.packages.has(package, path);
+        let directory = candidates.first()?.clone();
+        let index = format!("{directory}/index.");
+        let (indices, files): (Vec<_>, Vec<_>) = candidates.into_iter().partition(|path| path.starts_with(&index));
+        let said = || {
+            let manifest = self.packages.read(package, &join(&directory, "package.json"))?;
+            Manifest::parse(&manifest).ok()?.mains(&directory, kind).into_iter().find(exists)
+        };
+        files.into_iter().find(exists).or_else(said).or_else(|| indices.into_iter().find(exists))
     }
 }
 

@@ -251,6 +251,22 @@ mod fetching {
     }
 
     #[test]
+    fn directories_of_a_package_have_manifests_and_scripts_have_this() {
+        let files = [
+            ("index.ts", "import a from 'p/option'; import 'p/script.js'; export default a;"),
+            ("node_modules/p/package.json", "{}"),
+            ("node_modules/p/option/package.json", r#"{"main": "../lib/option.js", "module": "../es/option"}"#),
+            ("node_modules/p/option/index.js", "module.exports = 'index'"),
+            ("node_modules/p/es/option.js", "export default require('./../option')"),
+            ("node_modules/p/lib/option.js", "module.exports = 1"),
+            ("node_modules/p/script.js", "(function (root) { root.x = 1 })(this)"),
+        ];
+        let bundle = build(&files).unwrap();
+        assert_eq!(target(&bundle, "index.ts", "p/option"), "npm:node_modules/p/es/option.js");
+        assert_eq!(target(&bundle, "index.ts", "p/script.js"), "npm:node_modules/p/script.js#exports");
+    }
+
+    #[test]
     fn nothing_has_the_names_that_are_imported_from_it() {
         let manifest =
             ("node_modules/p/package.json", r#"{"main": "m.js", "browser": {"fs": false, "./n.js": "./w.js"}}"#);
@@ -266,7 +282,7 @@ mod fetching {
             code(&bundle, empty),
             "const nothing = undefined;\nexport default {};\nexport { nothing as readFile };\n"
         );
-        assert_eq!(target(&bundle, "npm:node_modules/p/m.js", "./n.js"), "npm:node_modules/p/w.js");
+        assert_eq!(target(&bundle, "npm:node_modules/p/m.js", "./n.js"), "npm:node_modules/p/w.js#exports");
         assert_eq!(target(&bundle, "index.ts", "https://deno.land/x/xhr@0.1.0/mod.ts"), empty);
     }
 }
