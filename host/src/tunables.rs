@@ -104,6 +104,53 @@ pub const RSA_KEY_BITS: RangeInclusive<u32> = 1024..=4096;
 
 /// Bits of the modulus of an RSA key that is made.
 pub const RSA_GENERATED_BITS: RangeInclusive<u32> = 2048..=4096;
+/// Connections to a registry at the same time.
+pub const REGISTRY_CONNECTIONS: usize = 8;
+
+/// How long one request to a registry may take, redirects included.
+pub const REGISTRY_REQUEST_TIME: Duration = Duration::from_secs(30);
+
+/// How often a request to a registry is made when it fails.
+pub const REGISTRY_ATTEMPTS: u32 = 2;
+
+/// Redirects a registry may answer with before the answer.
+pub const REGISTRY_REDIRECTS: usize = 3;
+
+/// What a registry says about one package, in bytes. Registries that know no short form send some 50 MB for the longest histories.
+pub const REGISTRY_DOCUMENT_BYTES: usize = 64 * 1024 * 1024;
+
+/// Such documents that are read at the same time.
+pub const REGISTRY_DOCUMENTS: usize = 4;
+
+/// What registries said about packages that is kept in memory, and for how long it is good: as npm's own client does.
+pub const REGISTRY_ANSWERS: usize = 64;
+
+/// See [`REGISTRY_ANSWERS`].
+pub const REGISTRY_ANSWERS_FOR: Duration = Duration::from_secs(300);
+
+/// A package's tarball, in bytes.
+pub const TARBALL_BYTES: usize = 32 * 1024 * 1024;
+
+/// A package, unpacked, in bytes: 256 MiB are a second of work.
+pub const PACKAGE_UNPACKED_BYTES: u64 = 256 * 1024 * 1024;
+
+/// What is kept of a package, in bytes: modules and JSON.
+pub const PACKAGE_KEPT_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Packages that are unpacked at the same time.
+pub const UNPACKED_TOGETHER: usize = 2;
+
+/// Files and directories of a package.
+pub const PACKAGE_FILES: usize = 30_000;
+
+/// Packages of one function, counted once for each requirement.
+pub const FUNCTION_PACKAGES: usize = 1_000;
+
+/// Bytes of a package's requirement.
+pub const REQUIREMENT_BYTES: usize = 256;
+
+/// How long fetching all packages of one function may take.
+pub const PACKAGES_TIME: Duration = Duration::from_secs(120);
 
 /// Log lines of one execution; more are counted and dropped.
 pub const LOG_LINES: usize = 1_000;

@@ -23,6 +23,8 @@ mod javascript;
 mod kliv;
 mod limits;
 mod notes;
+mod npm;
+mod packages;
 mod server;
 mod uploads;
 mod versions;
