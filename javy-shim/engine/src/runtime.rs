@@ -76,6 +76,7 @@ pub(crate) fn evaluate(entry: &str, modules: Vec<Source>) -> Result<(), Error> {
         ctx.run_gc();
         natives::random::forget_seed();
         event_loop::freeze();
+        allocator::seal();
         Ok(())
     })
 }
@@ -83,7 +84,7 @@ pub(crate) fn evaluate(entry: &str, modules: Vec<Source>) -> Result<(), Error> {
 /// Answers one request.
 pub(crate) fn handle(request: Request) -> Result<Response, Error> {
     with_engine(|_, ctx| {
-        allocator::clear_freed(false);
+        allocator::begin_request();
         event_loop::thaw();
         natives::begin_request();
         natives::clock::start();
