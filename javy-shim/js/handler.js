@@ -6,7 +6,7 @@ import { environment, served } from "./environment.js";
 import { describe } from "./errors.js";
 import { formatLog } from "./inspect.js";
 import { internals as headerInternals } from "./headers.js";
-import { Body, incomingRequest, partsOf, Request, Response } from "./messages.js";
+import { Body, incomingRequest, Request, Response, responseState } from "./messages.js";
 import { readAll, writeChunk } from "./streams.js";
 import { allTasks, hasTasks, waitUntil } from "./tasks.js";
 
@@ -132,8 +132,16 @@ function legacyResponse(result) {
 export function dispatch(parts) {
   try {
     const result = invoke(parts);
-    if (typeof result?.then === "function") Promise.resolve(result).then(answer).catch(fail);
-    else answer(result);
+    if (typeof result?.then === "function") Promise.resolve(result).then(settle, fail);
+    else settle(result);
+  } catch (error) {
+    fail(error);
+  }
+}
+
+function settle(result) {
+  try {
+    answer(result)?.catch(fail);
   } catch (error) {
     fail(error);
   }
@@ -145,16 +153,18 @@ function fail(error) {
 }
 
 function answer(result) {
-  const { status, headers, body } = partsOf(responseOf(result));
-  if (body !== null && (body.disturbed || body.stream?.locked)) throw new TypeError("The body of the handler's Response was used already");
-  const flat = headerInternals.toFlat(headers);
-  const bytes = body === null ? EMPTY : body.bytes;
-  if (bytes !== null && !hasTasks()) {
-    native.respond(status, flat, bytes);
+  const { status, headers, body } = responseState(responseOf(result));
+  if (body !== null && !body.usable) throw new TypeError("The body of the handler's Response was used already");
+  const fields = headerInternals.fields(headers);
+  const content = body === null ? "" : body.content;
+  if (content !== null && !hasTasks()) {
+    native.respond(status, fields, content);
     return native.finish();
   }
-  return stream(status, flat, body);
+  return stream(status, fields, body);
 }
+
+const JSON_TYPE = { headers: { "content-type": "application/json" } };
 
 function responseOf(result) {
   if (result instanceof Response) {
@@ -164,13 +174,11 @@ function responseOf(result) {
   if (result === undefined) throw new TypeError("The handler returned nothing: it must return a Response or a value");
   const text = JSON.stringify(result);
   if (text === undefined) throw new TypeError(`The handler returned a ${typeof result}, which has no JSON form`);
-  const response = new Response(text);
-  response.headers.set("content-type", "application/json");
-  return response;
+  return new Response(text, JSON_TYPE);
 }
 
-async function stream(status, headers, body) {
-  const sink = native.startResponse(status, headers);
+async function stream(status, fields, body) {
+  const sink = native.startResponse(status, fields);
   try {
     await writeBody(sink, body);
     native.closeStream(sink, false);
@@ -185,7 +193,7 @@ async function stream(status, headers, body) {
 
 async function writeBody(sink, body) {
   if (body === null) return;
-  if (body.bytes !== null) return writeChunk(sink, body.bytes);
+  if (body.content !== null) return writeChunk(sink, body.wholeBytes());
   const reader = body.asStream().getReader();
   for (let step = await reader.read(); !step.done; step = await reader.read()) {
     if (!(step.value instanceof Uint8Array)) throw new TypeError("A chunk of the response stream is not a Uint8Array");

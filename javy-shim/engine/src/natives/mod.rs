@@ -26,6 +26,7 @@ pub(crate) fn install(ctx: &Ctx<'_>) -> Result<()> {
     crypto::install(&native)?;
     db::install(&native)?;
     fetch::install(&native)?;
+    fields::install(&native)?;
     host::install(&native)?;
     random::install(ctx, &native)?;
     respond::install(&native)?;
