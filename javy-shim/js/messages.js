@@ -12,16 +12,17 @@ import { URL, URLSearchParams } from "./url.js";
  * last only when a program asks for `body`, and text becomes bytes only when bytes are asked for.
  */
 export class Body {
-  constructor(text, bytes, host, stream) {
+  constructor(text, bytes, host, stream, type = null) {
+    this.type = type;
     this.text = text;
     this.bytes = bytes;
     this.host = host;
     this.stream = stream;
     this.used = false;
   }
-  /** `text` is well-formed. */
-  static ofText(text) { return new Body(text, null, 0, null); }
-  static whole(bytes) { return new Body(null, bytes, 0, null); }
+  /** `text` is well-formed; `type` is the content type that goes with the body, if any. */
+  static ofText(text, type) { return new Body(text, null, 0, null, type); }
+  static whole(bytes, type = null) { return new Body(null, bytes, 0, null, type); }
   static ofHost(id) { return new Body(null, null, id, null); }
   static ofStream(stream) { return new Body(null, null, 0, stream); }
 
@@ -90,25 +91,25 @@ function bytesStream(bytes) {
 /** The polyfill keeps the flag the standard calls [[disturbed]] under this name. */
 const isDisturbed = (stream) => Boolean(stream._disturbed);
 
-/** A body of whatever a program passes: `[body, content type]`. */
+const TEXT = "text/plain;charset=UTF-8";
+const FORM = "application/x-www-form-urlencoded;charset=UTF-8";
+
+/** A body of whatever a program passes. */
 function extract(init) {
-  if (typeof init === "string") return [Body.ofText(init.toWellFormed()), "text/plain;charset=UTF-8"];
+  if (typeof init === "string") return Body.ofText(init.toWellFormed(), TEXT);
   if (init instanceof ReadableStream) {
     if (init.locked || isDisturbed(init)) throw new TypeError("The body stream is locked or was read already");
-    return [Body.ofStream(init), null];
+    return Body.ofStream(init);
   }
-  if (init instanceof Blob) return [Body.whole(bytesOf(init)), init.type === "" ? null : init.type];
-  if (init instanceof FormData) {
-    const [bytes, type] = encodeMultipart(init);
-    return [Body.whole(bytes), type];
-  }
-  if (init instanceof URLSearchParams) return [Body.ofText(usv(init)), "application/x-www-form-urlencoded;charset=UTF-8"];
+  if (init instanceof Blob) return Body.whole(bytesOf(init), init.type === "" ? null : init.type);
+  if (init instanceof FormData) return Body.whole(...encodeMultipart(init));
+  if (init instanceof URLSearchParams) return Body.ofText(usv(init), FORM);
   const view = viewOf(init);
-  if (view !== undefined) return [Body.whole(view.slice()), null];
+  if (view !== undefined) return Body.whole(view.slice());
   if (typeof init === "object" && init !== null && typeof init[Symbol.asyncIterator] === "function") {
-    return [Body.ofStream(ReadableStream.from(init)), null];
+    return Body.ofStream(ReadableStream.from(init));
   }
-  return [Body.ofText(usv(init)), "text/plain;charset=UTF-8"];
+  return Body.ofText(usv(init), TEXT);
 }
 
 /** Reads the body of a message; `convert` gets the bytes. Bodies that are whole need no turn of the event loop. */
@@ -198,13 +199,12 @@ export class Request {
     let body = null;
     if (init?.body !== undefined && init.body !== null) {
       if (method === "GET" || method === "HEAD") throw new TypeError(`Request: a ${method} request cannot have a body`);
-      const [extracted, type] = extract(init.body);
-      if (extracted.stream !== null && init.duplex === undefined && init.body instanceof ReadableStream) {
+      body = extract(init.body);
+      if (body.stream !== null && init.duplex === undefined && init.body instanceof ReadableStream) {
         throw new TypeError('Request: a stream as body needs duplex: "half"');
       }
       if (init.duplex !== undefined && init.duplex !== "half") throw new TypeError('Request: duplex can only be "half"');
-      body = extracted;
-      if (type !== null) headerInternals.setDefault(headers, "content-type", type);
+      if (body.type !== null) headerInternals.setDefault(headers, "content-type", body.type);
     } else if (source?.body) {
       if (method === "GET" || method === "HEAD") throw new TypeError(`Request: a ${method} request cannot have a body`);
       if (!source.body.usable) throw new TypeError("Request: the body was used already");
@@ -311,9 +311,8 @@ export class Response {
     let content = null;
     if (body !== null && body !== undefined) {
       if (NULL_BODY.has(status)) throw new TypeError(`Response: a response with status ${status} cannot have a body`);
-      const [extracted, type] = extract(body);
-      content = extracted;
-      if (type !== null) headerInternals.setDefault(headers, "content-type", type);
+      content = extract(body);
+      if (content.type !== null) headerInternals.setDefault(headers, "content-type", content.type);
     }
     this.#state = { type: "default", url: "", redirected: false, status, statusText, headers, body: content };
   }
