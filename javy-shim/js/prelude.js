@@ -14,6 +14,8 @@ import "./environment.js";
 import "./fetch.js";
 import "./crypto.js";
 import "./clone.js";
+import "./performance.js";
+import "./channels.js";
 import "./std-http.js";
 
 export { describe, reportRejections, trackRejection } from "./errors.js";
