@@ -1,12 +1,13 @@
 //! One call of a function, whatever triggered it: who may, is there room, run it, keep the record. No header is parsed here
 //! and nothing of wasmtime is named.
 
-use std::sync::Arc;
+mod record;
+
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::future::abortable;
 use http::{Request, Response};
-use jiff::Timestamp;
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 use wasmtime_wasi_http::WasiBody;
@@ -14,22 +15,26 @@ use wasmtime_wasi_http::WasiBody;
 use crate::auth::Identity;
 use crate::auth::policy::{Verdict, judge};
 use crate::bindings::env::Environment;
-use crate::bindings::outgoing::{Responder, SentStatus};
+use crate::bindings::outgoing::Responder;
 use crate::deploy::Deployer;
 use crate::deploy::script::map_failure;
 use crate::error::{Code, Error};
 use crate::ids::{ExecutionId, FunctionName};
 use crate::observe::capture::LogCapture;
+use crate::observe::response::SentResponse;
 use crate::router::table::{App, Function};
 use crate::runtime::admission::{Admission, Permit};
 use crate::runtime::component::Host;
-use crate::runtime::execution::{Execution, Finished};
+use crate::runtime::execution::Execution;
 use crate::runtime::outcome::{Failure, Limits};
 use crate::runtime::scheduler::Scheduler;
 use crate::runtime::signals::{Arrival, CancelOnDrop, Completion};
 use crate::sandbox::{Occasion, Resources};
-use crate::store::executions::{ExecutionLog, ExecutionRow, Status, Trigger};
 use crate::store::functions::FunctionVersion;
+
+use self::record::Record;
+
+pub use self::record::Delivery;
 
 /// A request to a function, before anybody asked whether it may.
 pub struct Call {
@@ -57,6 +62,8 @@ pub struct Answer {
     pub cancel: CancelOnDrop,
     /// How the body learns how the execution ended.
     pub completion: Completion,
+    /// What the body tells the record.
+    pub delivery: Delivery,
 }
 
 /// Why there is no answer.
@@ -101,18 +108,13 @@ impl Invoker {
         let id = ExecutionId::generate();
         let settings = &function.version.settings;
         let deadline = Instant::now() + Duration::from_secs(settings.timeout_seconds.into());
-        let (responder, status, response) = Responder::new();
+        let sent = SentResponse::new(settings.log_response);
+        let (responder, response) = Responder::new(sent.clone());
         let log = LogCapture::default();
         let completion = Completion::default();
-        let record = Record::open(
-            self.resources.store.executions(),
-            id,
-            &function,
-            &identity,
-            &call.request,
-            log.clone(),
-            status,
-        );
+        let executions = self.resources.store.executions();
+        let record = Record::open(executions, id, &function, &identity, &call.request, log.clone(), sent.clone());
+        let delivery = Delivery::new(sent, record.clone());
         let occasion = Occasion {
             deadline,
             environment,
@@ -133,7 +135,7 @@ impl Invoker {
         };
         let (cancel, failure) = self.start(&function, execution, record, permit);
         match response.await {
-            Ok(response) => Ok(Answer { execution: id, response, cancel, completion }),
+            Ok(response) => Ok(Answer { execution: id, response, cancel, completion, delivery }),
             // Nothing was sent: the reason comes at the end of the execution.
             Err(_) => Err(NoAnswer::Failed(id, failure.await.unwrap_or_else(|_| stopped()))),
         }
@@ -143,7 +145,7 @@ impl Invoker {
         &self,
         function: &Function,
         execution: Execution,
-        record: Record,
+        record: Arc<Mutex<Record>>,
         permit: Permit,
     ) -> (CancelOnDrop, oneshot::Receiver<Failure>) {
         let (sender, receiver) = oneshot::channel();
@@ -156,7 +158,7 @@ impl Invoker {
             if let Err(failure) = &finished.result {
                 let _ = sender.send(failure.clone());
             }
-            record.close(finished);
+            record.lock().unwrap_or_else(PoisonError::into_inner).close(finished);
         });
         self.scheduler.spawn(
             &function.usage,
@@ -181,7 +183,7 @@ impl Invoker {
 }
 
 fn authorize(call: &Call) -> Result<Arc<Function>, Error> {
-    let function = call.app.function(&call.function).filter(|function| function.version.settings.enabled);
+    let function = call.app.pick(&call.function).filter(|function| function.version.settings.enabled);
     let function = function.ok_or_else(|| {
         Error::new(Code::NotFound, format!("there is no enabled function {} in app {}", call.function, call.app.name))
     })?;
@@ -210,88 +212,4 @@ fn no_room() -> Error {
 
 fn stopped() -> Failure {
     Failure::new(Code::Internal, "the host failed; its log has the cause")
-}
-
-/// The row of one execution, written when it ends, and also when it is cancelled: dropping an open record writes it.
-struct Record {
-    executions: ExecutionLog,
-    row: Option<ExecutionRow>,
-    started: Instant,
-    log: LogCapture,
-    status: SentStatus,
-}
-
-impl Record {
-    fn open(
-        executions: &ExecutionLog,
-        id: ExecutionId,
-        function: &Function,
-        identity: &Identity,
-        request: &Request<WasiBody>,
-        log: LogCapture,
-        status: SentStatus,
-    ) -> Self {
-        let row = ExecutionRow {
-            id,
-            app: function.version.app.clone(),
-            function_id: function.version.id,
-            function_version: function.version.version,
-            trigger_type: Trigger::Http,
-            user_id: identity.label(),
-            method: request.method().to_string(),
-            path: request.uri().path().to_owned(),
-            status: Status::Error,
-            status_code: None,
-            duration_ms: 0,
-            fuel: 0,
-            peak_memory_bytes: 0,
-            logs: String::new(),
-            logs_dropped: 0,
-            error_code: None,
-            error_message: None,
-            error_stack: None,
-            executed_at: Timestamp::now(),
-            completed_at: Timestamp::now(),
-        };
-        Self { executions: executions.clone(), row: Some(row), started: Instant::now(), log, status }
-    }
-
-    fn close(mut self, finished: Finished) {
-        let Finished { result, fuel, peak_memory } = finished;
-        self.write(result, fuel, peak_memory);
-    }
-
-    fn write(&mut self, result: Result<(), Failure>, fuel: u64, peak_memory: usize) {
-        let Some(mut row) = self.row.take() else { return };
-        let log = self.log.take();
-        let failed_with = result.as_ref().err().map(|failure| failure.code);
-        row.status = match failed_with {
-            None => Status::Success,
-            Some(Code::Timeout | Code::CpuLimit) => Status::Timeout,
-            Some(_) => Status::Error,
-        };
-        let answered_with =
-            failed_with.filter(|code| *code != Code::ClientDisconnected).map(|code| code.status().as_u16());
-        row.status_code = self.status.get().or(answered_with);
-        row.duration_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        row.fuel = fuel;
-        row.peak_memory_bytes = peak_memory as u64;
-        row.logs = log.text;
-        row.logs_dropped = log.dropped;
-        row.completed_at = Timestamp::now();
-        if let Err(failure) = result {
-            row.error_code = Some(failure.code);
-            row.error_message = Some(failure.message);
-            row.error_stack = failure.stack;
-        }
-        self.executions.record(row);
-    }
-}
-
-impl Drop for Record {
-    fn drop(&mut self) {
-        if self.row.is_some() {
-            self.write(Err(Failure::new(Code::ClientDisconnected, "the client went away")), 0, 0);
-        }
-    }
 }

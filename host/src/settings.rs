@@ -8,7 +8,9 @@ use crate::error::Error;
 use crate::tunables::{FUEL, MEMORY_LIMIT_MB, TIMEOUT_SECONDS};
 
 /// The settings of one version of a function. Names, defaults and ranges are Fluxbase's (FX2) where it has them.
+// A version stored by an older host lacks the newer fields.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Settings {
     /// Free text.
     pub description: Option<String>,
@@ -32,6 +34,8 @@ pub struct Settings {
     pub allow_write: bool,
     /// Reserved: a cron expression.
     pub cron_schedule: Option<String>,
+    /// Whether the record of an execution keeps the beginning of its response.
+    pub log_response: bool,
 }
 
 impl Default for Settings {
@@ -48,6 +52,7 @@ impl Default for Settings {
             allow_read: false,
             allow_write: false,
             cron_schedule: None,
+            log_response: true,
         }
     }
 }
@@ -152,6 +157,7 @@ pub struct SettingsPatch {
     pub allow_write: Option<bool>,
     #[serde(default, deserialize_with = "given")]
     pub cron_schedule: Option<Option<String>>,
+    pub log_response: Option<bool>,
 }
 
 /// Tells `null`, which clears a field, from a field that is not there.
@@ -182,6 +188,7 @@ impl SettingsPatch {
         set(&mut settings.fuel, patch.fuel);
         set(&mut settings.allow_net, patch.allow_net);
         set(&mut settings.allow_env, patch.allow_env);
+        set(&mut settings.log_response, patch.log_response);
         Ok(settings)
     }
 

@@ -95,6 +95,12 @@ pub const LOG_BYTES: usize = 256 * 1024;
 /// Bytes of one log line; the rest is cut.
 pub const LOG_LINE_BYTES: usize = 10_000;
 
+/// Bytes of a response's body that are kept with the record of its execution.
+pub const RESPONSE_COPY_BYTES: usize = 2 * 1024;
+
+/// Versions of a function that are kept, beside the active one and those with traffic.
+pub const VERSIONS_KEPT: u32 = 50;
+
 /// Secrets and variables of one app, and of one function.
 pub const VARIABLES: usize = 100;
 

@@ -14,13 +14,16 @@ mod db;
 mod egress;
 mod executions;
 mod floods;
+mod fluxbase;
 mod http;
 mod isolation;
 mod javascript;
+mod kliv;
 mod limits;
 mod notes;
 mod server;
 mod uploads;
+mod versions;
 
 use caddis_tests::{Options, Reply, Server};
 use serde_json::Value;

@@ -13,7 +13,7 @@ use super::extract::{InApp, InPath, InQuery};
 use super::functions::{FunctionPath, no_function};
 use crate::error::Error;
 use crate::ids::{ExecutionId, FunctionId};
-use crate::store::executions::{ExecutionRow, Status};
+use crate::store::executions::{ExecutionRow, Page, Status, Trigger};
 use crate::store::functions;
 
 /// Rows of one page: by default, and at most (FX9).
@@ -28,6 +28,7 @@ pub(super) struct ExecutionsQuery {
     #[serde(default)]
     offset: u32,
     status: Option<StatusName>,
+    trigger_type: Option<TriggerName>,
 }
 
 #[derive(Clone, Copy, Serialize, Deserialize)]
@@ -58,6 +59,21 @@ impl From<Status> for StatusName {
     }
 }
 
+/// What started an execution, by its name.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(try_from = "String")]
+struct TriggerName(Trigger);
+
+impl TryFrom<String> for TriggerName {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        Trigger::parse(&name)
+            .map(Self)
+            .ok_or_else(|| format!("trigger_type must be http, cron or trigger, got {name:?}"))
+    }
+}
+
 #[derive(Serialize)]
 struct ExecutionObject {
     id: ExecutionId,
@@ -72,8 +88,8 @@ struct ExecutionObject {
     duration_ms: u64,
     fuel: u64,
     peak_memory_bytes: u64,
-    /// Bodies of responses are not kept.
-    result: Option<()>,
+    response_bytes: u64,
+    result: Option<String>,
     logs: String,
     logs_dropped: u64,
     error_code: Option<&'static str>,
@@ -98,7 +114,8 @@ impl From<ExecutionRow> for ExecutionObject {
             duration_ms: row.duration_ms,
             fuel: row.fuel,
             peak_memory_bytes: row.peak_memory_bytes,
-            result: None,
+            response_bytes: row.response_bytes,
+            result: row.result,
             logs: row.logs,
             logs_dropped: row.logs_dropped,
             error_code: row.error_code.map(|code| code.as_str()),
@@ -110,7 +127,7 @@ impl From<ExecutionRow> for ExecutionObject {
     }
 }
 
-/// `GET /functions/{name}/executions?limit=&offset=&status=`
+/// `GET /functions/{name}/executions?limit=&offset=&status=&trigger_type=`
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
     InApp(app): InApp,
@@ -125,7 +142,8 @@ pub(super) async fn list(
     let id = api.store.read(move |tx| functions::get(tx, &app_name, &name)).await.map_err(no_function)?.id;
     // A caller who just got a response finds its execution here.
     api.store.executions().flush().await?;
-    let status = query.status.map(Status::from);
-    let rows = api.store.executions().list(app.name.clone(), id, limit, query.offset, status).await?;
+    let trigger = query.trigger_type.map(|TriggerName(trigger)| trigger);
+    let page = Page { limit, offset: query.offset, status: query.status.map(Status::from), trigger };
+    let rows = api.store.executions().list(app.name.clone(), id, page).await?;
     Ok(Json(rows.into_iter().map(ExecutionObject::from).collect::<Vec<_>>()).into_response())
 }

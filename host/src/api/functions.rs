@@ -15,13 +15,13 @@ use serde_json::{Map, Value};
 use super::Api;
 use super::extract::{InApp, InPath, InQuery, Object, bytes, json};
 use crate::deploy::script::{JAVASCRIPT, stored_source};
-use crate::deploy::{Deployment, Expect};
+use crate::deploy::{Deployed, Deployment, Expect, Mode};
 use crate::error::{Code, Error};
 use crate::ids::{AppName, FunctionId, FunctionName};
 use crate::js::source::{DEFAULT_ENTRY, Source};
 use crate::settings::{Access, Settings, SettingsPatch};
 use crate::store::Reader;
-use crate::store::functions::{self as store, FunctionVersion, Published};
+use crate::store::functions::{self as store, FunctionVersion};
 
 /// How the execution records and versions name the holder of the admin token.
 const ADMIN: &str = "admin";
@@ -37,7 +37,7 @@ pub(super) struct FunctionPath {
 
 /// A function as clients see it: the fields of FX3, and ours.
 #[derive(Serialize)]
-struct FunctionObject {
+pub(super) struct FunctionObject {
     id: FunctionId,
     app: AppName,
     name: FunctionName,
@@ -79,14 +79,14 @@ impl From<&Source> for SourceObject {
 
 impl From<FunctionVersion> for FunctionObject {
     fn from(version: FunctionVersion) -> Self {
-        let kind = if version.world == JAVASCRIPT { JAVASCRIPT } else { "component" };
+        let kind = kind(&version);
         Self {
             id: version.id,
             app: version.app,
             name: version.name,
             version: version.version,
-            settings: version.settings,
             kind,
+            settings: version.settings,
             world: version.world,
             size_bytes: version.size_bytes,
             sha256: version.component.to_string(),
@@ -98,27 +98,42 @@ impl From<FunctionVersion> for FunctionObject {
     }
 }
 
+/// How a version was deployed.
+pub(super) fn kind(version: &FunctionVersion) -> &'static str {
+    if version.world == JAVASCRIPT { JAVASCRIPT } else { "component" }
+}
+
 impl FunctionObject {
     fn with_source(version: FunctionVersion, source: &Source) -> Self {
         Self { source: Some(source.into()), ..Self::from(version) }
     }
 }
 
-/// The source in the body of a request, beside settings.
+/// What the body of a deployment has beside settings.
 #[derive(Default, Deserialize)]
 struct SourceFields {
     code: Option<String>,
     files: Option<BTreeMap<String, String>>,
     entry: Option<String>,
+    activate: Option<bool>,
+    dry_run: Option<bool>,
+}
+
+fn mode(activate: Option<bool>, dry_run: Option<bool>) -> Mode {
+    match (activate, dry_run) {
+        (_, Some(true)) => Mode::DryRun,
+        (Some(false), _) => Mode::Keep,
+        (None | Some(true), None | Some(false)) => Mode::Activate,
+    }
 }
 
 impl SourceFields {
     /// The source, if there is one.
     fn source(self) -> Result<Option<Source>, Error> {
         match self {
-            Self { code: None, files: None, entry: None } => Ok(None),
-            Self { code: Some(code), files: None, entry: None } => Source::from_code(code).map(Some),
-            Self { code: None, files: Some(files), entry } => {
+            Self { code: None, files: None, entry: None, .. } => Ok(None),
+            Self { code: Some(code), files: None, entry: None, .. } => Source::from_code(code).map(Some),
+            Self { code: None, files: Some(files), entry, .. } => {
                 Source::from_files(files, entry.as_deref().unwrap_or(DEFAULT_ENTRY)).map(Some)
             }
             Self { .. } => Err(Error::invalid("give either code, or files with the name of the entry among them")),
@@ -126,13 +141,14 @@ impl SourceFields {
     }
 }
 
-/// Takes the source's fields out of a body; the rest is settings.
-fn split_source(body: &mut Map<String, Value>) -> Result<Option<Source>, Error> {
-    let fields: Map<String, Value> =
-        ["code", "files", "entry"].into_iter().filter_map(|name| body.remove_entry(name)).collect();
+/// Takes what is not settings out of a body.
+fn split(body: &mut Map<String, Value>) -> Result<(Option<Source>, Mode), Error> {
+    let names = ["code", "files", "entry", "activate", "dry_run"];
+    let fields: Map<String, Value> = names.into_iter().filter_map(|name| body.remove_entry(name)).collect();
     let fields: SourceFields =
         serde_json::from_value(Value::Object(fields)).map_err(|error| Error::invalid(format!("body: {error}")))?;
-    fields.source()
+    let mode = mode(fields.activate, fields.dry_run);
+    Ok((fields.source()?, mode))
 }
 
 fn settings(body: Map<String, Value>) -> Result<SettingsPatch, Error> {
@@ -152,6 +168,8 @@ pub(super) struct UploadQuery {
     fuel: Option<u64>,
     allow_net: Option<bool>,
     allow_env: Option<bool>,
+    activate: Option<bool>,
+    dry_run: Option<bool>,
 }
 
 /// The policies that fit into a query.
@@ -221,12 +239,12 @@ pub(super) async fn create(
     let Object(mut body) = json(request, SOURCE_BODY_BYTES).await?;
     let name = body.remove("name").ok_or_else(|| Error::invalid("body: name is missing"))?;
     let name = name.as_str().ok_or_else(|| Error::invalid("body: name must be a string"))?.parse()?;
-    let source = split_source(&mut body)?.ok_or_else(|| Error::invalid("body: code (or files) is missing"))?;
+    let (source, mode) = split(&mut body)?;
+    let source = source.ok_or_else(|| Error::invalid("body: code (or files) is missing"))?;
     let mut patch = settings(body)?;
     patch.enabled.get_or_insert(false);
-    let deployment = Deployment { app: &app, name, patch, expect: Expect::New, by: ADMIN };
-    let deployed = api.deployer.source(deployment, source.clone()).await?;
-    Ok((StatusCode::CREATED, Json(FunctionObject::with_source(deployed.0, &source))).into_response())
+    let deployment = Deployment { app: &app, name, patch, expect: Expect::New, mode, by: ADMIN };
+    Ok(answer(api.deployer.source(deployment, source.clone()).await?, Some(&source)))
 }
 
 /// `PUT /functions/{name}`: a component, or settings and source as JSON (FX6).
@@ -240,32 +258,25 @@ pub(super) async fn put(
     match media_type(&request) {
         "application/wasm" => {
             let InQuery(query) = upload_query(&request)?;
+            let mode = mode(query.activate, query.dry_run);
             let patch = SettingsPatch::from(query);
             let component = bytes(request, api.max_component_bytes).await?;
-            let deployment = Deployment { app: &app, name, patch, expect: Expect::Any, by: ADMIN };
-            let (version, published) = api.deployer.component(deployment, component).await?;
-            let status = match published {
-                Published::Created => StatusCode::CREATED,
-                Published::Updated => StatusCode::OK,
-            };
-            Ok((status, Json(FunctionObject::from(version))).into_response())
+            let deployment = Deployment { app: &app, name, patch, expect: Expect::Any, mode, by: ADMIN };
+            Ok(answer(api.deployer.component(deployment, component).await?, None))
         }
         "application/json" => {
             if let Some(name) = query.keys().next() {
                 return Err(Error::invalid(format!("query: {name} belongs into the JSON body here")));
             }
             let Object(mut body) = json(request, SOURCE_BODY_BYTES).await?;
-            let source = split_source(&mut body)?;
+            let (source, mode) = split(&mut body)?;
             let patch = settings(body)?;
-            let deployment = Deployment { app: &app, name, patch, expect: Expect::Existing, by: ADMIN };
-            let object = match source {
-                Some(source) => {
-                    let deployed = api.deployer.source(deployment, source.clone()).await.map_err(no_function)?;
-                    FunctionObject::with_source(deployed.0, &source)
-                }
-                None => api.deployer.settings(deployment).await.map_err(no_function)?.into(),
+            let deployment = Deployment { app: &app, name, patch, expect: Expect::Existing, mode, by: ADMIN };
+            let deployed = match &source {
+                Some(source) => api.deployer.source(deployment, source.clone()).await,
+                None => api.deployer.settings(deployment).await,
             };
-            Ok(Json(object).into_response())
+            Ok(answer(deployed.map_err(no_function)?, source.as_ref()))
         }
         other => Err(Error::new(
             Code::UnsupportedMediaType,
@@ -274,6 +285,30 @@ pub(super) async fn put(
             ),
         )),
     }
+}
+
+/// What a deployment that would be in order would be.
+#[derive(Serialize)]
+struct CheckedObject {
+    dry_run: bool,
+    name: FunctionName,
+    #[serde(flatten)]
+    settings: Settings,
+}
+
+fn answer(deployed: Deployed, source: Option<&Source>) -> Response {
+    let (status, version) = match deployed {
+        Deployed::Checked { name, settings } => {
+            return Json(CheckedObject { dry_run: true, name, settings }).into_response();
+        }
+        Deployed::Created(version) => (StatusCode::CREATED, version),
+        Deployed::Updated(version) => (StatusCode::OK, version),
+    };
+    let object = match source {
+        Some(source) => FunctionObject::with_source(version, source),
+        None => FunctionObject::from(version),
+    };
+    (status, Json(object)).into_response()
 }
 
 /// `DELETE /functions/{name}`

@@ -8,6 +8,7 @@ pub mod extract;
 pub mod functions;
 pub mod keys;
 pub mod secrets;
+mod versions;
 
 use std::sync::Arc;
 
@@ -57,6 +58,9 @@ fn of_an_app() -> Router<Arc<Api>> {
     Router::new()
         .route("/functions", get(functions::list).post(functions::create))
         .route("/functions/{name}", get(functions::get).put(functions::put).delete(functions::delete))
+        .route("/functions/{name}/versions", get(versions::list))
+        .route("/functions/{name}/rollback", post(versions::rollback))
+        .route("/functions/{name}/traffic", post(versions::traffic))
         .route("/functions/{name}/env", patch(secrets::patch_function))
         .route("/functions/{name}/executions", get(executions::list))
         .route("/secrets", get(secrets::list).put(secrets::put))

@@ -15,7 +15,6 @@ use super::extract::{InApp, InPath, json};
 use super::functions::{FunctionPath, no_function};
 use crate::error::{Code, Error};
 use crate::ids::VariableName;
-use crate::router::table::App;
 use crate::secrets::Secret;
 use crate::store::secrets::{self as store, Scope, Variable};
 use crate::store::{StoreError, Writer, functions};
@@ -91,14 +90,8 @@ pub(super) async fn patch_function(
         apply(tx, &Scope::Function(id), changes)
     };
     let variables = api.store.write(write).await.map_err(no_function)?;
-    forget(&app, &name);
+    app.forget_environment(&name);
     Ok(listed(variables))
-}
-
-fn forget(app: &App, name: &crate::ids::FunctionName) {
-    if let Some(function) = app.function(name) {
-        function.forget_environment();
-    }
 }
 
 type Changes = BTreeMap<VariableName, Option<Secret>>;

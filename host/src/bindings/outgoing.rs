@@ -1,8 +1,5 @@
 //! `caddis:function/outgoing` and the conversions of `http`: how a function answers.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
-
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use tokio::sync::oneshot;
@@ -13,24 +10,14 @@ use wasmtime_wasi_http::p2::body::{HostOutgoingBody, StreamContext};
 
 use super::wit::http::ResponseHead;
 use super::wit::outgoing::{Host, StartError};
+use crate::observe::response::SentResponse;
 use crate::tunables::{BODY_CHUNK_BYTES, BODY_CHUNKS, HEADER_FIELDS_BYTES};
-
-/// The status a function answered with, if it did: shared with whoever keeps the record.
-#[derive(Debug, Clone, Default)]
-pub struct SentStatus(Arc<AtomicU16>);
-
-impl SentStatus {
-    /// The status, once a response has started.
-    pub fn get(&self) -> Option<u16> {
-        Some(self.0.load(Ordering::Acquire)).filter(|status| *status != 0)
-    }
-}
 
 /// Takes the response of one execution. Consumed by answering, so that there is never a second one.
 #[derive(Debug)]
 pub struct Responder {
     sender: oneshot::Sender<Response<WasiBody>>,
-    status: SentStatus,
+    sent: SentResponse,
 }
 
 /// The client no longer waits for the response.
@@ -38,16 +25,15 @@ pub struct Responder {
 pub struct ClientGone;
 
 impl Responder {
-    /// A responder, what it will have sent, and where that arrives.
-    pub fn new() -> (Self, SentStatus, oneshot::Receiver<Response<WasiBody>>) {
+    /// A responder that notes the status it sends, and where the response arrives.
+    pub fn new(sent: SentResponse) -> (Self, oneshot::Receiver<Response<WasiBody>>) {
         let (sender, receiver) = oneshot::channel();
-        let status = SentStatus::default();
-        (Self { sender, status: status.clone() }, status, receiver)
+        (Self { sender, sent }, receiver)
     }
 
     /// Sends the response.
     pub fn send(self, response: Response<WasiBody>) -> Result<(), ClientGone> {
-        self.status.0.store(response.status().as_u16(), Ordering::Release);
+        self.sent.start(response.status());
         self.sender.send(response).map_err(|_| ClientGone)
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod components;
 pub mod script;
+mod versions;
 
 use std::sync::Arc;
 
@@ -15,11 +16,11 @@ use crate::auth::jwt::TokenKey;
 use crate::error::{Code, Error};
 use crate::ids::{AppName, ContentHash, FunctionName};
 use crate::js::source::Source;
-use crate::router::table::{App, Function, Table};
+use crate::router::table::{App, Canary, Function, Table};
 use crate::runtime::admission::Admission;
 use crate::runtime::component::Linked;
 use crate::settings::{Maxima, Settings, SettingsPatch};
-use crate::store::functions::{self, FunctionVersion, Published};
+use crate::store::functions::{self, Activation, FunctionVersion, Published, versions as stored_versions};
 use crate::store::{Store, StoreError, Writer, api_keys, apps};
 
 /// Makes versions active and keeps the table in step with the store.
@@ -51,7 +52,34 @@ pub enum Expect {
     Any,
 }
 
-/// A version to make active.
+/// What becomes of a deployment that is in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// It is kept and gets the function's requests.
+    Activate,
+    /// It is kept, and gets no requests before somebody says so. The first version of a function is active all the same.
+    Keep,
+    /// Nothing is kept.
+    DryRun,
+}
+
+/// What a deployment did.
+#[derive(Debug)]
+pub enum Deployed {
+    /// Nothing: it is in order, and these would be the settings.
+    Checked {
+        /// The function's name.
+        name: FunctionName,
+        /// Its settings.
+        settings: Settings,
+    },
+    /// There is a new function.
+    Created(FunctionVersion),
+    /// There is a new version of a function.
+    Updated(FunctionVersion),
+}
+
+/// A version to deploy.
 pub struct Deployment<'a> {
     /// The app.
     pub app: &'a App,
@@ -61,6 +89,8 @@ pub struct Deployment<'a> {
     pub patch: SettingsPatch,
     /// Whether there may be a version before.
     pub expect: Expect,
+    /// What becomes of it.
+    pub mode: Mode,
     /// Who deploys.
     pub by: &'a str,
 }
@@ -71,6 +101,13 @@ struct Content {
     bytes: Bytes,
     world: &'static str,
     linked: Arc<Linked>,
+}
+
+/// A version that gets a share of a function's requests; `linked` if it is callable already.
+struct Share {
+    percent: u8,
+    version: FunctionVersion,
+    linked: Option<Arc<Linked>>,
 }
 
 impl Deployer {
@@ -85,26 +122,28 @@ impl Deployer {
                     let keys = api_keys::hashes(tx, &app.name)?;
                     loaded.push((app.name, secret, keys));
                 }
-                Ok((loaded, functions::list_all(tx)?))
+                let mut functions = Vec::new();
+                for active in functions::list_all(tx)? {
+                    let canaries = stored_versions::canaries(tx, active.id)?;
+                    functions.push((active, canaries));
+                }
+                Ok((loaded, functions))
             })
             .await?;
         for (name, secret, keys) in apps {
             self.table.insert(Arc::new(App::new(name, TokenKey::new(&secret), keys)));
         }
-        for version in functions {
-            if let Some(app) = self.table.app(&version.app) {
-                self.activate(&app, version, None);
+        for (active, canaries) in functions {
+            if let Some(app) = self.table.app(&active.app) {
+                let share = |(percent, version)| Share { percent, version, linked: None };
+                self.activate(&app, active, None, canaries.into_iter().map(share).collect());
             }
         }
         Ok(())
     }
 
     /// Deploys a component.
-    pub async fn component(
-        &self,
-        deployment: Deployment<'_>,
-        bytes: Bytes,
-    ) -> Result<(FunctionVersion, Published), Error> {
+    pub async fn component(&self, deployment: Deployment<'_>, bytes: Bytes) -> Result<Deployed, Error> {
         // Before the work of compiling, and again when it is published, on what is active by then.
         self.settings_of(&deployment)?;
         let hash = ContentHash::of(&bytes);
@@ -114,11 +153,7 @@ impl Deployer {
     }
 
     /// Deploys JavaScript or TypeScript.
-    pub async fn source(
-        &self,
-        deployment: Deployment<'_>,
-        source: Source,
-    ) -> Result<(FunctionVersion, Published), Error> {
+    pub async fn source(&self, deployment: Deployment<'_>, source: Source) -> Result<Deployed, Error> {
         let settings = self.settings_of(&deployment)?;
         let bytes = store_source(&source)?;
         let Deployment { app, name, .. } = &deployment;
@@ -144,37 +179,44 @@ impl Deployer {
         patch.apply(before, &self.maxima)
     }
 
-    async fn publish(
-        &self,
-        deployment: Deployment<'_>,
-        content: Content,
-    ) -> Result<(FunctionVersion, Published), Error> {
+    async fn publish(&self, deployment: Deployment<'_>, content: Content) -> Result<Deployed, Error> {
         let _order = self.publishing.lock().await;
         let settings = self.settings_of(&deployment)?;
-        let Deployment { app, name, by, .. } = deployment;
+        let Deployment { app, name, by, mode, .. } = deployment;
+        let Some(activation) = activation(mode) else { return Ok(Deployed::Checked { name, settings }) };
         let (app_name, by) = (app.name.clone(), by.to_owned());
         let Content { hash, bytes, world, linked } = content;
         let write = move |tx: &Writer<'_>| {
             let component = functions::Component { hash, bytes: &bytes, world };
-            functions::publish_component(tx, &app_name, &name, &settings, component, &by)
+            functions::publish_component(tx, &app_name, &name, &settings, component, activation, &by)
         };
-        let published = self.store.write(write).await?;
-        self.activate(app, published.0.clone(), Some(linked));
-        Ok(published)
+        let (version, published) = self.store.write(write).await?;
+        if activation == Activation::Now || published == Published::Created {
+            self.activate(app, version.clone(), Some(linked), Vec::new());
+        }
+        Ok(match published {
+            Published::Created => Deployed::Created(version),
+            Published::Updated => Deployed::Updated(version),
+        })
     }
 
     /// Deploys other settings, with what the function is made of.
-    pub async fn settings(&self, deployment: Deployment<'_>) -> Result<FunctionVersion, Error> {
+    pub async fn settings(&self, deployment: Deployment<'_>) -> Result<Deployed, Error> {
         let _order = self.publishing.lock().await;
         let settings = self.settings_of(&deployment)?;
-        let Deployment { app, name, by, .. } = deployment;
+        let Deployment { app, name, by, mode, .. } = deployment;
+        let Some(activation) = activation(mode) else { return Ok(Deployed::Checked { name, settings }) };
         let (app_name, by) = (app.name.clone(), by.to_owned());
-        let write = move |tx: &Writer<'_>| functions::publish_settings(tx, &app_name, &name, &settings, &by);
+        let write =
+            move |tx: &Writer<'_>| functions::publish_settings(tx, &app_name, &name, &settings, activation, &by);
         let version = self.store.write(write).await?;
+        if activation == Activation::Later {
+            return Ok(Deployed::Updated(version));
+        }
         // A program is evaluated anew: its settings decide what it sees and may do at top level.
         let linked = app.function(&version.name).and_then(|before| before.linked().get().cloned());
-        self.activate(app, version.clone(), linked.filter(|linked| linked.program.is_none()));
-        Ok(version)
+        self.activate(app, version.clone(), linked.filter(|linked| linked.program.is_none()), Vec::new());
+        Ok(Deployed::Updated(version))
     }
 
     /// Removes a function with its versions, variables and executions. Requests that run end undisturbed.
@@ -202,12 +244,17 @@ impl Deployer {
         self.scripts.build(owner, stored_source(&bytes)?).await
     }
 
-    fn activate(&self, app: &App, version: FunctionVersion, linked: Option<Arc<Linked>>) {
+    fn activate(&self, app: &App, version: FunctionVersion, linked: Option<Arc<Linked>>, canaries: Vec<Share>) {
         let (gate, usage) = match app.function(&version.name) {
             Some(before) => (before.gate.clone(), before.usage.clone()),
             None => (self.admission.gate(), Arc::default()),
         };
-        app.activate(Arc::new(Function::new(version, linked, gate, usage)));
+        let canary = |Share { percent, version, linked }| {
+            let function = Arc::new(Function::new(version, linked, gate.clone(), usage.clone()));
+            Canary { percent, function }
+        };
+        let canaries = canaries.into_iter().map(canary).collect();
+        app.activate(Arc::new(Function::new(version, linked, gate.clone(), usage.clone())), canaries);
     }
 }
 
@@ -220,6 +267,15 @@ impl From<StoreError> for Error {
             StoreError::Refused(error) => error,
             StoreError::Internal(cause) => Self::internal(cause),
         }
+    }
+}
+
+/// How a version is published, if it is.
+fn activation(mode: Mode) -> Option<Activation> {
+    match mode {
+        Mode::Activate => Some(Activation::Now),
+        Mode::Keep => Some(Activation::Later),
+        Mode::DryRun => None,
     }
 }
 

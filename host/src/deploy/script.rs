@@ -19,6 +19,7 @@ use crate::js::packages::NodeModules;
 use crate::js::source::Source;
 use crate::js::{ABSENT_GLOBALS, Platform};
 use crate::observe::capture::LogCapture;
+use crate::observe::response::SentResponse;
 use crate::runtime::component::Linked;
 use crate::runtime::outcome::{Failure, Limits};
 use crate::runtime::script::{Program, ProgramModule, ScriptEngine};
@@ -117,7 +118,7 @@ impl Scripts {
         let environment = self.resources.environment(app, function.unwrap_or(nobody), settings).await?;
         let log = LogCapture::default();
         // Nothing is answered at top level.
-        let (responder, ..) = Responder::new();
+        let (responder, _) = Responder::new(SentResponse::default());
         let occasion =
             Occasion { deadline, environment, wasi_environment: false, user: None, log: log.clone(), responder };
         let parts = self.resources.parts(app, settings, occasion);

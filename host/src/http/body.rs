@@ -10,6 +10,7 @@ use http_body_util::{BodyExt, Empty, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use wasmtime_wasi_http::WasiBody;
 
+use crate::invoke::Delivery;
 use crate::runtime::signals::{Arrival, CancelOnDrop, Completion, Fault};
 
 /// Why a body broke off.
@@ -57,6 +58,7 @@ pub struct ResponseBody {
     ended: bool,
     completion: Completion,
     cancel: CancelOnDrop,
+    delivery: Delivery,
 }
 
 impl ResponseBody {
@@ -67,8 +69,9 @@ impl ResponseBody {
         limit: u64,
         completion: Completion,
         cancel: CancelOnDrop,
+        delivery: Delivery,
     ) -> Self {
-        Self { inner, announced, sent: 0, limit, ended: false, completion, cancel }
+        Self { inner, announced, sent: 0, limit, ended: false, completion, cancel, delivery }
     }
 
     fn end(&mut self) {
@@ -117,6 +120,9 @@ impl Body for ResponseBody {
             if let Err(error) = self.count(size.unwrap_or(0)) {
                 return Poll::Ready(Some(Err(error)));
             }
+            if let Some(part) = frame.data_ref() {
+                self.delivery.saw(part);
+            }
             return Poll::Ready(Some(Ok(frame)));
         }
     }
@@ -149,7 +155,7 @@ mod tests {
         let completion = Completion::default();
         let (_, handle) = abortable(std::future::pending::<()>());
         let cancel = CancelOnDrop::new(handle.clone());
-        (ResponseBody::new(inner, None, limit, completion.clone(), cancel), completion, handle)
+        (ResponseBody::new(inner, None, limit, completion.clone(), cancel, Delivery::default()), completion, handle)
     }
 
     fn text(text: &'static str) -> WasiBody {

@@ -111,11 +111,11 @@ impl Service {
     }
 
     fn response(&self, answer: Answer) -> Response<AnyBody> {
-        let Answer { execution, response, cancel, completion } = answer;
+        let Answer { execution, response, cancel, completion, delivery } = answer;
         let (mut head, body) = response.into_parts();
         head.headers = end_to_end(&head.headers, |_, _| false);
         let announced = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-        let body = ResponseBody::new(body, announced, self.max_response_bytes, completion, cancel);
+        let body = ResponseBody::new(body, announced, self.max_response_bytes, completion, cancel, delivery);
         let mut response = Response::from_parts(head, body.boxed_unsync());
         respond::identify(&mut response, execution);
         response

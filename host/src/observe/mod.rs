@@ -1,3 +1,4 @@
 //! What the host tells its operator and keeps of each execution.
 
 pub mod capture;
+pub mod response;

@@ -22,19 +22,43 @@ pub enum Route<'a> {
 
 /// Which route a path takes. An error is a path of the right shape with an impossible name in it.
 ///
-/// - `/functions/v1/{function}[/…]` (Supabase): a function of the default app
+/// Functions of the default app:
+/// - `/functions/v1/{function}[/…]` (Supabase, SB3)
+/// - `/v2/function/{function}[/…]` (Kliv, KL9)
+/// - `/api/v1/functions/{function}/invoke[/…]` (Fluxbase, FX8)
+///
+/// Functions of any app (Butterbase):
 /// - `/v1/{app}/fn/{function}[/…]` (BB8)
+/// - `/v1/{app}/functions/{function}/invoke[/…]` (BB12)
 pub fn route(path: &str) -> Result<Route<'_>, InvalidName> {
-    if let Some(below) = path.strip_prefix("/functions/v1/") {
-        return invoke(AppName::default_app(), below);
+    for prefix in ["/functions/v1/", "/v2/function/"] {
+        if let Some(below) = path.strip_prefix(prefix) {
+            return invoke(AppName::default_app(), below);
+        }
     }
-    let app_route = path.strip_prefix("/v1/").and_then(|below| below.split_once('/'));
-    match app_route {
-        Some((app, below)) => match below.strip_prefix("fn/") {
-            Some(below) => invoke(app.parse()?, below),
-            None => Ok(Route::Manage),
+    if let Some(below) = path.strip_prefix("/api/v1/") {
+        return invoke_managed(AppName::default_app, below);
+    }
+    let Some((app, below)) = path.strip_prefix("/v1/").and_then(|below| below.split_once('/')) else {
+        return Ok(Route::Manage);
+    };
+    match below.strip_prefix("fn/") {
+        Some(below) => invoke(app.parse()?, below),
+        None => match app.parse() {
+            Ok(app) => invoke_managed(|| app, below),
+            Err(_) => Ok(Route::Manage),
         },
-        None => Ok(Route::Manage),
+    }
+}
+
+/// The invocation among the routes of the management API.
+fn invoke_managed<'a>(app: impl FnOnce() -> AppName, below: &'a str) -> Result<Route<'a>, InvalidName> {
+    let named = below.strip_prefix("functions/").and_then(|below| below.split_once('/'));
+    match named.and_then(|(name, action)| Some((name, action.strip_prefix("invoke")?))) {
+        Some((name, rest)) if rest.is_empty() || rest.starts_with('/') => {
+            Ok(Route::Invoke { app: app(), function: name.parse()?, rest })
+        }
+        _ => Ok(Route::Manage),
     }
 }
 
@@ -61,20 +85,39 @@ mod tests {
         assert_eq!(invocation("/functions/v1/hello"), expected("default", "hello", ""));
         assert_eq!(invocation("/functions/v1/hello/"), expected("default", "hello", "/"));
         assert_eq!(invocation("/functions/v1/hello/a%2Fb//c"), expected("default", "hello", "/a%2Fb//c"));
+        assert_eq!(invocation("/v2/function/hello/x"), expected("default", "hello", "/x"));
         assert_eq!(invocation("/v1/shop/fn/cart/7"), expected("shop", "cart", "/7"));
+        assert_eq!(invocation("/api/v1/functions/hello/invoke"), expected("default", "hello", ""));
+        assert_eq!(invocation("/api/v1/functions/invoke/invoke/invoke"), expected("default", "invoke", "/invoke"));
+        assert_eq!(invocation("/v1/shop/functions/cart/invoke/7"), expected("shop", "cart", "/7"));
     }
 
     #[test]
     fn everything_else_is_management() {
-        for path in ["/", "/v1/shop/functions", "/v1/shop", "/functions/v2/x", "/api/v1/functions/fn/x", "/v1/a/fnx/b"]
-        {
+        for path in [
+            "/",
+            "/v1/shop/functions",
+            "/v1/shop",
+            "/functions/v2/x",
+            "/api/v1/functions/fn/x",
+            "/v1/a/fnx/b",
+            "/api/v1/functions/x/invoked",
+            "/api/v1/functions/invoke",
+        ] {
             assert_eq!(route(path), Ok(Route::Manage), "{path}");
         }
     }
 
     #[test]
     fn impossible_names_are_errors() {
-        for path in ["/functions/v1/", "/functions/v1/a%20b", "/v1/Shop/fn/x", "/v1/../fn/x", "/functions/v1/a.b"] {
+        for path in [
+            "/functions/v1/",
+            "/functions/v1/a%20b",
+            "/v1/Shop/fn/x",
+            "/v1/../fn/x",
+            "/functions/v1/a.b",
+            "/api/v1/functions/a.b/invoke",
+        ] {
             assert!(route(path).is_err(), "{path}");
         }
     }

@@ -45,7 +45,45 @@ pub struct App {
     /// Checks its users' tokens.
     pub tokens: TokenKey,
     api_keys: ArcSwap<HashMap<KeyHash, ApiKeyId>>,
-    functions: ArcSwap<HashMap<FunctionName, Arc<Function>>>,
+    functions: ArcSwap<HashMap<FunctionName, Arc<Served>>>,
+}
+
+/// What a function's requests go to.
+struct Served {
+    active: Arc<Function>,
+    canaries: Vec<Canary>,
+}
+
+/// A version that gets a share of the requests beside the active one.
+#[derive(Clone)]
+pub struct Canary {
+    /// Requests of a hundred.
+    pub percent: u8,
+    /// The version.
+    pub function: Arc<Function>,
+}
+
+impl Served {
+    /// The version for one request. Each is on its own: a caller may meet one version, then the other.
+    fn pick(&self) -> &Arc<Function> {
+        if self.canaries.is_empty() {
+            return &self.active;
+        }
+        self.drawn(fastrand::u8(..100)).map_or(&self.active, |canary| &canary.function)
+    }
+
+    /// Whose one of a hundred lots this is.
+    fn drawn(&self, lot: u8) -> Option<&Canary> {
+        let mut below = 0;
+        self.canaries.iter().find(|canary| {
+            below += canary.percent;
+            lot < below
+        })
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Arc<Function>> {
+        std::iter::once(&self.active).chain(self.canaries.iter().map(|canary| &canary.function))
+    }
 }
 
 impl App {
@@ -77,14 +115,20 @@ impl App {
 
     /// The active version of a function.
     pub fn function(&self, name: &FunctionName) -> Option<Arc<Function>> {
-        self.functions.load().get(name).cloned()
+        self.functions.load().get(name).map(|served| served.active.clone())
     }
 
-    /// Makes a version the active one. Requests that run go on with theirs.
-    pub fn activate(&self, function: Arc<Function>) {
+    /// The version of a function for one request.
+    pub fn pick(&self, name: &FunctionName) -> Option<Arc<Function>> {
+        self.functions.load().get(name).map(|served| served.pick().clone())
+    }
+
+    /// Makes a version the active one, with others that get a share. Requests that run go on with theirs.
+    pub fn activate(&self, active: Arc<Function>, canaries: Vec<Canary>) {
+        let served = Arc::new(Served { active, canaries });
         self.functions.rcu(|functions| {
             let mut functions = HashMap::clone(functions);
-            functions.insert(function.version.name.clone(), function.clone());
+            functions.insert(served.active.version.name.clone(), served.clone());
             functions
         });
     }
@@ -100,13 +144,22 @@ impl App {
 
     /// Forgets the variables of all functions, because one of the app's has changed.
     pub fn forget_environments(&self) {
-        for function in self.functions.load().values() {
-            function.forget_environment();
+        self.functions.load().values().for_each(|served| forget(served));
+    }
+
+    /// Forgets the variables of one function.
+    pub fn forget_environment(&self, name: &FunctionName) {
+        if let Some(served) = self.functions.load().get(name) {
+            forget(served);
         }
     }
 }
 
-/// One active version of a function.
+fn forget(served: &Served) {
+    served.all().for_each(|function| function.forget_environment());
+}
+
+/// One version of a function that is in use.
 pub struct Function {
     /// Its settings and what it is made of.
     pub version: FunctionVersion,
@@ -133,7 +186,7 @@ impl Function {
     }
 
     /// Its variables have changed. A program may have read them at top level, so its image goes too.
-    pub fn forget_environment(&self) {
+    fn forget_environment(&self) {
         self.environment.forget();
         if self.linked().get().is_none_or(|linked| linked.program.is_some()) {
             self.linked.store(Arc::default());

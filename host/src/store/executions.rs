@@ -40,7 +40,7 @@ const DELETE_ROWS: usize = 5_000;
 /// Finds the page in the index first, so that a large offset does not read the rows it skips.
 const LIST: &str = "SELECT executions.* FROM ( \
          SELECT sequence FROM executions WHERE function_id = ?2 AND (?3 IS NULL OR status = ?3) \
-         ORDER BY id DESC LIMIT ?4 OFFSET ?5 \
+         AND (?4 IS NULL OR trigger_type = ?4) ORDER BY id DESC LIMIT ?5 OFFSET ?6 \
      ) AS page JOIN executions ON executions.sequence = page.sequence WHERE app = ?1 ORDER BY id DESC";
 const DELETE_FUNCTION: &str = "DELETE FROM executions WHERE sequence IN \
      (SELECT sequence FROM executions WHERE function_id = ?1 LIMIT ?2)";
@@ -89,6 +89,10 @@ texts! {
     Trigger {
         /// A request.
         Http = "http",
+        /// A schedule.
+        Cron = "cron",
+        /// An event of the host.
+        Trigger = "trigger",
     }
 }
 
@@ -115,6 +119,10 @@ pub struct ExecutionRow {
     pub status: Status,
     /// The status the client got, when it got one.
     pub status_code: Option<u16>,
+    /// Bytes of the body it sent.
+    pub response_bytes: u64,
+    /// The beginning of that body, where it is text and the function's settings have it kept.
+    pub result: Option<String>,
     /// Wall clock, in milliseconds.
     pub duration_ms: u64,
     /// Fuel used.
@@ -140,13 +148,26 @@ pub struct ExecutionRow {
 impl ExecutionRow {
     /// Memory the row takes, in bytes, give or take an allocator's rounding.
     fn size(&self) -> usize {
-        let optional = [&self.user_id, &self.error_message, &self.error_stack];
+        let optional = [&self.user_id, &self.result, &self.error_message, &self.error_stack];
         size_of::<Self>()
             + self.method.len()
             + self.path.len()
             + self.logs.len()
             + optional.into_iter().flatten().map(String::len).sum::<usize>()
     }
+}
+
+/// Which executions of a function.
+#[derive(Debug, Clone, Copy)]
+pub struct Page {
+    /// Rows at most.
+    pub limit: u32,
+    /// Rows left out before the first.
+    pub offset: u32,
+    /// Only those that ended like this.
+    pub status: Option<Status>,
+    /// Only those started by this.
+    pub trigger: Option<Trigger>,
 }
 
 /// Sizes of the log. The defaults are the tunables; tests take smaller ones.
@@ -242,22 +263,16 @@ impl ExecutionLog {
         while written.changed().await.is_ok() {}
     }
 
-    /// A page of a function's executions, newest first, of one status or of all. Shows what is written: [`Self::flush`]
+    /// A page of a function's executions, newest first. Shows what is written: [`Self::flush`]
     /// first to see the latest.
     ///
     /// # Errors
     /// [`StoreError::Busy`] or [`StoreError::Internal`].
-    pub async fn list(
-        &self,
-        app: AppName,
-        function: FunctionId,
-        limit: u32,
-        offset: u32,
-        status: Option<Status>,
-    ) -> Result<Vec<ExecutionRow>, StoreError> {
+    pub async fn list(&self, app: AppName, function: FunctionId, page: Page) -> Result<Vec<ExecutionRow>, StoreError> {
         let read = move |connection: &Connection| {
             let mut statement = connection.prepare_cached(LIST)?;
-            let rows = statement.query_map((app, function, status, limit, offset), execution)?;
+            let Page { limit, offset, status, trigger } = page;
+            let rows = statement.query_map((app, function, status, trigger, limit, offset), execution)?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
         };
         self.0.database.read(read).await
@@ -303,6 +318,8 @@ fn execution(row: &Row<'_>) -> rusqlite::Result<ExecutionRow> {
         path: row.get("path")?,
         status: row.get("status")?,
         status_code: row.get("status_code")?,
+        response_bytes: row.get::<_, Count>("response_bytes")?.0,
+        result: row.get("result")?,
         duration_ms: row.get::<_, Count>("duration_ms")?.0,
         fuel: row.get::<_, Count>("fuel")?.0,
         peak_memory_bytes: row.get::<_, Count>("peak_memory_bytes")?.0,

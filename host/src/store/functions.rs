@@ -8,30 +8,31 @@ use super::{Reader, StoreError, Writer};
 use crate::ids::{AppName, ContentHash, FunctionId, FunctionName};
 use crate::settings::Settings;
 
-/// The active version of each function; the queries below add which functions.
-macro_rules! active {
+/// Versions of functions; the queries below add which.
+macro_rules! select_versions {
     ($which:literal) => {
         concat!(
             "SELECT functions.id, functions.app, functions.name, version, settings, component, world, size_bytes, \
              functions.created_at, function_versions.created_at AS updated_at, created_by \
              FROM functions \
-             JOIN function_versions ON function_id = functions.id AND version = active_version \
+             JOIN function_versions ON function_versions.function_id = functions.id \
              JOIN components ON hash = component ",
             $which
         )
     };
 }
 
-const GET: &str = active!("WHERE app = ?1 AND name = ?2");
-const LIST: &str = active!("WHERE app = ?1 ORDER BY name");
-const LIST_ALL: &str = active!("ORDER BY app, name");
+pub mod versions;
+
+const GET: &str = select_versions!("WHERE version = active_version AND app = ?1 AND name = ?2");
+const LIST: &str = select_versions!("WHERE version = active_version AND app = ?1 ORDER BY name");
+const LIST_ALL: &str = select_versions!("WHERE version = active_version ORDER BY app, name");
 const FIND_ID: &str = "SELECT id FROM functions WHERE app = ?1 AND name = ?2";
 const INSERT_FUNCTION: &str =
     "INSERT INTO functions (id, app, name, active_version, created_at) VALUES (?1, ?2, ?3, 1, ?4)";
 const INSERT_VERSION: &str = "INSERT INTO function_versions \
      (function_id, version, settings, component, world, created_at, created_by) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 const NEXT_VERSION: &str = "SELECT coalesce(max(version), 0) + 1 FROM function_versions WHERE function_id = ?1";
-const ACTIVATE: &str = "UPDATE functions SET active_version = ?2 WHERE id = ?1";
 const DELETE: &str = "DELETE FROM functions WHERE id = ?1";
 const INSERT_COMPONENT: &str =
     "INSERT INTO components (hash, size_bytes, bytes) VALUES (?1, ?2, ?3) ON CONFLICT (hash) DO NOTHING";
@@ -86,7 +87,16 @@ pub enum Published {
     Updated,
 }
 
-/// Publishes a component: a new function, or the next version of the one of this name. It is active at once.
+/// When a published version becomes the active one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    /// At once.
+    Now,
+    /// When somebody says so; see [`versions`]. The first version of a function is active all the same.
+    Later,
+}
+
+/// Publishes a component: a new function, or the next version of the one of this name.
 ///
 /// # Errors
 /// [`StoreError::NotFound`] when there is no such app.
@@ -96,6 +106,7 @@ pub fn publish_component(
     name: &FunctionName,
     settings: &Settings,
     component: Component<'_>,
+    activation: Activation,
     created_by: &str,
 ) -> Result<(FunctionVersion, Published), StoreError> {
     let size = Count(component.bytes.len() as u64);
@@ -109,9 +120,8 @@ pub fn publish_component(
     if published == Published::Created {
         tx.connection.execute(INSERT_FUNCTION, (id, app, name, now))?;
     }
-    let version = NewVersion { settings, component: component.hash, world: component.world, created_by };
-    activate_next(tx, id, version, now)?;
-    Ok((get(tx, app, name)?, published))
+    let version = NewVersion { settings, component: component.hash, world: component.world, activation, created_by };
+    Ok((add_next(tx, id, version, now)?, published))
 }
 
 /// Publishes other settings: the next version of a function, with the component it has. To change single settings, take
@@ -124,12 +134,12 @@ pub fn publish_settings(
     app: &AppName,
     name: &FunctionName,
     settings: &Settings,
+    activation: Activation,
     created_by: &str,
 ) -> Result<FunctionVersion, StoreError> {
     let active = get(tx, app, name)?;
-    let version = NewVersion { settings, component: active.component, world: &active.world, created_by };
-    activate_next(tx, active.id, version, Micros::now())?;
-    get(tx, app, name)
+    let version = NewVersion { settings, component: active.component, world: &active.world, activation, created_by };
+    add_next(tx, active.id, version, Micros::now())
 }
 
 /// A function at its active version.
@@ -168,8 +178,13 @@ pub fn list_all(tx: &Reader<'_>) -> Result<Vec<FunctionVersion>, StoreError> {
 pub fn delete(tx: &Writer<'_>, app: &AppName, name: &FunctionName) -> Result<FunctionId, StoreError> {
     let id: FunctionId = tx.connection.query_row(FIND_ID, (app, name), |row| row.get(0))?;
     tx.connection.execute(DELETE, [id])?;
-    tx.connection.execute(DELETE_UNUSED_COMPONENTS, ())?;
+    delete_unused_components(tx)?;
     Ok(id)
+}
+
+fn delete_unused_components(tx: &Writer<'_>) -> Result<(), StoreError> {
+    tx.connection.execute(DELETE_UNUSED_COMPONENTS, ())?;
+    Ok(())
 }
 
 /// The bytes of a component.
@@ -184,15 +199,19 @@ struct NewVersion<'a> {
     settings: &'a Settings,
     component: ContentHash,
     world: &'a str,
+    activation: Activation,
     created_by: &'a str,
 }
 
-fn activate_next(tx: &Writer<'_>, id: FunctionId, new: NewVersion<'_>, now: Micros) -> Result<(), StoreError> {
+fn add_next(tx: &Writer<'_>, id: FunctionId, new: NewVersion<'_>, now: Micros) -> Result<FunctionVersion, StoreError> {
     let version: u32 = tx.connection.query_row(NEXT_VERSION, [id], |row| row.get(0))?;
     let row = (id, version, new.settings, new.component, new.world, now, new.created_by);
     tx.connection.execute(INSERT_VERSION, row)?;
-    tx.connection.execute(ACTIVATE, (id, version))?;
-    Ok(())
+    if new.activation == Activation::Now {
+        versions::make_active(tx, id, version)?;
+    }
+    versions::remove_surplus(tx, id)?;
+    versions::get(tx, id, version)?.ok_or(StoreError::NotFound)
 }
 
 fn function_version(row: &Row<'_>) -> rusqlite::Result<FunctionVersion> {

@@ -6,10 +6,16 @@ use rusqlite::{Connection, TransactionBehavior};
 pub(super) type Migrations = &'static [&'static str];
 
 /// The schema of `caddis.sqlite`.
-pub(super) const SYSTEM: Migrations = &[include_str!("../../migrations/system/0001_initial.sql")];
+pub(super) const SYSTEM: Migrations = &[
+    include_str!("../../migrations/system/0001_initial.sql"),
+    include_str!("../../migrations/system/0002_traffic.sql"),
+];
 
 /// The schema of `executions.sqlite`.
-pub(super) const EXECUTIONS: Migrations = &[include_str!("../../migrations/executions/0001_initial.sql")];
+pub(super) const EXECUTIONS: Migrations = &[
+    include_str!("../../migrations/executions/0001_initial.sql"),
+    include_str!("../../migrations/executions/0002_response.sql"),
+];
 
 /// Why a file was not brought up to date.
 #[derive(Debug, thiserror::Error)]

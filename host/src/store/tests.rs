@@ -55,8 +55,16 @@ pub(super) async fn open_with_app() -> (TempDir, Store, AppName) {
 pub(super) fn publish(tx: &Writer<'_>, name: &str, bytes: &[u8]) -> Result<FunctionVersion, StoreError> {
     let component = Component { hash: ContentHash::of(bytes), bytes, world: "caddis:function" };
     let app = AppName::default_app();
-    functions::publish_component(tx, &app, &function_name(name), &Settings::default(), component, "admin")
-        .map(|(function, _)| function)
+    functions::publish_component(
+        tx,
+        &app,
+        &function_name(name),
+        &Settings::default(),
+        component,
+        crate::store::functions::Activation::Now,
+        "admin",
+    )
+    .map(|(function, _)| function)
 }
 
 /// The database of a store, for tests that tamper with rows.

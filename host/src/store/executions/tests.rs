@@ -9,9 +9,15 @@ use super::*;
 use crate::store::Store;
 use crate::store::tests::{open, open_with, sealer_of};
 
+fn page_of(limit: u32, offset: u32, status: Option<Status>) -> Page {
+    Page { limit, offset, status, trigger: None }
+}
+
 fn row(function: FunctionId) -> ExecutionRow {
     let now = Micros::now().0;
     ExecutionRow {
+        response_bytes: 2,
+        result: Some("ok".to_owned()),
         id: ExecutionId::generate(),
         app: AppName::default_app(),
         function_id: function,
@@ -43,7 +49,7 @@ fn started_ago(function: FunctionId, age: SignedDuration) -> ExecutionRow {
 }
 
 async fn all(log: &ExecutionLog, function: FunctionId) -> Vec<ExecutionRow> {
-    log.list(AppName::default_app(), function, 1000, 0, None).await.unwrap()
+    log.list(AppName::default_app(), function, page_of(1000, 0, None)).await.unwrap()
 }
 
 /// Keeps the writer from writing until the returned sender is dropped.
@@ -87,13 +93,13 @@ async fn a_row_comes_back_as_it_was_and_newest_first() {
     log.flush().await.unwrap();
     let [oldest, middle, newest] = rows;
     assert_eq!(all(log, function).await, [newest.clone(), middle.clone(), oldest.clone()]);
-    let page = log.list(AppName::default_app(), function, 1, 1, None).await.unwrap();
+    let page = log.list(AppName::default_app(), function, page_of(1, 1, None)).await.unwrap();
     assert_eq!(page, std::slice::from_ref(&middle));
     for (status, expected) in [(Status::Timeout, newest), (Status::Success, middle), (Status::Error, oldest)] {
-        let page = log.list(AppName::default_app(), function, 10, 0, Some(status)).await.unwrap();
+        let page = log.list(AppName::default_app(), function, page_of(10, 0, Some(status))).await.unwrap();
         assert_eq!(page, [expected]);
     }
-    let other_app = log.list("other".parse().unwrap(), function, 10, 0, None).await.unwrap();
+    let other_app = log.list("other".parse().unwrap(), function, page_of(10, 0, None)).await.unwrap();
     assert_eq!(other_app, [], "another app sees nothing");
 }
 
@@ -251,7 +257,7 @@ async fn a_page_is_found_in_the_index() {
     let (_directory, store) = open();
     let explain = |connection: &Connection| {
         let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {LIST}"))?;
-        let parameters = ("default", FunctionId::generate(), Option::<Status>::None, 50, 0);
+        let parameters = ("default", FunctionId::generate(), Option::<Status>::None, Option::<Trigger>::None, 50, 0);
         let steps = statement.query_map(parameters, |row| row.get::<_, String>("detail"))?;
         Ok(steps.collect::<rusqlite::Result<Vec<_>>>()?.join("\n"))
     };
@@ -277,7 +283,7 @@ async fn a_million_rows_stay_fast() {
     println!("1,000,000 rows: recorded in {recorded:?}, written after {:?}", start.elapsed());
     for (offset, status) in [(0, None), (99_900, None), (0, Some(Status::Timeout))] {
         let start = std::time::Instant::now();
-        let page = log.list(AppName::default_app(), functions[3], 50, offset, status).await.unwrap();
+        let page = log.list(AppName::default_app(), functions[3], page_of(50, offset, status)).await.unwrap();
         println!("offset {offset}, status {status:?}: {} rows in {:?}", page.len(), start.elapsed());
     }
 }

@@ -16,8 +16,8 @@ use crate::store::conn::Database;
 
 const INSERT: &str = "INSERT INTO executions \
      (id, app, function_id, function_version, trigger_type, user_id, method, path, status, status_code, duration_ms, fuel, \
-     peak_memory_bytes, logs, logs_dropped, error_code, error_message, error_stack, executed_at, completed_at) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)";
+     peak_memory_bytes, logs, logs_dropped, error_code, error_message, error_stack, executed_at, completed_at, response_bytes, result) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)";
 const DELETE_OLD: &str = "DELETE FROM executions WHERE sequence IN \
      (SELECT sequence FROM executions WHERE executed_at < ?1 ORDER BY executed_at LIMIT ?2)";
 const DELETE_SURPLUS: &str = "DELETE FROM executions WHERE function_id = ?1 AND id <= \
@@ -75,6 +75,8 @@ fn insert(connection: &Connection, row: &ExecutionRow) -> Result<(), StoreError>
         row.error_stack,
         Micros(row.executed_at),
         Micros(row.completed_at),
+        Count(row.response_bytes),
+        row.result,
     ])?;
     Ok(())
 }

@@ -19,7 +19,9 @@ async fn publishing_makes_immutable_versions_and_moves_the_active_one() {
     let settings = Settings { fuel: u64::from(u32::MAX), description: Some("é".to_owned()), ..Settings::default() };
     let third = {
         let (app, settings) = (app.clone(), settings.clone());
-        let publish = move |tx: &Writer<'_>| publish_settings(tx, &app, &function_name("hello"), &settings, "ci");
+        let publish = move |tx: &Writer<'_>| {
+            publish_settings(tx, &app, &function_name("hello"), &settings, Activation::Now, "ci")
+        };
         store.write(publish).await.unwrap()
     };
     assert_eq!((third.version, third.component, &third.settings), (3, second.component, &settings));
@@ -41,7 +43,8 @@ async fn publishing_says_whether_the_function_is_new() {
     let (_directory, store, app) = open_with_app().await;
     let publish = move |tx: &Writer<'_>| {
         let component = Component { hash: ContentHash::of(b"x"), bytes: b"x", world: "w" };
-        publish_component(tx, &app, &function_name("f"), &Settings::default(), component, "admin").map(|(_, how)| how)
+        publish_component(tx, &app, &function_name("f"), &Settings::default(), component, Activation::Now, "admin")
+            .map(|(_, how)| how)
     };
     assert_eq!(store.write(publish.clone()).await.unwrap(), Published::Created);
     assert_eq!(store.write(publish).await.unwrap(), Published::Updated);
@@ -54,7 +57,7 @@ async fn lists_are_sorted_and_keep_apps_apart() {
         let component = Component { hash: ContentHash::of(b"x"), bytes: b"x", world: "w" };
         let other = app_name("other");
         crate::store::apps::create(tx, &other, &secret("s"))?;
-        publish_component(tx, &other, &function_name("a"), &Settings::default(), component, "admin")
+        publish_component(tx, &other, &function_name("a"), &Settings::default(), component, Activation::Now, "admin")
     };
     store.write(in_other_app).await.unwrap();
     for name in ["b", "a"] {
@@ -78,12 +81,27 @@ async fn what_is_not_there_is_not_found() {
     let outcome = store.write(|tx| delete(tx, &AppName::default_app(), &function_name("none"))).await;
     assert!(matches!(outcome, Err(StoreError::NotFound)));
     let settings = |tx: &Writer<'_>| {
-        publish_settings(tx, &AppName::default_app(), &function_name("none"), &Settings::default(), "admin")
+        publish_settings(
+            tx,
+            &AppName::default_app(),
+            &function_name("none"),
+            &Settings::default(),
+            Activation::Now,
+            "admin",
+        )
     };
     assert!(matches!(store.write(settings).await, Err(StoreError::NotFound)));
     let unknown_app = |tx: &Writer<'_>| {
         let component = Component { hash: ContentHash::of(b"x"), bytes: b"x", world: "w" };
-        publish_component(tx, &app_name("none"), &function_name("f"), &Settings::default(), component, "admin")
+        publish_component(
+            tx,
+            &app_name("none"),
+            &function_name("f"),
+            &Settings::default(),
+            component,
+            Activation::Now,
+            "admin",
+        )
     };
     assert!(matches!(store.write(unknown_app).await, Err(StoreError::NotFound)));
     let outcome = store.read(|tx| component_bytes(tx, ContentHash::of(b"x"))).await;

@@ -1,0 +1,68 @@
+//! Kliv's address of a function and its four policies, by their ids.
+
+use http::{Method, StatusCode};
+use serde_json::json;
+
+use crate::start;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kl9_functions_have_kliv_s_address() {
+    let server = start().await;
+    let code = "export default (req) => ({ method: req.method, query: new URL(req.url).search, cookie: req.headers.get('cookie') })";
+    let body = json!({ "name": "f", "code": code, "enabled": true, "access": { "policy": "public" } });
+    server.admin().manage(Method::POST, "/functions").json(&body).send().await.expect(StatusCode::CREATED);
+    let call = server.anonymous().call(Method::GET, "/v2/function/f?a=1").header("cookie", "s=1");
+    let expected = json!({ "method": "GET", "query": "?a=1", "cookie": "s=1" });
+    assert_eq!(call.send().await.expect(StatusCode::OK).json(), expected);
+    let missing = server.anonymous().call(Method::POST, "/v2/function/missing").send().await;
+    assert_eq!(missing.status, StatusCode::NOT_FOUND);
+    assert!(missing.json()["error"].is_string() && missing.json()["message"].is_string(), "{}", missing.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kl2_each_policy_lets_in_whom_it_names() {
+    let server = start().await;
+    let admin = server.admin();
+    let policies = [
+        ("public", json!({ "policy": "public" })),
+        ("authenticated", json!({ "policy": "authenticated" })),
+        ("admins", json!({ "policy": "group", "groups": ["admin"] })),
+        ("engineers", json!({ "policy": "metadata", "metadata": { "department": "engineering" } })),
+    ];
+    for (name, access) in &policies {
+        let body = json!({ "name": name, "code": "export default () => 'in'", "enabled": true, "access": access });
+        admin.manage(Method::POST, "/functions").json(&body).send().await.expect(StatusCode::CREATED);
+    }
+    let anybody = server.anonymous();
+    let user = anybody.with_token(&admin.user_token(json!({ "sub": "u" })).await);
+    let chief = anybody.with_token(&admin.user_token(json!({ "sub": "c", "groups": ["admin"] })).await);
+    let engineer = anybody.with_token(&admin.user_token(json!({ "sub": "e", "department": "engineering" })).await);
+    for (client, expected) in [
+        (&anybody, [200, 401, 401, 401]),
+        (&user, [200, 200, 403, 403]),
+        (&chief, [200, 200, 200, 403]),
+        (&engineer, [200, 200, 403, 200]),
+    ] {
+        for ((name, _), status) in policies.iter().zip(expected) {
+            assert_eq!(client.get(name, "/").await.status.as_u16(), status, "{name}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kl6_the_log_says_who_when_and_what_came_back() {
+    let server = start().await;
+    let admin = server.admin();
+    let body = json!({ "name": "f", "code": "export default () => { console.warn('careful'); return { total: 3 } }", "enabled": true });
+    admin.manage(Method::POST, "/functions").json(&body).send().await.expect(StatusCode::CREATED);
+    let user = server.anonymous().with_token(&admin.user_token(json!({ "sub": "u" })).await);
+    let reply = user.get("f", "/report").await.expect(StatusCode::OK);
+    let record = admin.execution("f", &reply).await;
+    assert_eq!(record["user_id"], "u");
+    assert_eq!(record["result"], r#"{"total":3}"#);
+    assert_eq!(record["logs"], "warn: careful");
+    assert_eq!(
+        (&record["method"], &record["path"], &record["status"]),
+        (&json!("GET"), &json!("/report"), &json!("success"))
+    );
+}
