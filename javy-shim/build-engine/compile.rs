@@ -13,10 +13,6 @@ const TARGET: &str = "wasm32-unknown-unknown";
 const CLANG: &str = "clang-19";
 const LLVM_AR: &str = "llvm-ar-19";
 
-/// QuickJS keeps a pool of 4 KiB for each size of block, so that every request would write to a page per size. Its only switch
-/// that sends all allocations to the engine's allocator is the one for address sanitizers.
-const NO_POOLS: &str = "-D__SANITIZE_ADDRESS__";
-
 /// Compiles `engine/` and returns the module.
 pub(crate) fn engine(package: &Path) -> Result<Vec<u8>> {
     let engine = package.join("engine");
@@ -41,7 +37,7 @@ pub(crate) fn engine(package: &Path) -> Result<Vec<u8>> {
         .env("CARGO_ENCODED_RUSTFLAGS", rust_flags.join("\x1f"))
         .env("CC_wasm32_unknown_unknown", override_of("CADDIS_CLANG", CLANG))
         .env("AR_wasm32_unknown_unknown", override_of("CADDIS_LLVM_AR", LLVM_AR))
-        .env("CFLAGS_wasm32_unknown_unknown", format!("-O3 {NO_POOLS} {}", c_flags.join(" ")))
+        .env("CFLAGS_wasm32_unknown_unknown", format!("-O3 {}", c_flags.join(" ")))
         .env("CARGO_INCREMENTAL", "0")
         .status()?;
     if !status.success() {

@@ -3,14 +3,16 @@
 //! It decides which pages of memory a request writes to, and every page costs twice: it is copied when it is first written, and put
 //! back when the instance ends. So blocks of all sizes are cut off one chunk after the other, and a freed block waits for the next of its
 //! size. What an instance allocates lies side by side, in a chunk that was empty when the image was made ([`seal`]); the holes in older
-//! memory stay holes.
+//! memory stay holes. QuickJS takes its small blocks from pools of its own, a pool of 4 KiB for each size: they are part of this.
 //!
 //! While an image is prepared the allocator also clears what is freed: an image stores what is not zero, and most of what a build or an
 //! evaluation allocates (source text, syntax trees, arguments) is garbage when the memory is copied. Requests do not pay for that.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::UnsafeCell;
-use std::ptr::null_mut;
+use std::ptr::{NonNull, null_mut};
+
+use rquickjs::{Ctx, qjs};
 
 /// Sizes up to here are rounded up to a multiple of `GRANULE`: one class each.
 const FINE: usize = 1024;
@@ -21,7 +23,8 @@ const FINE_CLASSES: usize = FINE / GRANULE;
 const LARGEST: usize = 8192;
 const CLASSES: usize = FINE_CLASSES + 4 * (LARGEST.ilog2() - FINE.ilog2()) as usize;
 
-const CHUNK: usize = 65_536;
+/// Room for the pools of QuickJS, and for what a usual request allocates besides.
+const CHUNK: usize = 262_144;
 const PAGE: usize = 4096;
 
 /// The size of the class for blocks of `size` bytes, and its number. `size` is from 1 to `LARGEST`.
@@ -61,7 +64,28 @@ pub(crate) fn begin_request() {
 }
 
 /// Makes everything allocated from now on lie in an empty chunk, away from what is there.
-pub(crate) fn seal() {
+pub(crate) fn seal(ctx: &Ctx<'_>) {
+    let Some(chunk) = start_chunk() else { return };
+    let chunk = chunk.addr().get()..chunk.addr().get() + CHUNK;
+    for size in (GRANULE..=LARGEST_POOLED).step_by(GRANULE) {
+        // Fills the holes in the pools of this size, until QuickJS makes a new pool. The blocks are never freed.
+        while !chunk_is_full(LARGEST) {
+            // SAFETY: the context is alive.
+            let block = unsafe { qjs::js_malloc(ctx.as_raw().as_ptr(), size as qjs::size_t) }.cast::<u8>();
+            if block.is_null() || chunk.contains(&block.addr()) {
+                break;
+            }
+            // SAFETY: the block has that size, and nobody else uses it.
+            unsafe { block.write_bytes(0, size) };
+        }
+    }
+}
+
+/// The largest block for which a pool is made ahead. There are pools up to twice that, but requests use few of them, and an image stores them.
+const LARGEST_POOLED: usize = 248;
+
+/// Forgets the freed blocks and takes a new chunk. `None` when there is no memory.
+fn start_chunk() -> Option<NonNull<u8>> {
     // SAFETY: as above; a block in a list has room for a word, and nobody else uses it.
     unsafe {
         let state = &mut *ALLOCATOR.0.get();
@@ -75,7 +99,14 @@ pub(crate) fn seal() {
         state.next = null_mut();
         state.rest = 0;
         state.refill();
+        NonNull::new(state.next)
     }
+}
+
+/// Whether the chunk has no room for a block of this size.
+fn chunk_is_full(size: usize) -> bool {
+    // SAFETY: one thread.
+    unsafe { (*ALLOCATOR.0.get()).rest < size }
 }
 
 /// Whether blocks of this layout are in a class.

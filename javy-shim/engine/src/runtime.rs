@@ -56,14 +56,13 @@ pub(crate) fn boot(modules: Vec<Source>) -> Result<(), Error> {
     engine.context.with(|ctx| {
         natives::install(&ctx).map_err(|error| caught(&ctx, error))?;
         // What the prelude keeps would otherwise fill the holes that its compilation left all over the memory.
-        allocator::seal();
+        allocator::seal(&ctx);
         let exports = evaluate_module(&ctx, &engine.modules, PRELUDE)?;
         take_hooks(&ctx, &exports).map_err(|error| caught(&ctx, error))
     })?;
     track_rejections(&engine.runtime)?;
     engine.runtime.run_gc();
     engine.runtime.set_gc_threshold(FIRST_COLLECTION);
-    allocator::seal();
     ENGINE.with(|cell| cell.set(engine)).map_err(|_| plain("the engine is started already"))
 }
 
@@ -79,7 +78,7 @@ pub(crate) fn evaluate(entry: &str, modules: Vec<Source>) -> Result<(), Error> {
         ctx.run_gc();
         natives::random::forget_seed();
         event_loop::freeze();
-        allocator::seal();
+        allocator::seal(ctx);
         Ok(())
     })
 }
