@@ -40,8 +40,13 @@ const fn class_of(size: usize) -> (usize, usize) {
 }
 
 #[global_allocator]
-static ALLOCATOR: Allocator =
-    Allocator(UnsafeCell::new(State { free: [null_mut(); CLASSES], next: null_mut(), rest: 0, clearing: true }));
+static ALLOCATOR: Allocator = Allocator(UnsafeCell::new(State {
+    free: [null_mut(); CLASSES],
+    next: null_mut(),
+    rest: 0,
+    pools: null_mut(),
+    clearing: true,
+}));
 
 struct Allocator(UnsafeCell<State>);
 
@@ -51,6 +56,8 @@ struct State {
     /// What is left of the current chunk.
     next: *mut u8,
     rest: usize,
+    /// Where the pools begin that the image ends with; they reach up to `next` when a request begins.
+    pools: *mut u8,
     clearing: bool,
 }
 
@@ -58,14 +65,44 @@ struct State {
 unsafe impl Sync for Allocator {}
 
 /// Says that a request has begun: what is freed from now on is not cleared.
+///
+/// Writes to the pages of all pools: most are written to anyway, and with the others they are one group of adjacent pages. A host that puts
+/// pages back by copying does so for a limited number of groups (wasmtime: 32), and unmaps the rest.
 pub(crate) fn begin_request() {
-    // SAFETY: one thread, and the state is never borrowed across a call that could come back here.
-    unsafe { (*ALLOCATOR.0.get()).clearing = false };
+    // SAFETY: one thread, and the state is never borrowed across a call that could come back here. The pools are in the reserved chunk.
+    unsafe {
+        let state = &mut *ALLOCATOR.0.get();
+        state.clearing = false;
+        let end = state.next.min(RESERVED.0.get().cast::<u8>().add(CHUNK));
+        let mut page = state.pools;
+        while page < end {
+            page.write_volatile(page.read_volatile());
+            page = page.add(PAGE);
+        }
+    }
 }
 
+/// Where to go on allocating.
+#[derive(Clone, Copy)]
+pub(crate) enum Chunk {
+    /// After all other memory.
+    New,
+    /// In the chunk for requests; after all other memory when it was used before.
+    Reserved,
+}
+
+/// The chunk for requests. It lies below the heap: a host that stops putting pages back by copying stops at the upper end.
+#[repr(align(4096))]
+struct Reserved(UnsafeCell<[u8; CHUNK]>);
+
+// SAFETY: the module has one thread.
+unsafe impl Sync for Reserved {}
+
+static RESERVED: Reserved = Reserved(UnsafeCell::new([0; CHUNK]));
+
 /// Makes everything allocated from now on lie in an empty chunk, away from what is there.
-pub(crate) fn seal(ctx: &Ctx<'_>) {
-    let Some(chunk) = start_chunk() else { return };
+pub(crate) fn seal(ctx: &Ctx<'_>, chunk: Chunk) {
+    let Some(chunk) = start_chunk(chunk) else { return };
     let chunk = chunk.addr().get()..chunk.addr().get() + CHUNK;
     for size in (GRANULE..=LARGEST_POOLED).step_by(GRANULE) {
         // Fills the holes in the pools of this size, until QuickJS makes a new pool. The blocks are never freed.
@@ -85,7 +122,7 @@ pub(crate) fn seal(ctx: &Ctx<'_>) {
 const LARGEST_POOLED: usize = 248;
 
 /// Forgets the freed blocks and takes a new chunk. `None` when there is no memory.
-fn start_chunk() -> Option<NonNull<u8>> {
+fn start_chunk(chunk: Chunk) -> Option<NonNull<u8>> {
     // SAFETY: as above; a block in a list has room for a word, and nobody else uses it.
     unsafe {
         let state = &mut *ALLOCATOR.0.get();
@@ -96,9 +133,18 @@ fn start_chunk() -> Option<NonNull<u8>> {
                 block.write(null_mut());
             }
         }
-        state.next = null_mut();
-        state.rest = 0;
-        state.refill();
+        match chunk {
+            Chunk::Reserved if state.pools.is_null() => {
+                state.next = RESERVED.0.get().cast();
+                state.rest = CHUNK;
+                state.pools = state.next;
+            }
+            _ => {
+                state.next = null_mut();
+                state.rest = 0;
+                state.refill();
+            }
+        }
         NonNull::new(state.next)
     }
 }

@@ -7,7 +7,7 @@ use rquickjs::{
     CatchResultExt, CaughtError, Class, Context, Ctx, IntoJs, Module, Object, Persistent, Runtime, TypedArray, Value,
 };
 
-use crate::allocator;
+use crate::allocator::{self, Chunk};
 use crate::bindings::caddis::function::http::{Error, Request, RequestBody, Response};
 use crate::bindings::exports::caddis::engine::builder::Module as Source;
 use crate::event_loop::{self, Ended};
@@ -56,7 +56,7 @@ pub(crate) fn boot(modules: Vec<Source>) -> Result<(), Error> {
     engine.context.with(|ctx| {
         natives::install(&ctx).map_err(|error| caught(&ctx, error))?;
         // What the prelude keeps would otherwise fill the holes that its compilation left all over the memory.
-        allocator::seal(&ctx);
+        allocator::seal(&ctx, Chunk::New);
         let exports = evaluate_module(&ctx, &engine.modules, PRELUDE)?;
         take_hooks(&ctx, &exports).map_err(|error| caught(&ctx, error))
     })?;
@@ -78,7 +78,7 @@ pub(crate) fn evaluate(entry: &str, modules: Vec<Source>) -> Result<(), Error> {
         ctx.run_gc();
         natives::random::forget_seed();
         event_loop::freeze();
-        allocator::seal(ctx);
+        allocator::seal(ctx, Chunk::Reserved);
         Ok(())
     })
 }
