@@ -169,3 +169,24 @@ pub const ADMISSION_WAIT: Duration = Duration::from_secs(5);
 
 /// Requests that may wait for a place, as a multiple of the places.
 pub const ADMISSION_QUEUE_FACTOR: usize = 4;
+
+/// Longest locale tag a function may pass to `Intl`, in bytes.
+pub const INTL_LOCALE_BYTES: usize = 255;
+
+/// Most locales in one list passed to `Intl`.
+pub const INTL_LOCALES: usize = 64;
+
+/// Longest description of a service of `Intl` (its options as JSON), in bytes.
+pub const INTL_DESCRIPTION_BYTES: usize = 8 << 10;
+
+/// Services of `Intl` kept for one execution. With one more, all are made again.
+pub const INTL_SERVICES: usize = 32;
+
+/// Longest text `Intl` compares, divides or converts at once, in bytes. 64 KiB take less than a millisecond to a few.
+pub const INTL_TEXT_BYTES: usize = 64 << 10;
+
+/// Longest number `Intl` formats, in characters.
+pub const INTL_NUMBER_BYTES: usize = 2_000;
+
+/// Most elements of a list `Intl` formats.
+pub const INTL_ARGUMENTS: usize = 1_000;

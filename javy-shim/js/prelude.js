@@ -16,6 +16,7 @@ import "./crypto.js";
 import "./clone.js";
 import "./performance.js";
 import "./channels.js";
+import "./intl.js";
 import "./std-http.js";
 
 export { describe, reportRejections, trackRejection } from "./errors.js";

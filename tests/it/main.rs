@@ -16,6 +16,7 @@ mod executions;
 mod floods;
 mod fluxbase;
 mod http;
+mod intl;
 mod isolation;
 mod javascript;
 mod kliv;

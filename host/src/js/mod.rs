@@ -41,7 +41,6 @@ pub const STD_HTTP: &str = "caddis:std-http";
 /// Global names the engine will never have, each with a hint what to do instead.
 pub const ABSENT_GLOBALS: &[(&str, &str)] = &[
     ("Atomics", "a function has one thread"),
-    ("Intl", "not supported yet; format dates and numbers by hand or with a pure JavaScript package"),
     ("SharedArrayBuffer", "a function has one thread; use ArrayBuffer"),
     ("Temporal", "use Date, or a pure JavaScript package such as temporal-polyfill"),
     ("WebAssembly", "deploy a WebAssembly component of its own instead"),

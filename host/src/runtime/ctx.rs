@@ -12,6 +12,7 @@ use crate::auth::User;
 use crate::bindings::db::{DbState, DbView};
 use crate::bindings::env::{EnvView, Environment};
 use crate::bindings::fetch::Fetch;
+use crate::bindings::intl::{IntlState, IntlView};
 use crate::bindings::log::LogView;
 use crate::bindings::outgoing::{OutgoingView, Responder};
 use crate::bindings::user::UserView;
@@ -28,6 +29,7 @@ pub struct Ctx {
     db: DbState,
     environment: Arc<Environment>,
     user: Option<Arc<User>>,
+    intl: IntlState,
     log: LogCapture,
     printers: [Printer; 2],
     /// Where the response goes.
@@ -83,6 +85,7 @@ impl Ctx {
             db: parts.db,
             environment: parts.environment,
             user: parts.user,
+            intl: IntlState::default(),
             log: parts.log,
             printers,
             responder: Some(parts.responder),
@@ -129,6 +132,10 @@ impl Views for Ctx {
 
     fn log(&mut self) -> log::LogView<'_> {
         LogView(&self.log)
+    }
+
+    fn intl(&mut self) -> IntlView<'_> {
+        IntlView(&mut self.intl)
     }
 
     fn outgoing(&mut self) -> OutgoingView<'_> {

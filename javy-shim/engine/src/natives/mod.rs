@@ -8,6 +8,7 @@ mod db;
 mod fetch;
 pub(crate) mod fields;
 mod host;
+mod intl;
 pub(crate) mod random;
 pub(crate) mod respond;
 pub(crate) mod streams;
@@ -28,6 +29,7 @@ pub(crate) fn install(ctx: &Ctx<'_>) -> Result<()> {
     fetch::install(&native)?;
     fields::install(&native)?;
     host::install(&native)?;
+    intl::install(&native)?;
     random::install(ctx, &native)?;
     respond::install(&native)?;
     streams::install(&native)?;
