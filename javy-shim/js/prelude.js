@@ -15,6 +15,8 @@ import "./fetch.js";
 import "./crypto.js";
 import "./crypto-sync.js";
 import "./clone.js";
+import "./performance.js";
+import "./channels.js";
 import "./intl.js";
 import "./std-http.js";
 

@@ -29,6 +29,7 @@ pub(crate) fn install(ctx: &Ctx<'_>) -> Result<()> {
     db::install(&native)?;
     digest::install(&native)?;
     fetch::install(&native)?;
+    fields::install(&native)?;
     host::install(&native)?;
     intl::install(&native)?;
     random::install(ctx, &native)?;
