@@ -108,7 +108,10 @@ impl Invoker {
         let id = ExecutionId::generate();
         let settings = &function.version.settings;
         let deadline = Instant::now() + Duration::from_secs(settings.timeout_seconds.into());
-        let sent = SentResponse::new(settings.log_response);
+        let sent = match settings.log_response {
+            true => SentResponse::copied(environment.clone()),
+            false => SentResponse::default(),
+        };
         let (responder, response) = Responder::new(sent.clone());
         let log = LogCapture::default();
         let completion = Completion::default();

@@ -1,10 +1,13 @@
 //! What a function answered: its status, how much it sent, and a copy of the beginning, for the record (FX10, KL6).
 
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http::StatusCode;
 
+use crate::secrets::Secret;
+use crate::secrets::redact::redact;
 use crate::tunables::RESPONSE_COPY_BYTES;
 
 /// The response of one execution as far as it is sent: shared with whoever keeps the record.
@@ -15,17 +18,18 @@ pub struct SentResponse(Arc<State>);
 struct State {
     status: AtomicU16,
     bytes: AtomicU64,
-    /// Whether the body is copied.
-    copied: AtomicBool,
+    /// None: nothing is copied.
+    secrets: Option<Arc<Variables>>,
     copy: Mutex<Vec<u8>>,
 }
 
+/// Variables of a function, whose values must not get into its records.
+type Variables = BTreeMap<String, Secret>;
+
 impl SentResponse {
-    /// A response of which the beginning is copied, or not.
-    pub fn new(copied: bool) -> Self {
-        let sent = Self::default();
-        sent.0.copied.store(copied, Ordering::Relaxed);
-        sent
+    /// A response of which the beginning is copied, without these secrets.
+    pub fn copied(secrets: Arc<Variables>) -> Self {
+        Self(Arc::new(State { secrets: Some(secrets), ..State::default() }))
     }
 
     /// The response has started.
@@ -46,7 +50,7 @@ impl SentResponse {
     /// A part of the body is sent.
     pub fn saw(&self, part: &[u8]) {
         let before = self.0.bytes.fetch_add(part.len() as u64, Ordering::Relaxed);
-        if before >= RESPONSE_COPY_BYTES as u64 || !self.0.copied.load(Ordering::Relaxed) {
+        if before >= RESPONSE_COPY_BYTES as u64 || self.0.secrets.is_none() {
             return;
         }
         let mut copy = self.0.copy.lock().unwrap_or_else(PoisonError::into_inner);
@@ -63,7 +67,8 @@ impl SentResponse {
             Err(error) if error.error_len().is_none() => str::from_utf8(copy.get(..error.valid_up_to())?).ok()?,
             Err(_) => return None,
         };
-        (!text.is_empty()).then(|| text.to_owned())
+        let secrets = self.0.secrets.iter().flat_map(|secrets| secrets.values());
+        (!text.is_empty()).then(|| redact(text.to_owned(), secrets))
     }
 }
 
@@ -73,7 +78,7 @@ mod tests {
 
     #[test]
     fn the_copy_ends_at_a_character() {
-        let sent = SentResponse::new(true);
+        let sent = SentResponse::copied(Arc::default());
         sent.saw(&vec![b'x'; RESPONSE_COPY_BYTES - 1]);
         sent.saw("é and more".as_bytes());
         assert_eq!(sent.take_text().unwrap(), "x".repeat(RESPONSE_COPY_BYTES - 1));
@@ -82,14 +87,14 @@ mod tests {
 
     #[test]
     fn what_is_not_text_is_only_counted() {
-        let sent = SentResponse::new(true);
+        let sent = SentResponse::copied(Arc::default());
         sent.saw(&[0xff, 0xfe, b'a']);
         assert_eq!((sent.take_text(), sent.bytes()), (None, 3));
     }
 
     #[test]
     fn nothing_is_copied_where_that_is_not_wanted() {
-        let sent = SentResponse::new(false);
+        let sent = SentResponse::default();
         sent.saw(b"secret");
         assert_eq!((sent.take_text(), sent.bytes()), (None, 6));
     }

@@ -1,5 +1,6 @@
 //! `Secret`: text that nobody sees by accident. It redacts itself wherever it is printed and is zeroed when dropped.
 
+pub mod redact;
 pub mod seal;
 
 use std::fmt;

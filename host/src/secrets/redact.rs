@@ -1,0 +1,61 @@
+//! Takes secrets out of text the host keeps.
+
+use std::borrow::Cow;
+
+use super::Secret;
+
+/// Shorter values are left alone: they are in every other text by chance.
+const MIN_BYTES: usize = 6;
+
+/// What stands for a secret.
+const REDACTED: &str = "[redacted]";
+
+/// The text without these values: as they are, as JSON escapes them, and as far as they are there at the end of a text that was cut.
+pub fn redact<'a>(text: String, values: impl Iterator<Item = &'a Secret>) -> String {
+    values.map(Secret::expose).filter(|value| value.len() >= MIN_BYTES).fold(text, |text, value| {
+        let escaped = escaped(value);
+        let text = without(text, value);
+        if escaped == value { text } else { without(text, &escaped) }
+    })
+}
+
+fn without(text: String, value: &str) -> String {
+    let mut text = if text.contains(value) { text.replace(value, REDACTED) } else { text };
+    let cut =
+        (MIN_BYTES..value.len()).rev().find(|length| value.get(..*length).is_some_and(|part| text.ends_with(part)));
+    if let Some(length) = cut {
+        text.truncate(text.len() - length);
+        text.push_str(REDACTED);
+    }
+    text
+}
+
+fn escaped(value: &str) -> Cow<'_, str> {
+    if !value.contains(|character: char| character.is_control() || matches!(character, '"' | '\\')) {
+        return Cow::Borrowed(value);
+    }
+    let json = serde_json::Value::from(value).to_string();
+    Cow::Owned(json.strip_prefix('"').and_then(|json| json.strip_suffix('"')).unwrap_or(&json).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn redacted(text: &str, value: &str) -> String {
+        redact(text.to_owned(), std::iter::once(&Secret::from(value.to_owned())))
+    }
+
+    #[test]
+    fn values_go_wherever_they_are() {
+        assert_eq!(redacted("a=hunter22, b=hunter22", "hunter22"), "a=[redacted], b=[redacted]");
+        assert_eq!(redacted(r#"{"key":"-\n\"x\"-"}"#, "-\n\"x\"-"), r#"{"key":"[redacted]"}"#);
+        assert_eq!(redacted("the end is cut: hunter", "hunter22"), "the end is cut: [redacted]");
+    }
+
+    #[test]
+    fn short_values_and_other_text_stay() {
+        assert_eq!(redacted("port 8080", "8080"), "port 8080");
+        assert_eq!(redacted("a hunter is no secret", "hunter22"), "a hunter is no secret");
+    }
+}
