@@ -299,3 +299,19 @@ async fn header_values_keep_their_bytes_and_headers_their_rules() {
     )
     .await;
 }
+
+#[tokio::test]
+async fn headers_of_a_response_outlive_its_sending() {
+    let function = host()
+        .deploy_source(
+            "export default (req, ctx) => {
+               const response = new Response('x', { headers: { kept: 'yes' } });
+               ctx.waitUntil(new Promise((r) => setTimeout(r, 2)).then(() => console.log(response.headers.get('kept'))));
+               return response;
+             }",
+        )
+        .await;
+    let outcome = function.get().await;
+    assert_eq!((outcome.text(), outcome.header("kept")), ("x".to_owned(), Some("yes")));
+    assert_eq!(outcome.state.log, ["info: yes"]);
+}
