@@ -13,6 +13,7 @@ import "./console.js";
 import "./environment.js";
 import "./fetch.js";
 import "./crypto.js";
+import "./crypto-sync.js";
 import "./clone.js";
 import "./performance.js";
 import "./channels.js";

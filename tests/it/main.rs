@@ -10,6 +10,7 @@
 mod access;
 mod apps;
 mod components;
+mod crypto;
 mod db;
 mod egress;
 mod executions;
@@ -22,6 +23,8 @@ mod javascript;
 mod kliv;
 mod limits;
 mod notes;
+mod npm;
+mod packages;
 mod server;
 mod uploads;
 mod versions;

@@ -1,6 +1,7 @@
 //! The host's side of `wit/`: one file per interface, each with its own state and view. No file here knows the
 //! runtime; `runtime/ctx.rs` composes the states into what a store holds.
 
+pub mod crypto;
 pub mod db;
 pub mod egress;
 pub mod env;
@@ -56,6 +57,8 @@ pub trait Views: Send + 'static {
     fn log(&mut self) -> log::LogView<'_>;
     /// State of `intl`.
     fn intl(&mut self) -> intl::IntlView<'_>;
+    /// State of `crypto`.
+    fn crypto(&mut self) -> crypto::CryptoView<'_>;
     /// State of `outgoing`.
     fn outgoing(&mut self) -> outgoing::OutgoingView<'_>;
 }
@@ -90,7 +93,7 @@ impl HasData for Outgoing {
     type Data<'a> = outgoing::OutgoingView<'a>;
 }
 
-/// Adds every `caddis:function` interface to a linker, and the one for locales.
+/// Adds every interface of these to a linker.
 pub fn link_all<T: Views>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     wit::db::add_to_linker::<T, Db>(linker, T::db)?;
     wit::env::add_to_linker::<T, Env>(linker, T::env)?;
@@ -99,5 +102,6 @@ pub fn link_all<T: Views>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     generated_intl::caddis::engine::intl::add_to_linker::<T, Intl>(linker, T::intl)?;
     wit::http::add_to_linker::<T, Outgoing>(linker, T::outgoing)?;
     wit::outgoing::add_to_linker::<T, Outgoing>(linker, T::outgoing)?;
+    crypto::link(linker)?;
     Ok(())
 }

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! source::Source ── bundle::bundle ──┬── transpile   one file: parse, check, strip types, print, source map
-//!                                    ├── resolve     one import: file, package, built-in module or nothing
-//!                                    ├── packages    npm packages, from wherever they come
+//!                                    ├── resolve     one import: file, package (specifier: its name), built-in module or nothing
+//!                                    ├── packages    npm packages, from wherever they come; manifest: their package.json
 //!                                    └── commonjs    require() for what is not an ES module
 //!                        ↓
 //!                bundle::Bundle ── sourcemap   a stack of the engine, in the author's lines
@@ -25,11 +25,13 @@ pub mod diagnostic;
 pub mod frame;
 mod globals;
 mod import_map;
+mod manifest;
 mod nesting;
 pub mod packages;
 mod resolve;
 pub mod source;
 pub mod sourcemap;
+mod specifier;
 mod transpile;
 
 #[cfg(test)]

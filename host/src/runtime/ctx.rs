@@ -9,6 +9,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use super::limits::MemoryLimiter;
 use super::turns::HostTime;
 use crate::auth::User;
+use crate::bindings::crypto::{CryptoState, CryptoView};
 use crate::bindings::db::{DbState, DbView};
 use crate::bindings::env::{EnvView, Environment};
 use crate::bindings::fetch::Fetch;
@@ -27,6 +28,7 @@ pub struct Ctx {
     http: WasiHttpCtx,
     fetch: Fetch,
     db: DbState,
+    crypto: CryptoState,
     environment: Arc<Environment>,
     user: Option<Arc<User>>,
     intl: IntlState,
@@ -46,6 +48,8 @@ pub struct CtxParts {
     pub fetch: Fetch,
     /// The app's database.
     pub db: DbState,
+    /// What cryptography may cost.
+    pub crypto: CryptoState,
     /// Variables and secrets.
     pub environment: Arc<Environment>,
     /// Whether to copy them into `wasi:cli/environment` as well.
@@ -83,6 +87,7 @@ impl Ctx {
             http,
             fetch: parts.fetch,
             db: parts.db,
+            crypto: parts.crypto,
             environment: parts.environment,
             user: parts.user,
             intl: IntlState::default(),
@@ -120,6 +125,10 @@ impl WasiHttpView for Ctx {
 impl Views for Ctx {
     fn db(&mut self) -> DbView<'_> {
         DbView { state: &mut self.db, table: &mut self.table }
+    }
+
+    fn crypto(&mut self) -> CryptoView<'_> {
+        CryptoView(&mut self.crypto)
     }
 
     fn env(&mut self) -> EnvView<'_> {

@@ -315,3 +315,21 @@ async fn headers_of_a_response_outlive_its_sending() {
     assert_eq!((outcome.text(), outcome.header("kept")), ("x".to_owned(), Some("yes")));
     assert_eq!(outcome.state.log, ["info: yes"]);
 }
+
+#[tokio::test]
+async fn cryptography_that_answers_at_once_is_there_for_other_modules() {
+    let code = "import * as sync from 'sync';
+        const text = (value) => new TextEncoder().encode(value);
+        export default () => [
+            sync.hash(sync.hashName('md5'), text('abc')).toHex(), sync.hash(sync.hashName('SHA-224'), text('abc')).toHex(),
+            // RFC 2202, test case 2.
+            sync.hmac(sync.hashName('RSA-MD5'), text('Jefe'), text('what do ya want for nothing?')).toHex(),
+            String(sync.hashName('crc32')), sync.timingSafeEqual(text('ab'), text('ab')), sync.timingSafeEqual(text('ab'), text('ac')),
+            sync.randomBytes(7).length, sync.hashNames.length,
+        ]";
+    let function = host().deploy(&[("main.js", code, &[("sync", "caddis:crypto-sync")])]).await.expect("deploys");
+    assert_eq!(
+        function.get().await.text(),
+        r#"["900150983cd24fb0d6963f7d28e17f72","23097d223405d8228642a477bda255b32aadbce4bda0b3f7e36c9da7","750c783e6ab0b503eaa86e310a5db738","undefined",true,false,7,6]"#
+    );
+}

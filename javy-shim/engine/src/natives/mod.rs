@@ -5,6 +5,7 @@
 pub(crate) mod clock;
 mod crypto;
 mod db;
+mod digest;
 mod fetch;
 pub(crate) mod fields;
 mod host;
@@ -26,6 +27,7 @@ pub(crate) fn install(ctx: &Ctx<'_>) -> Result<()> {
     clock::install(&native)?;
     crypto::install(&native)?;
     db::install(&native)?;
+    digest::install(&native)?;
     fetch::install(&native)?;
     fields::install(&native)?;
     host::install(&native)?;
