@@ -256,24 +256,6 @@ async fn a_fetched_response_can_be_passed_on() {
 }
 
 #[tokio::test]
-async fn cryptography_that_answers_at_once_is_there_for_other_modules() {
-    let code = "import * as sync from 'sync';
-        const text = (value) => new TextEncoder().encode(value);
-        export default () => [
-            sync.hash(sync.hashName('md5'), text('abc')).toHex(), sync.hash(sync.hashName('SHA-224'), text('abc')).toHex(),
-            // RFC 2202, test case 2.
-            sync.hmac(sync.hashName('RSA-MD5'), text('Jefe'), text('what do ya want for nothing?')).toHex(),
-            String(sync.hashName('crc32')), sync.timingSafeEqual(text('ab'), text('ab')), sync.timingSafeEqual(text('ab'), text('ac')),
-            sync.randomBytes(7).length, sync.hashNames.length,
-        ]";
-    let function = host().deploy(&[("main.js", code, &[("sync", "caddis:crypto-sync")])]).await.expect("deploys");
-    assert_eq!(
-        function.get().await.text(),
-        r#"["900150983cd24fb0d6963f7d28e17f72","23097d223405d8228642a477bda255b32aadbce4bda0b3f7e36c9da7","750c783e6ab0b503eaa86e310a5db738","undefined",true,false,7,6]"#
-    );
-}
-
-#[tokio::test]
 async fn performance_measures_between_marks() {
     check(
         "is(performance.timeOrigin, performance.timeOrigin); is(Math.abs(Date.now() - performance.timeOrigin) < 60000, true);
@@ -316,4 +298,38 @@ async fn header_values_keep_their_bytes_and_headers_their_rules() {
          is(new TextDecoder().decode((await new Response('body').body.getReader().read()).value), 'body');",
     )
     .await;
+}
+
+#[tokio::test]
+async fn headers_of_a_response_outlive_its_sending() {
+    let function = host()
+        .deploy_source(
+            "export default (req, ctx) => {
+               const response = new Response('x', { headers: { kept: 'yes' } });
+               ctx.waitUntil(new Promise((r) => setTimeout(r, 2)).then(() => console.log(response.headers.get('kept'))));
+               return response;
+             }",
+        )
+        .await;
+    let outcome = function.get().await;
+    assert_eq!((outcome.text(), outcome.header("kept")), ("x".to_owned(), Some("yes")));
+    assert_eq!(outcome.state.log, ["info: yes"]);
+}
+
+#[tokio::test]
+async fn cryptography_that_answers_at_once_is_there_for_other_modules() {
+    let code = "import * as sync from 'sync';
+        const text = (value) => new TextEncoder().encode(value);
+        export default () => [
+            sync.hash(sync.hashName('md5'), text('abc')).toHex(), sync.hash(sync.hashName('SHA-224'), text('abc')).toHex(),
+            // RFC 2202, test case 2.
+            sync.hmac(sync.hashName('RSA-MD5'), text('Jefe'), text('what do ya want for nothing?')).toHex(),
+            String(sync.hashName('crc32')), sync.timingSafeEqual(text('ab'), text('ab')), sync.timingSafeEqual(text('ab'), text('ac')),
+            sync.randomBytes(7).length, sync.hashNames.length,
+        ]";
+    let function = host().deploy(&[("main.js", code, &[("sync", "caddis:crypto-sync")])]).await.expect("deploys");
+    assert_eq!(
+        function.get().await.text(),
+        r#"["900150983cd24fb0d6963f7d28e17f72","23097d223405d8228642a477bda255b32aadbce4bda0b3f7e36c9da7","750c783e6ab0b503eaa86e310a5db738","undefined",true,false,7,6]"#
+    );
 }

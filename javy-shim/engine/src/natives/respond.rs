@@ -38,7 +38,7 @@ fn respond<'js>(status: u16, headers: Class<'js, Fields>, body: Value<'js>) -> R
 
 /// Sends the head and returns the number of the stream for the body.
 fn start_response<'js>(ctx: Ctx<'js>, status: u16, headers: Class<'js, Fields>) -> Result<u32> {
-    let head = ResponseHead { status, headers: fields::take(&headers) };
+    let head = ResponseHead { status, headers: fields::copy(&headers) };
     let stream = outgoing::start(&head).map_err(|error| {
         let message = match error {
             StartError::AlreadyStarted => "A response was already started for this request".to_owned(),
