@@ -21,6 +21,7 @@ mod javascript;
 mod kliv;
 mod limits;
 mod notes;
+mod row_security;
 mod server;
 mod uploads;
 mod versions;
