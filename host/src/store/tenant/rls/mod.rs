@@ -78,4 +78,6 @@ pub(super) fn quoted(name: &str) -> String {
 }
 
 #[cfg(test)]
+mod differential;
+#[cfg(test)]
 mod tests;

@@ -9,7 +9,7 @@ use crate::store::tenant::rls::token::{Token, inserted, text_of, tokens, with_au
 pub(in crate::store::tenant) struct Rewritten {
     /// The text for SQLite.
     pub(in crate::store::tenant) sql: String,
-    /// The table with policies it writes to, in lower case.
+    /// The table it writes to, in lower case.
     pub(in crate::store::tenant) target: Option<String>,
     /// Whether it may turn an insertion into an update.
     pub(in crate::store::tenant) upsert: bool,
@@ -59,8 +59,9 @@ pub(in crate::store::tenant) fn for_limited(sql: &str, shadows: &Shadows) -> Res
         return Err(qualified());
     }
     refuse_schemas(&tokens)?;
+    let target = Some(name.to_ascii_lowercase());
     let Some(table) = shadows.table(&name) else {
-        return Ok(Rewritten { sql: text_of(&tokens), target: None, upsert: false, reads_back: false });
+        return Ok(Rewritten { sql: text_of(&tokens), target, upsert: false, reads_back: false });
     };
     if position_of(&tokens, &depths, position, "REPLACE").is_some_and(|found| found <= at) || table.replaces {
         return Err(Error::Denied(format!(
@@ -84,7 +85,7 @@ pub(in crate::store::tenant) fn for_limited(sql: &str, shadows: &Shadows) -> Res
         add_condition(&mut tokens, &depths, at, &visible);
     }
     tokens.insert(at, inserted("main."));
-    Ok(Rewritten { sql: text_of(&tokens), target: Some(name.to_ascii_lowercase()), upsert, reads_back })
+    Ok(Rewritten { sql: text_of(&tokens), target, upsert, reads_back })
 }
 
 /// How many brackets are open at each token. One that closes what was not opened could end a bracket of the rewriting.

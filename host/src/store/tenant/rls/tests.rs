@@ -235,3 +235,38 @@ async fn a_policy_that_reads_itself_fails_closed() {
     execute(&service, "CREATE POLICY loops ON notes USING (EXISTS (SELECT 1 FROM notes))").await.unwrap();
     assert!(query(&user(&service, "ann"), "SELECT * FROM notes").await.is_err());
 }
+
+#[tokio::test]
+async fn triggers_act_for_the_app_but_their_rows_pass_the_policies() {
+    let host = Host::new();
+    let service = database(&host).await;
+    let ann = user(&service, "ann");
+    for sql in [
+        "CREATE TABLE audit (what TEXT)",
+        "CREATE TRIGGER log AFTER UPDATE ON notes BEGIN INSERT INTO audit SELECT count(*) FROM notes; END",
+    ] {
+        execute(&service, sql).await.unwrap();
+    }
+    execute(&ann, "UPDATE notes SET body = 'logged' WHERE id = 1").await.unwrap();
+    assert_eq!(value(&service, "SELECT what FROM audit").await, Value::Text("3".into()));
+    assert!(query(&ann, "WITH log AS (SELECT * FROM main.notes) SELECT * FROM log").await.is_err());
+    execute(&service, "ALTER TABLE audit ENABLE ROW LEVEL SECURITY").await.unwrap();
+    let refused = execute(&ann, "UPDATE notes SET body = 'x' WHERE id = 1").await;
+    assert!(matches!(refused, Err(Error::Denied(text)) if text.contains("table \"audit\"")));
+}
+
+#[tokio::test]
+async fn a_transaction_keeps_to_the_policies() {
+    let host = Host::new();
+    let service = database(&host).await;
+    let transaction = user(&service, "ann").begin(TransactionMode::ReadWrite, soon()).await.unwrap();
+    let run = async |sql: &str| transaction.execute(sql.to_owned(), vec![], soon()).await;
+    assert_eq!(run("UPDATE notes SET body = 'x' || id").await.unwrap().rows_affected, 2);
+    assert!(matches!(run("UPDATE notes SET owner = 'bob'").await, Err(Error::Denied(_))));
+    assert!(matches!(run("CREATE TABLE mine (x)").await, Err(Error::Denied(_))));
+    transaction.commit().await.unwrap();
+    assert_eq!(
+        value(&service, "SELECT count(*) FROM notes WHERE body LIKE 'x%' AND owner = 'ann'").await,
+        Value::Integer(2)
+    );
+}
