@@ -15,6 +15,7 @@ use crate::bindings::fetch::Dialer;
 use crate::config::Config;
 use crate::deploy::Deployer;
 use crate::deploy::components::Components;
+use crate::deploy::packages::{Npm, Registries};
 use crate::deploy::script::Scripts;
 use crate::http::listener::Listener;
 use crate::http::service::Service;
@@ -79,6 +80,13 @@ impl App {
         let admission = Arc::new(Admission::new(places, places * ADMISSION_QUEUE_FACTOR, ADMISSION_WAIT));
         let table = Arc::new(Table::default());
         let compile_limits = CompileLimits { time: config.compile_time, memory_mb: config.compile_memory_mb };
+        let registries = Registries {
+            npm: config.npm_registry,
+            jsr: config.jsr_registry,
+            roots: config.npm_ca,
+            opened: config.allow_egress.clone(),
+        };
+        let npm = Arc::new(Npm::open(registries, &config.data.join("packages"))?);
         let resources = Arc::new(Resources {
             store: store.clone(),
             databases: Databases::new(config.data.clone()),
@@ -96,7 +104,7 @@ impl App {
             store: store.clone(),
             table: table.clone(),
             components: components.clone(),
-            scripts: Scripts::new(components, resources.clone()),
+            scripts: Scripts::new(components, resources.clone(), npm),
             admission: admission.clone(),
             maxima: config.maxima,
             publishing: Mutex::default(),

@@ -8,6 +8,7 @@ use clap::Args;
 use serde::Deserialize;
 
 use crate::bindings::egress::AllowRule;
+use crate::deploy::packages::{InvalidRegistry, RegistryChoice};
 use crate::secrets::Secret;
 use crate::settings::Maxima;
 use crate::tunables::{FUEL, MEMORY_LIMIT_MB, Range, TIMEOUT_SECONDS};
@@ -28,6 +29,18 @@ pub struct ServeOptions {
     /// Let functions connect to these addresses too, besides public ones: a CIDR or host:port; may be repeated
     #[arg(long, env = "CADDIS_ALLOW_EGRESS", value_name = "CIDR|HOST:PORT", value_delimiter = ',')]
     allow_egress: Option<Vec<AllowRule>>,
+
+    /// Registry that npm packages come from when functions are deployed, or off [default: https://registry.npmjs.org]
+    #[arg(long, env = "CADDIS_NPM_REGISTRY", value_name = "URL")]
+    npm_registry: Option<RegistryChoice>,
+
+    /// Registry that JSR packages come from, or off [default: https://npm.jsr.io]
+    #[arg(long, env = "CADDIS_JSR_REGISTRY", value_name = "URL")]
+    jsr_registry: Option<RegistryChoice>,
+
+    /// File with certificate authorities (PEM) to trust for the registries, besides the public ones
+    #[arg(long, env = "CADDIS_NPM_CA", value_name = "FILE")]
+    npm_ca: Option<PathBuf>,
 
     /// Seconds that running requests get to end after SIGTERM [default: 30]
     #[arg(long, env = "CADDIS_DRAIN_SECONDS", value_name = "SECONDS")]
@@ -85,6 +98,10 @@ pub struct Config {
     pub data: PathBuf,
     pub listen: SocketAddr,
     pub allow_egress: Vec<AllowRule>,
+    pub npm_registry: RegistryChoice,
+    pub jsr_registry: RegistryChoice,
+    /// The contents of the file.
+    pub npm_ca: Vec<u8>,
     pub drain: Duration,
     pub max_executions: u32,
     pub max_connections: usize,
@@ -136,6 +153,9 @@ impl Config {
             data,
             listen: options.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
             allow_egress: options.allow_egress.unwrap_or_default(),
+            npm_registry: options.npm_registry.map_or_else(|| registry("https://registry.npmjs.org"), Ok)?,
+            jsr_registry: options.jsr_registry.map_or_else(|| registry("https://npm.jsr.io"), Ok)?,
+            npm_ca: options.npm_ca.as_deref().map(authorities).transpose()?.unwrap_or_default(),
             drain: Duration::from_secs(options.drain_seconds.unwrap_or(30)),
             max_executions: number(
                 "max-executions",
@@ -178,6 +198,9 @@ impl ServeOptions {
             data: self.data.or(other.data),
             listen: self.listen.or(other.listen),
             allow_egress: self.allow_egress.or(other.allow_egress),
+            npm_registry: self.npm_registry.or(other.npm_registry),
+            jsr_registry: self.jsr_registry.or(other.jsr_registry),
+            npm_ca: self.npm_ca.or(other.npm_ca),
             drain_seconds: self.drain_seconds.or(other.drain_seconds),
             max_executions: self.max_executions.or(other.max_executions),
             max_connections: self.max_connections.or(other.max_connections),
@@ -230,6 +253,14 @@ fn read(path: &Path) -> Result<ServeOptions, ConfigError> {
             error.span().map_or(0, |span| text.bytes().take(span.start).filter(|byte| *byte == b'\n').count() + 1);
         ConfigError(format!("{}:{line}: {message}", path.display()))
     })
+}
+
+fn registry(address: &str) -> Result<RegistryChoice, ConfigError> {
+    address.parse().map_err(|error: InvalidRegistry| ConfigError(error.to_string()))
+}
+
+fn authorities(path: &Path) -> Result<Vec<u8>, ConfigError> {
+    std::fs::read(path).map_err(|error| ConfigError(format!("--npm-ca: {}: {error}", path.display())))
 }
 
 /// The operator's maximum defaults to ours.

@@ -46,6 +46,8 @@ codes! {
     InvalidComponent = "invalid_component", BAD_REQUEST;
     /// The source does not parse, resolve or evaluate; `details` has file, line and code frame of each error.
     InvalidSource = "invalid_source", BAD_REQUEST;
+    /// A package registry cannot be asked now, or does not answer as one; the message says what was tried.
+    RegistryUnavailable = "registry_unavailable", BAD_GATEWAY;
     /// No credentials, or credentials that are not valid.
     Unauthorized = "unauthorized", UNAUTHORIZED;
     /// Valid credentials that do not allow this.

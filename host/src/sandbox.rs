@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::auth::User;
+use crate::bindings::crypto::CryptoState;
 use crate::bindings::db::DbState;
 use crate::bindings::egress::EgressPolicy;
 use crate::bindings::env::Environment;
@@ -58,6 +59,7 @@ impl Resources {
         CtxParts {
             fetch: Fetch::new(self.dialer.clone(), self.egress.clone(), settings.allow_net),
             db: DbState::new(self.databases.clone(), app.clone(), caller, deadline),
+            crypto: CryptoState::new(deadline),
             environment,
             wasi_environment,
             user,

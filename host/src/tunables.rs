@@ -1,5 +1,6 @@
 //! Every limit and time-out of the host, with its unit, default, range and reason. No behaviour lives here.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// A number an author may choose between two bounds.
@@ -86,6 +87,71 @@ pub const FETCH_ADDRESSES: usize = 4;
 /// up, so without a bound a function could take all the threads others need.
 pub const FETCH_LOOKUPS: usize = 64;
 
+/// Bytes of all inputs of one cryptographic call.
+pub const CRYPTO_BYTES: usize = 8 * 1024 * 1024;
+
+/// Bytes of the inputs of a cryptographic call up to which it stays on the thread of its execution: some hundred microseconds of the slowest cipher.
+pub const CRYPTO_INLINE_BYTES: usize = 64 * 1024;
+
+/// CPU time that the cryptographic calls of one execution may use together: they take no fuel.
+pub const CRYPTO_CPU_TIME: Duration = Duration::from_secs(10);
+
+/// Bytes derived from a secret in one call.
+pub const CRYPTO_DERIVED_BYTES: usize = 64 * 1024;
+
+/// Bits of the modulus of an RSA key that is used. Shorter ones protect nothing, longer ones cost more than a request should.
+pub const RSA_KEY_BITS: RangeInclusive<u32> = 1024..=4096;
+
+/// Bits of the modulus of an RSA key that is made.
+pub const RSA_GENERATED_BITS: RangeInclusive<u32> = 2048..=4096;
+/// Connections to a registry at the same time.
+pub const REGISTRY_CONNECTIONS: usize = 8;
+
+/// How long one request to a registry may take, redirects included.
+pub const REGISTRY_REQUEST_TIME: Duration = Duration::from_secs(30);
+
+/// How often a request to a registry is made when it fails.
+pub const REGISTRY_ATTEMPTS: u32 = 2;
+
+/// Redirects a registry may answer with before the answer.
+pub const REGISTRY_REDIRECTS: usize = 3;
+
+/// What a registry says about one package, in bytes. Registries that know no short form send some 50 MB for the longest histories.
+pub const REGISTRY_DOCUMENT_BYTES: usize = 64 * 1024 * 1024;
+
+/// Such documents that are read at the same time.
+pub const REGISTRY_DOCUMENTS: usize = 4;
+
+/// What registries said about packages that is kept in memory, and for how long it is good: as npm's own client does.
+pub const REGISTRY_ANSWERS: usize = 64;
+
+/// See [`REGISTRY_ANSWERS`].
+pub const REGISTRY_ANSWERS_FOR: Duration = Duration::from_secs(300);
+
+/// A package's tarball, in bytes.
+pub const TARBALL_BYTES: usize = 32 * 1024 * 1024;
+
+/// A package, unpacked, in bytes: 256 MiB are a second of work.
+pub const PACKAGE_UNPACKED_BYTES: u64 = 256 * 1024 * 1024;
+
+/// What is kept of a package, in bytes: modules and JSON.
+pub const PACKAGE_KEPT_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Packages that are unpacked at the same time.
+pub const UNPACKED_TOGETHER: usize = 2;
+
+/// Files and directories of a package.
+pub const PACKAGE_FILES: usize = 30_000;
+
+/// Packages of one function, counted once for each requirement.
+pub const FUNCTION_PACKAGES: usize = 1_000;
+
+/// Bytes of a package's requirement.
+pub const REQUIREMENT_BYTES: usize = 256;
+
+/// How long fetching all packages of one function may take.
+pub const PACKAGES_TIME: Duration = Duration::from_secs(120);
+
 /// Log lines of one execution; more are counted and dropped.
 pub const LOG_LINES: usize = 1_000;
 
@@ -169,3 +235,24 @@ pub const ADMISSION_WAIT: Duration = Duration::from_secs(5);
 
 /// Requests that may wait for a place, as a multiple of the places.
 pub const ADMISSION_QUEUE_FACTOR: usize = 4;
+
+/// Longest locale tag a function may pass to `Intl`, in bytes.
+pub const INTL_LOCALE_BYTES: usize = 255;
+
+/// Most locales in one list passed to `Intl`.
+pub const INTL_LOCALES: usize = 64;
+
+/// Longest description of a service of `Intl` (its options as JSON), in bytes.
+pub const INTL_DESCRIPTION_BYTES: usize = 8 << 10;
+
+/// Services of `Intl` kept for one execution. With one more, all are made again.
+pub const INTL_SERVICES: usize = 32;
+
+/// Longest text `Intl` compares, divides or converts at once, in bytes. 64 KiB take less than a millisecond to a few.
+pub const INTL_TEXT_BYTES: usize = 64 << 10;
+
+/// Longest number `Intl` formats, in characters.
+pub const INTL_NUMBER_BYTES: usize = 2_000;
+
+/// Most elements of a list `Intl` formats.
+pub const INTL_ARGUMENTS: usize = 1_000;

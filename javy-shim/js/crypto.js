@@ -1,133 +1,148 @@
-// The Web Cryptography API: random numbers, digests and HMAC.
+// The Web Cryptography API.
 
-import { defineGlobals, finishClass, native, viewOf } from "./native.js";
+import { decodeUtf8, defineGlobals, encodeUtf8, finishClass, native, viewOf } from "./native.js";
+import { CryptoKey, copy, fail, jwkOf, stateOf, usagesOf } from "./crypto-keys.js";
+import { digestName, find } from "./crypto-algorithms.js";
 
 let mayConstruct = false;
 const illegal = () => new TypeError("Illegal constructor");
-const notSupported = (text) => new DOMException(text, "NotSupportedError");
-const DIGESTS = { "SHA-1": 64, "SHA-256": 64, "SHA-384": 128, "SHA-512": 128 };
 const QUOTA = 65_536;
+const FORMATS = ["raw", "raw-public", "raw-secret", "spki", "pkcs8", "jwk"];
 
-/** Makes a key, and looks inside one. */
-let newKey;
-let stateOf;
-
-class CryptoKey {
-  #state;
-  constructor() {
-    if (!mayConstruct) throw illegal();
-  }
-  get type() { return this.#state.type; }
-  get extractable() { return this.#state.extractable; }
-  get algorithm() { return this.#state.algorithm; }
-  get usages() { return this.#state.usages; }
-
-  static {
-    newKey = (state) => {
-      mayConstruct = true;
-      const key = new CryptoKey();
-      mayConstruct = false;
-      key.#state = state;
-      return key;
-    };
-    stateOf = (key) => {
-      if (typeof key !== "object" || key === null || !(#state in key)) throw new TypeError("The argument is not a CryptoKey");
-      return key.#state;
-    };
-  }
-}
-finishClass(CryptoKey, "type", "extractable", "algorithm", "usages");
-
-const nameOf = (algorithm) => String(typeof algorithm === "object" && algorithm !== null ? algorithm.name : algorithm).toUpperCase();
-
-function digestName(algorithm) {
-  const name = nameOf(algorithm);
-  if (!Object.hasOwn(DIGESTS, name)) throw notSupported(`The digest "${name}" is not supported: use SHA-1, SHA-256, SHA-384 or SHA-512`);
-  return name;
+/** The inside of a key that may be used like this. */
+function usable(key, found, usage) {
+  const state = stateOf(key);
+  if (state.algorithm.name !== found.name) throw fail("InvalidAccessError", `The key is for ${state.algorithm.name}, not for ${found.name}`);
+  if (!state.usages.includes(usage)) throw fail("InvalidAccessError", `The key is not for ${usage}`);
+  return state;
 }
 
-function requireHmac(algorithm) {
-  if (nameOf(algorithm) !== "HMAC") throw notSupported(`The algorithm "${nameOf(algorithm)}" is not supported`);
+function formatOf(format) {
+  const text = String(format);
+  if (!FORMATS.includes(text)) throw new TypeError(`"${text}" is not a format of keys`);
+  return text;
 }
 
-function copy(data) {
-  const view = viewOf(data);
-  if (view === undefined) throw new TypeError("The data is not an ArrayBuffer or a view");
-  return view.slice();
+const dictionary = (algorithm) => (typeof algorithm === "object" && algorithm !== null ? algorithm : { name: algorithm });
+
+/** The number of bits to derive; null for as many as there are. */
+const lengthOf = (length) => (length === null || length === undefined ? null : Number(length) >>> 0);
+
+function requireArguments(list, count, name) {
+  if (list.length < count) throw new TypeError(`${name} needs ${count} arguments, got ${list.length}`);
 }
 
-const base64Url = { alphabet: "base64url", omitPadding: true };
+function exported(format, key) {
+  const state = stateOf(key);
+  const found = find(state.algorithm, "exportKey");
+  if (!state.extractable) throw fail("InvalidAccessError", "The key is not extractable");
+  return found.exportKey(format, state);
+}
+
+/** Wrapping is encryption where an algorithm has nothing of its own for it. */
+function findWrapper(algorithm, operation, otherwise) {
+  const wrapper = find(algorithm, "exportKey");
+  const name = wrapper[operation] === undefined ? otherwise : operation;
+  return [find(algorithm, name), name];
+}
 
 class SubtleCrypto {
   constructor() {
     if (!mayConstruct) throw illegal();
   }
   async digest(algorithm, data) {
+    requireArguments(arguments, 2, "digest");
     return native.digest(digestName(algorithm), copy(data)).buffer;
   }
-  async importKey(format, data, algorithm, extractable, usages) {
-    requireHmac(algorithm);
-    const hash = digestName(algorithm.hash);
-    const allowed = checkUsages(usages);
-    let secret;
-    if (format === "raw") secret = copy(data);
-    else if (format === "jwk") {
-      if (data?.kty !== "oct" || typeof data.k !== "string") throw new DOMException("The JWK is not a symmetric key", "DataError");
-      if (data.alg !== undefined && data.alg !== `HS${hash.slice(4)}`) throw new DOMException(`The JWK is for ${data.alg}`, "DataError");
-      secret = Uint8Array.fromBase64(data.k, { alphabet: "base64url" });
-    } else throw notSupported(`The key format "${format}" is not supported for HMAC`);
-    if (secret.length === 0) throw new DOMException("The key is empty", "DataError");
-    return hmacKey(secret, hash, Boolean(extractable), allowed);
-  }
   async generateKey(algorithm, extractable, usages) {
-    requireHmac(algorithm);
-    const hash = digestName(algorithm.hash);
-    const bits = algorithm.length === undefined ? DIGESTS[hash] * 8 : Number(algorithm.length);
-    if (!(bits > 0) || bits % 8 !== 0) throw new DOMException("The key length is not a whole number of bytes", "OperationError");
-    return hmacKey(native.randomBytes(bits / 8), hash, Boolean(extractable), checkUsages(usages));
+    requireArguments(arguments, 3, "generateKey");
+    const list = usagesOf(usages);
+    return find(algorithm, "generateKey").generateKey(dictionary(algorithm), Boolean(extractable), list);
+  }
+  async importKey(format, data, algorithm, extractable, usages) {
+    requireArguments(arguments, 5, "importKey");
+    const kind = formatOf(format);
+    const list = usagesOf(usages);
+    const material = kind === "jwk" ? jwkOf(data) : copy(data, "The key data");
+    return find(algorithm, "importKey").importKey(kind, material, dictionary(algorithm), Boolean(extractable), list);
   }
   async exportKey(format, key) {
-    const state = stateOf(key);
-    if (!state.extractable) throw new DOMException("The key is not extractable", "InvalidAccessError");
-    if (format === "raw") return state.secret.slice().buffer;
-    if (format !== "jwk") throw notSupported(`The key format "${format}" is not supported for HMAC`);
-    return { kty: "oct", k: state.secret.toBase64(base64Url), alg: `HS${state.algorithm.hash.name.slice(4)}`, key_ops: [...state.usages], ext: true };
+    requireArguments(arguments, 2, "exportKey");
+    return exported(formatOf(format), key);
   }
   async sign(algorithm, key, data) {
-    return authenticate(algorithm, key, "sign", copy(data)).buffer;
+    requireArguments(arguments, 3, "sign");
+    const found = find(algorithm, "sign");
+    const bytes = copy(data);
+    return found.sign(dictionary(algorithm), usable(key, found, "sign"), bytes);
   }
   async verify(algorithm, key, signature, data) {
-    const given = copy(signature);
-    const expected = authenticate(algorithm, key, "verify", copy(data));
-    let difference = given.length ^ expected.length;
-    for (let index = 0; index < expected.length; index += 1) difference |= expected[index] ^ (given[index] ?? 0);
-    return difference === 0;
+    requireArguments(arguments, 4, "verify");
+    const found = find(algorithm, "verify");
+    const given = copy(signature, "The signature");
+    const bytes = copy(data);
+    return found.verify(dictionary(algorithm), usable(key, found, "verify"), given, bytes);
   }
-  async encrypt(algorithm) { throw notSupported(`The algorithm "${nameOf(algorithm)}" is not supported`); }
-  async decrypt(algorithm) { throw notSupported(`The algorithm "${nameOf(algorithm)}" is not supported`); }
-  async deriveBits(algorithm) { throw notSupported(`The algorithm "${nameOf(algorithm)}" is not supported`); }
-  async deriveKey(algorithm) { throw notSupported(`The algorithm "${nameOf(algorithm)}" is not supported`); }
-}
-finishClass(SubtleCrypto);
-
-function checkUsages(usages) {
-  const list = [...new Set(Array.from(usages, String))];
-  if (list.length === 0 || list.some((usage) => usage !== "sign" && usage !== "verify")) {
-    throw new DOMException("An HMAC key is for signing, for verifying, or both", "SyntaxError");
+  async encrypt(algorithm, key, data) {
+    requireArguments(arguments, 3, "encrypt");
+    const found = find(algorithm, "encrypt");
+    const bytes = copy(data);
+    return found.encrypt(dictionary(algorithm), usable(key, found, "encrypt"), bytes);
   }
-  return list;
+  async decrypt(algorithm, key, data) {
+    requireArguments(arguments, 3, "decrypt");
+    const found = find(algorithm, "decrypt");
+    const bytes = copy(data);
+    return found.decrypt(dictionary(algorithm), usable(key, found, "decrypt"), bytes);
+  }
+  async deriveBits(algorithm, key, length = null) {
+    requireArguments(arguments, 2, "deriveBits");
+    const found = find(algorithm, "deriveBits");
+    return found.deriveBits(dictionary(algorithm), usable(key, found, "deriveBits"), lengthOf(length));
+  }
+  async deriveKey(algorithm, key, derivedKeyType, extractable, usages) {
+    requireArguments(arguments, 5, "deriveKey");
+    const list = usagesOf(usages);
+    const found = find(algorithm, "deriveBits");
+    const wanted = find(derivedKeyType, "keyLength");
+    const state = usable(key, found, "deriveKey");
+    const length = wanted.keyLength(dictionary(derivedKeyType));
+    const secret = new Uint8Array(found.deriveBits(dictionary(algorithm), state, length));
+    return wanted.importKey("raw", secret, dictionary(derivedKeyType), Boolean(extractable), list);
+  }
+  async wrapKey(format, key, wrappingKey, algorithm) {
+    requireArguments(arguments, 4, "wrapKey");
+    const kind = formatOf(format);
+    const [found, operation] = findWrapper(algorithm, "wrapKey", "encrypt");
+    const state = usable(wrappingKey, found, "wrapKey");
+    const material = exported(kind, key);
+    const bytes = kind === "jwk" ? encodeUtf8(JSON.stringify(material)) : new Uint8Array(material);
+    return found[operation](dictionary(algorithm), state, bytes);
+  }
+  async unwrapKey(format, wrapped, unwrappingKey, algorithm, keyType, extractable, usages) {
+    requireArguments(arguments, 7, "unwrapKey");
+    const kind = formatOf(format);
+    const bytes = copy(wrapped, "The wrapped key");
+    const list = usagesOf(usages);
+    const [found, operation] = findWrapper(algorithm, "unwrapKey", "decrypt");
+    const wanted = find(keyType, "importKey");
+    const state = usable(unwrappingKey, found, "unwrapKey");
+    let material = new Uint8Array(found[operation](dictionary(algorithm), state, bytes));
+    if (kind === "jwk") material = parseJwk(material);
+    return wanted.importKey(kind, material, dictionary(keyType), Boolean(extractable), list);
+  }
 }
+finishClass(SubtleCrypto, "digest", "generateKey", "importKey", "exportKey", "sign", "verify", "encrypt", "decrypt", "deriveBits", "deriveKey", "wrapKey", "unwrapKey");
 
-function hmacKey(secret, hash, extractable, usages) {
-  const algorithm = { name: "HMAC", hash: { name: hash }, length: secret.length * 8 };
-  return newKey({ type: "secret", extractable, algorithm, usages, secret });
-}
-
-function authenticate(algorithm, key, usage, data) {
-  requireHmac(algorithm);
-  const state = stateOf(key);
-  if (!state.usages.includes(usage)) throw new DOMException(`The key is not for ${usage}`, "InvalidAccessError");
-  return native.hmac(state.algorithm.hash.name, state.secret, data);
+function parseJwk(bytes) {
+  let jwk;
+  try {
+    jwk = jwkOf(JSON.parse(decodeUtf8(bytes)));
+  } catch {
+    throw fail("DataError", "What was wrapped is not a JSON Web Key");
+  }
+  if (jwk.kty === undefined) throw fail("DataError", "The JWK has no type");
+  return jwk;
 }
 
 class Crypto {

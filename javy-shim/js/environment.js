@@ -1,4 +1,4 @@
-// What programs see of the place they run in: Deno, process, navigator, EdgeRuntime.
+// What programs see of the place they run in: Deno, process, navigator, EdgeRuntime, and what is missing there.
 
 import { defineGlobals, native } from "./native.js";
 import { inspect } from "./inspect.js";
@@ -74,4 +74,16 @@ const process = {
 
 const navigator = Object.freeze({ userAgent: "Caddis/0.1", language: "en-US", languages: ["en-US"], hardwareConcurrency: 1, platform: "" });
 
-defineGlobals({ Deno, process, navigator, global: globalThis, EdgeRuntime: { waitUntil } });
+// Clients such as supabase-js ask for it when they are made, and most functions never connect.
+class WebSocket {
+  static CONNECTING = 0;
+  static OPEN = 1;
+  static CLOSING = 2;
+  static CLOSED = 3;
+
+  constructor() {
+    throw new DOMException("WebSocket connections are not available here; use fetch", "NotSupportedError");
+  }
+}
+
+defineGlobals({ Deno, process, navigator, global: globalThis, EdgeRuntime: { waitUntil }, WebSocket });

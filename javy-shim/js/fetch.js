@@ -2,7 +2,7 @@
 
 import { defineGlobals, native } from "./native.js";
 import { internals as headerInternals } from "./headers.js";
-import { Body, incomingResponse, partsOf, Request } from "./messages.js";
+import { Body, incomingResponse, Request, requestState } from "./messages.js";
 import { hostStream, writeChunk } from "./streams.js";
 
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
@@ -11,17 +11,17 @@ const NO_BODY = new Set([101, 204, 205, 304]);
 
 async function fetch(input, init = undefined) {
   const request = new Request(input, init);
-  const { signal } = partsOf(request);
+  const { signal } = requestState(request);
   signal?.throwIfAborted();
   let url = new URL(request.url);
-  let { method, body } = partsOf(request);
+  let { method, body } = requestState(request);
   const { headers } = request;
   headerInternals.setDefault(headers, "accept", "*/*");
   headerInternals.setDefault(headers, "user-agent", navigator.userAgent);
   for (let redirects = 0; ; redirects += 1) {
     const [status, responseHeaders, stream] = await exchange(url, method, headers, body, signal);
-    const location = REDIRECTS.has(status) ? valueOf(responseHeaders, "location") : undefined;
-    if (location === undefined || request.redirect === "manual") {
+    const location = REDIRECTS.has(status) ? native.getField(responseHeaders, "location") : null;
+    if (location === null || request.redirect === "manual") {
       return makeResponse(status, responseHeaders, stream, url, redirects > 0, method, signal);
     }
     native.closeStream(stream, true);
@@ -33,7 +33,7 @@ async function fetch(input, init = undefined) {
       method = "GET";
       body = null;
       for (const name of ["content-encoding", "content-language", "content-length", "content-location", "content-type"]) headers.delete(name);
-    } else if (body !== null && body.bytes === null) throw failure(url, "a streamed body cannot be sent again after a redirect");
+    } else if (body !== null && body.content === null) throw failure(url, "a streamed body cannot be sent again after a redirect");
     if (next.origin !== url.origin) for (const name of ["authorization", "cookie", "host"]) headers.delete(name);
     url = next;
   }
@@ -43,21 +43,17 @@ function failure(url, reason, cause = undefined) {
   return new TypeError(`fetch failed: ${reason} (${url.origin})`, cause === undefined ? undefined : { cause });
 }
 
-const valueOf = (flat, name) => {
-  const at = flat.findIndex((text, index) => index % 2 === 0 && text === name);
-  return at < 0 ? undefined : flat[at + 1];
-};
-
 /** Sends a request and waits for the head of the response. */
 async function exchange(url, method, headers, body, signal) {
   if (url.protocol !== "http:" && url.protocol !== "https:") throw failure(url, `the scheme ${url.protocol} is not supported`);
-  if (body?.bytes) headers.set("content-length", String(body.bytes.length));
+  const whole = body?.wholeBytes() ?? null;
+  if (whole !== null) headers.set("content-length", String(whole.length));
   else if (body === null && (method === "POST" || method === "PUT")) headers.set("content-length", "0");
   const target = [url.protocol.slice(0, -1), url.host, url.pathname + url.search];
   let id;
   let sink;
   try {
-    [id, sink] = native.sendRequest(method, target, headerInternals.toFlat(headers), body !== null);
+    [id, sink] = native.sendRequest(method, target, headerInternals.fields(headers), body !== null);
     const sending = body === null ? undefined : send(sink, body);
     // When the body breaks off the response is not worth waiting for; when the server does not want it, its answer counts.
     const broken = sending === undefined ? new Promise(() => {}) : sending.then(() => new Promise(() => {}));
@@ -78,7 +74,7 @@ async function arrival(id) {
 
 async function send(sink, body) {
   try {
-    if (body.bytes !== null) await writeChunk(sink, body.bytes);
+    if (body.content !== null) await writeChunk(sink, body.wholeBytes());
     else {
       const reader = body.asStream().getReader();
       for (let step = await reader.read(); !step.done; step = await reader.read()) {

@@ -6,12 +6,14 @@ import { environment, served } from "./environment.js";
 import { describe } from "./errors.js";
 import { formatLog } from "./inspect.js";
 import { internals as headerInternals } from "./headers.js";
-import { Body, incomingRequest, partsOf, Request, Response } from "./messages.js";
+import { Body, incomingRequest, Request, Response, responseState } from "./messages.js";
 import { readAll, writeChunk } from "./streams.js";
 import { allTasks, hasTasks, waitUntil } from "./tasks.js";
 
-/** Calls the program's handler with what the host sent. */
+/** Calls the program's handler with a Request. */
 let invoke;
+/** The handler of an older program, if `invoke` is undefined. */
+let legacy;
 
 /** Called once, with the exports of the entry module. */
 export function prepare(exports) {
@@ -21,11 +23,14 @@ export function prepare(exports) {
 
 function find(exports) {
   const main = exports.default;
-  if (served !== undefined) return (parts) => served(requestOf(parts), CONNECTION);
-  if (typeof main?.fetch === "function") return (parts) => main.fetch(requestOf(parts), environment(), context());
-  if (typeof main === "function") return (parts) => main(requestOf(parts), context());
+  if (served !== undefined) return (request) => served(request, CONNECTION);
+  if (typeof main?.fetch === "function") return (request) => main.fetch(request, environment(), context());
+  if (typeof main === "function") return (request) => main(request, context());
   const named = exports.handler ?? exports.__caddis_handler ?? globalThis.handler;
-  if (typeof named === "function") return (parts) => invokeLegacy(named, parts);
+  if (typeof named === "function") {
+    legacy = named;
+    return undefined;
+  }
   throw new TypeError(
     "The module has no handler: export a default function (request, ctx), export default { fetch }, call Deno.serve(handler), " +
       "or declare a function named handler",
@@ -38,10 +43,6 @@ const CONNECTION = Object.freeze({
 });
 
 const bodyOf = (body) => (body === null ? null : typeof body === "number" ? Body.ofHost(body) : Body.whole(body));
-
-function requestOf([method, url, , headers, body], constructor = Request) {
-  return incomingRequest(constructor, method, url, headers, bodyOf(body));
-}
 
 let caller;
 
@@ -58,9 +59,9 @@ const LEVELS = { trace: 0, debug: 1, info: 2, warn: 3, error: 4 };
 const log = (...args) => native.log(LEVELS.info, formatLog(args));
 for (const [name, level] of Object.entries(LEVELS)) log[name] = (...args) => native.log(level, formatLog(args));
 
-function context() {
+function context(env = environment()) {
   return {
-    env: environment(),
+    env,
     db: database,
     get user() { return user(); },
     log,
@@ -83,10 +84,9 @@ const headerMethods = {
   [Symbol.iterator]() { return Object.entries(this)[Symbol.iterator](); },
 };
 
-async function invokeLegacy(handler, parts) {
-  const [method, url, path, headers, body] = parts;
+async function invokeLegacy(handler, method, url, path, fields, body) {
   const bytes = typeof body === "number" ? concatenateAll(await readAll(body)) : (body ?? EMPTY);
-  const request = requestOf([method, url, path, headers, bytes], LegacyRequest);
+  const request = incomingRequest(LegacyRequest, method, url, fields, Body.whole(bytes));
   const who = user();
   const extra = {
     headers: Object.assign(Object.create(headerMethods), Object.fromEntries(request.headers)),
@@ -129,11 +129,21 @@ function legacyResponse(result) {
 }
 
 /** Answers one request: the host is told by `respond`, `startResponse` or `fail`, and by `finish` when all is done. */
-export function dispatch(parts) {
+export function dispatch(method, url, path, fields, body) {
   try {
-    const result = invoke(parts);
-    if (typeof result?.then === "function") Promise.resolve(result).then(answer).catch(fail);
-    else answer(result);
+    const result = invoke === undefined
+      ? invokeLegacy(legacy, method, url, path, fields, body)
+      : invoke(incomingRequest(Request, method, url, fields, bodyOf(body)));
+    if (typeof result?.then === "function") Promise.resolve(result).then(settle, fail);
+    else settle(result);
+  } catch (error) {
+    fail(error);
+  }
+}
+
+function settle(result) {
+  try {
+    answer(result)?.catch(fail);
   } catch (error) {
     fail(error);
   }
@@ -145,16 +155,18 @@ function fail(error) {
 }
 
 function answer(result) {
-  const { status, headers, body } = partsOf(responseOf(result));
-  if (body !== null && (body.disturbed || body.stream?.locked)) throw new TypeError("The body of the handler's Response was used already");
-  const flat = headerInternals.toFlat(headers);
-  const bytes = body === null ? EMPTY : body.bytes;
-  if (bytes !== null && !hasTasks()) {
-    native.respond(status, flat, bytes);
+  const { status, headers, body } = responseState(responseOf(result));
+  if (body !== null && !body.usable) throw new TypeError("The body of the handler's Response was used already");
+  const fields = headerInternals.fields(headers);
+  const content = body === null ? "" : body.content;
+  if (content !== null && !hasTasks()) {
+    native.respond(status, fields, content);
     return native.finish();
   }
-  return stream(status, flat, body);
+  return stream(status, fields, body);
 }
+
+const JSON_TYPE = { headers: { "content-type": "application/json" } };
 
 function responseOf(result) {
   if (result instanceof Response) {
@@ -164,13 +176,11 @@ function responseOf(result) {
   if (result === undefined) throw new TypeError("The handler returned nothing: it must return a Response or a value");
   const text = JSON.stringify(result);
   if (text === undefined) throw new TypeError(`The handler returned a ${typeof result}, which has no JSON form`);
-  const response = new Response(text);
-  response.headers.set("content-type", "application/json");
-  return response;
+  return new Response(text, JSON_TYPE);
 }
 
-async function stream(status, headers, body) {
-  const sink = native.startResponse(status, headers);
+async function stream(status, fields, body) {
+  const sink = native.startResponse(status, fields);
   try {
     await writeBody(sink, body);
     native.closeStream(sink, false);
@@ -185,7 +195,7 @@ async function stream(status, headers, body) {
 
 async function writeBody(sink, body) {
   if (body === null) return;
-  if (body.bytes !== null) return writeChunk(sink, body.bytes);
+  if (body.content !== null) return writeChunk(sink, body.wholeBytes());
   const reader = body.asStream().getReader();
   for (let step = await reader.read(); !step.done; step = await reader.read()) {
     if (!(step.value instanceof Uint8Array)) throw new TypeError("A chunk of the response stream is not a Uint8Array");
@@ -197,3 +207,8 @@ async function writeBody(sink, body) {
     }
   }
 }
+
+/** Objects as each request makes them. As long as there are some in the image, their shapes are there, and need not be made again. */
+export const examples = [
+  incomingRequest(Request, "GET", "", native.newFields(), Body.whole(EMPTY)), Response.json(null), new Response(null, { headers: {} }), context({}),
+];

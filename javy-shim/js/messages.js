@@ -1,6 +1,6 @@
 // Request and Response (Fetch standard, sections 5.3 to 5.5).
 
-import { concatenate, decodeUtf8, defineGlobals, EMPTY, encodeUtf8, finishClass, usv, viewOf } from "./native.js";
+import { concatenate, decodeUtf8, defineGlobals, EMPTY, finishClass, native, usv, viewOf } from "./native.js";
 import { AbortController, AbortSignal } from "./events.js";
 import { Blob, bytesOf, decodeForm, encodeMultipart, FormData } from "./blob.js";
 import { Headers, internals as headerInternals } from "./headers.js";
@@ -8,48 +8,55 @@ import { hostStream, readAll, ReadableStream, TransformStream } from "./streams.
 import { URL, URLSearchParams } from "./url.js";
 
 /**
- * A body: whole (`bytes`), a stream of the host that nobody has looked at (`host`), or a ReadableStream. The first two become the
- * third only when a program asks for `body`.
+ * A body: whole (`text` or `bytes`), a stream of the host that nobody has looked at (`host`), or a ReadableStream. The others become the
+ * last only when a program asks for `body`, and text becomes bytes only when bytes are asked for.
  */
 export class Body {
-  bytes = null;
-  host = 0;
-  stream = null;
-  used = false;
+  constructor(text, bytes, host, stream, type = null) {
+    this.type = type;
+    this.text = text;
+    this.bytes = bytes;
+    this.host = host;
+    this.stream = stream;
+    this.used = false;
+  }
+  /** `text` is well-formed; `type` is the content type that goes with the body, if any. */
+  static ofText(text, type) { return new Body(text, null, 0, null, type); }
+  static whole(bytes, type = null) { return new Body(null, bytes, 0, null, type); }
+  static ofHost(id) { return new Body(null, null, id, null); }
+  static ofStream(stream) { return new Body(null, null, 0, stream); }
 
-  static whole(bytes) {
-    const body = new Body();
-    body.bytes = bytes;
-    return body;
-  }
-  static ofHost(id) {
-    const body = new Body();
-    body.host = id;
-    return body;
-  }
-  static ofStream(stream) {
-    const body = new Body();
-    body.stream = stream;
-    return body;
-  }
   /** Whether it was read, in part or whole. */
   get disturbed() { return this.used || (this.stream !== null && isDisturbed(this.stream)); }
+  get usable() { return !this.used && (this.stream === null || !(isDisturbed(this.stream) || this.stream.locked)); }
 
+  /** The text or the bytes of a whole body; null of another. */
+  get content() { return this.text ?? this.bytes; }
+  /** The bytes of a whole body; null of another. */
+  wholeBytes() {
+    if (this.text !== null) {
+      this.bytes = native.encodeUtf8(this.text);
+      this.text = null;
+    }
+    return this.bytes;
+  }
   asStream() {
     if (this.stream === null) {
-      const { bytes, host, used } = this;
-      this.stream = bytes === null ? hostStream(host) : bytesStream(bytes);
-      if (used) this.stream.getReader();
+      const bytes = this.wholeBytes();
+      this.stream = bytes === null ? hostStream(this.host) : bytesStream(bytes);
+      if (this.used) this.stream.getReader();
       this.bytes = null;
       this.host = 0;
     }
     return this.stream;
   }
-  /** All bytes; uses the body up. */
-  async consume() {
-    if (this.disturbed || this.stream?.locked) throw new TypeError("The body was used already");
+  /** Marks a body as used. */
+  use() {
+    if (!this.usable) throw new TypeError("The body was used already");
     this.used = true;
-    if (this.bytes !== null) return this.bytes;
+  }
+  /** All bytes of a body that is not whole. */
+  async collect() {
     if (this.stream === null) return joined(await readAll(this.host));
     const chunks = [];
     const reader = this.stream.getReader();
@@ -61,8 +68,8 @@ export class Body {
     }
   }
   clone() {
-    if (this.disturbed || this.stream?.locked) throw new TypeError("A body that was used cannot be cloned");
-    if (this.bytes !== null) return Body.whole(this.bytes);
+    if (!this.usable) throw new TypeError("A body that was used cannot be cloned");
+    if (this.content !== null) return new Body(this.text, this.bytes, 0, null);
     const [first, second] = this.asStream().tee();
     this.stream = first;
     return Body.ofStream(second);
@@ -84,46 +91,62 @@ function bytesStream(bytes) {
 /** The polyfill keeps the flag the standard calls [[disturbed]] under this name. */
 const isDisturbed = (stream) => Boolean(stream._disturbed);
 
-/** A body of whatever a program passes: `[body, content type]`. */
+const TEXT = "text/plain;charset=UTF-8";
+const FORM = "application/x-www-form-urlencoded;charset=UTF-8";
+
+/** A body of whatever a program passes. */
 function extract(init) {
-  if (typeof init === "string") return [Body.whole(encodeUtf8(init)), "text/plain;charset=UTF-8"];
+  if (typeof init === "string") return Body.ofText(init.toWellFormed(), TEXT);
   if (init instanceof ReadableStream) {
     if (init.locked || isDisturbed(init)) throw new TypeError("The body stream is locked or was read already");
-    return [Body.ofStream(init), null];
+    return Body.ofStream(init);
   }
-  if (init instanceof Blob) return [Body.whole(bytesOf(init)), init.type === "" ? null : init.type];
-  if (init instanceof FormData) {
-    const [bytes, type] = encodeMultipart(init);
-    return [Body.whole(bytes), type];
-  }
-  if (init instanceof URLSearchParams) return [Body.whole(encodeUtf8(init)), "application/x-www-form-urlencoded;charset=UTF-8"];
+  if (init instanceof Blob) return Body.whole(bytesOf(init), init.type === "" ? null : init.type);
+  if (init instanceof FormData) return Body.whole(...encodeMultipart(init));
+  if (init instanceof URLSearchParams) return Body.ofText(usv(init), FORM);
   const view = viewOf(init);
-  if (view !== undefined) return [Body.whole(view.slice()), null];
+  if (view !== undefined) return Body.whole(view.slice());
   if (typeof init === "object" && init !== null && typeof init[Symbol.asyncIterator] === "function") {
-    return [Body.ofStream(ReadableStream.from(init)), null];
+    return Body.ofStream(ReadableStream.from(init));
   }
-  return [Body.whole(encodeUtf8(init)), "text/plain;charset=UTF-8"];
+  return Body.ofText(usv(init), TEXT);
 }
 
-const bodyMethods = {
-  async arrayBuffer() { return (await take(this)).slice().buffer; },
-  async blob() { return new Blob([await take(this)], { type: this.headers.get("content-type") ?? "" }); },
-  async bytes() { return (await take(this)).slice(); },
-  async formData() { return decodeForm(await take(this), this.headers.get("content-type") ?? ""); },
-  async json() { return JSON.parse(decodeUtf8(await take(this))); },
-  async text() { return decodeUtf8(await take(this)); },
-};
+/** Reads the body of a message; `convert` gets the bytes. Bodies that are whole need no turn of the event loop. */
+function read(body, convert, convertText = undefined) {
+  try {
+    if (body === null) return Promise.resolve(convert(EMPTY));
+    body.use();
+    if (body.text !== null && convertText !== undefined) return Promise.resolve(convertText(body.text));
+    const bytes = body.wholeBytes();
+    return bytes === null ? body.collect().then(convert) : Promise.resolve(convert(bytes));
+  } catch (error) {
+    return Promise.reject(error);
+  }
+}
 
-const states = new WeakMap();
-const stateOf = (message) => {
-  const state = states.get(message);
-  if (state === undefined) throw new TypeError("Illegal invocation");
-  return state;
-};
-const take = (message) => stateOf(message).body?.consume() ?? EMPTY;
+const UNMARKED = (text) => (text.charCodeAt(0) === 0xfeff ? text.slice(1) : text);
+const PARSED = (text) => JSON.parse(UNMARKED(text));
 
-function addBody(constructor) {
-  for (const [name, method] of Object.entries(bodyMethods)) {
+/** Adds what requests and responses share. `stateOf` throws when the message is none. */
+function addBody(constructor, stateOf) {
+  const typeOf = (state) => state.headers.get("content-type") ?? "";
+  const withState = (message, action) => {
+    try {
+      return action(stateOf(message));
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  };
+  const methods = {
+    arrayBuffer() { return withState(this, (state) => read(state.body, (bytes) => bytes.slice().buffer)); },
+    blob() { return withState(this, (state) => read(state.body, (bytes) => new Blob([bytes], { type: typeOf(state) }))); },
+    bytes() { return withState(this, (state) => read(state.body, (bytes) => bytes.slice())); },
+    formData() { return withState(this, (state) => read(state.body, (bytes) => decodeForm(bytes, typeOf(state)))); },
+    json() { return withState(this, (state) => read(state.body, native.parseJson, PARSED)); },
+    text() { return withState(this, (state) => read(state.body, decodeUtf8, UNMARKED)); },
+  };
+  for (const [name, method] of Object.entries(methods)) {
     Object.defineProperty(constructor.prototype, name, { value: method, writable: true, configurable: true, enumerable: true });
   }
   Object.defineProperty(constructor.prototype, "body", {
@@ -153,14 +176,18 @@ const oneOf = (init, name, allowed, fallback) => {
   return value;
 };
 
+/** What the host is to send of a request. */
+export let requestState;
+
 export class Request {
+  #state;
   constructor(input, init = undefined) {
-    if (arguments.length === 0) throw new TypeError("Request: 1 argument required, but only 0 present");
     if (input === BARE) {
-      states.set(this, init);
+      this.#state = init;
       return;
     }
-    const source = input instanceof Request ? stateOf(input) : null;
+    if (arguments.length === 0) throw new TypeError("Request: 1 argument required, but only 0 present");
+    const source = input instanceof Request ? input.#state : null;
     const url = source?.url ?? parseUrl(input);
     const method = init?.method === undefined ? (source?.method ?? "GET") : methodOf(init.method);
     const headers = new Headers(init?.headers ?? (source === null ? undefined : source.headers));
@@ -172,57 +199,54 @@ export class Request {
     let body = null;
     if (init?.body !== undefined && init.body !== null) {
       if (method === "GET" || method === "HEAD") throw new TypeError(`Request: a ${method} request cannot have a body`);
-      const [extracted, type] = extract(init.body);
-      if (extracted.stream !== null && init.duplex === undefined && init.body instanceof ReadableStream) {
+      body = extract(init.body);
+      if (body.stream !== null && init.duplex === undefined && init.body instanceof ReadableStream) {
         throw new TypeError('Request: a stream as body needs duplex: "half"');
       }
       if (init.duplex !== undefined && init.duplex !== "half") throw new TypeError('Request: duplex can only be "half"');
-      body = extracted;
-      if (type !== null) headerInternals.setDefault(headers, "content-type", type);
+      if (body.type !== null) headerInternals.setDefault(headers, "content-type", body.type);
     } else if (source?.body) {
       if (method === "GET" || method === "HEAD") throw new TypeError(`Request: a ${method} request cannot have a body`);
-      if (source.body.disturbed || source.body.stream?.locked) throw new TypeError("Request: the body was used already");
+      if (!source.body.usable) throw new TypeError("Request: the body was used already");
       body = takeOver(source.body);
     }
-    states.set(this, {
+    const options = source?.options ?? DEFAULTS;
+    this.#state = {
       url, method, headers, body,
       signal: signal === undefined || signal === null ? null : AbortSignal.any([signal]),
-      redirect: oneOf(init, "redirect", ["follow", "error", "manual"], source?.redirect ?? "follow"),
-      mode: oneOf(init, "mode", ["same-origin", "no-cors", "cors"], source?.mode ?? "cors"),
-      credentials: oneOf(init, "credentials", ["omit", "same-origin", "include"], source?.credentials ?? "same-origin"),
-      cache: oneOf(init, "cache", ["default", "no-store", "reload", "no-cache", "force-cache", "only-if-cached"], source?.cache ?? "default"),
-      referrer: init?.referrer === undefined ? (source?.referrer ?? "about:client") : usv(init.referrer),
-      referrerPolicy: init?.referrerPolicy ?? source?.referrerPolicy ?? "",
-      integrity: init?.integrity === undefined ? (source?.integrity ?? "") : String(init.integrity),
-      keepalive: init?.keepalive === undefined ? (source?.keepalive ?? false) : Boolean(init.keepalive),
-    });
+      options: init === undefined || init === null ? options : optionsOf(init, options),
+    };
   }
-  get method() { return stateOf(this).method; }
-  get url() { return stateOf(this).url; }
-  get headers() { return stateOf(this).headers; }
-  get signal() { return (stateOf(this).signal ??= new AbortController().signal); }
-  get destination() { return (stateOf(this), ""); }
-  get referrer() { return stateOf(this).referrer; }
-  get referrerPolicy() { return stateOf(this).referrerPolicy; }
-  get mode() { return stateOf(this).mode; }
-  get credentials() { return stateOf(this).credentials; }
-  get cache() { return stateOf(this).cache; }
-  get redirect() { return stateOf(this).redirect; }
-  get integrity() { return stateOf(this).integrity; }
-  get keepalive() { return stateOf(this).keepalive; }
-  get isReloadNavigation() { return (stateOf(this), false); }
-  get isHistoryNavigation() { return (stateOf(this), false); }
-  get duplex() { return (stateOf(this), "half"); }
+  get method() { return this.#state.method; }
+  get url() { return this.#state.url; }
+  get headers() { return this.#state.headers; }
+  get signal() { return (this.#state.signal ??= new AbortController().signal); }
+  get destination() { return (this.#state, ""); }
+  get referrer() { return this.#state.options.referrer; }
+  get referrerPolicy() { return this.#state.options.referrerPolicy; }
+  get mode() { return this.#state.options.mode; }
+  get credentials() { return this.#state.options.credentials; }
+  get cache() { return this.#state.options.cache; }
+  get redirect() { return this.#state.options.redirect; }
+  get integrity() { return this.#state.options.integrity; }
+  get keepalive() { return this.#state.options.keepalive; }
+  get isReloadNavigation() { return (this.#state, false); }
+  get isHistoryNavigation() { return (this.#state, false); }
+  get duplex() { return (this.#state, "half"); }
   clone() {
-    const state = stateOf(this);
+    const state = this.#state;
     const body = state.body?.clone() ?? null;
     return new Request(BARE, { ...state, headers: new Headers(state.headers), body });
+  }
+
+  static {
+    requestState = (request) => request.#state;
   }
 }
 const REQUEST_ATTRIBUTES = ["method", "url", "headers", "signal", "destination", "referrer", "referrerPolicy", "mode", "credentials", "cache",
   "redirect", "integrity", "keepalive", "isReloadNavigation", "isHistoryNavigation", "duplex", "clone"];
 finishClass(Request, ...REQUEST_ATTRIBUTES);
-addBody(Request);
+addBody(Request, requestState);
 
 /** Lets this module construct messages from a state, past the checks. */
 const BARE = Symbol("bare");
@@ -232,9 +256,22 @@ const DEFAULTS = {
 };
 
 /** The request the host hands to the handler; its class may be one derived from Request. */
-export function incomingRequest(constructor, method, url, flatHeaders, body) {
-  const headers = headerInternals.fromFlat(flatHeaders);
-  return new constructor(BARE, { ...DEFAULTS, method, url, headers, body, signal: null });
+export function incomingRequest(constructor, method, url, fields, body) {
+  return new constructor(BARE, { url, method, headers: headerInternals.ofFields(fields), body, signal: null, options: DEFAULTS });
+}
+
+/** The options of a request that concern neither its head nor its body. */
+function optionsOf(init, base) {
+  return {
+    redirect: oneOf(init, "redirect", ["follow", "error", "manual"], base.redirect),
+    mode: oneOf(init, "mode", ["same-origin", "no-cors", "cors"], base.mode),
+    credentials: oneOf(init, "credentials", ["omit", "same-origin", "include"], base.credentials),
+    cache: oneOf(init, "cache", ["default", "no-store", "reload", "no-cache", "force-cache", "only-if-cached"], base.cache),
+    referrer: init.referrer === undefined ? base.referrer : usv(init.referrer),
+    referrerPolicy: init.referrerPolicy ?? base.referrerPolicy,
+    integrity: init.integrity === undefined ? base.integrity : String(init.integrity),
+    keepalive: init.keepalive === undefined ? base.keepalive : Boolean(init.keepalive),
+  };
 }
 
 function parseUrl(input) {
@@ -245,21 +282,22 @@ function parseUrl(input) {
 
 /** Moves a body to another message: the first one counts as used. */
 function takeOver(body) {
-  const moved = Object.assign(new Body(), { bytes: body.bytes, host: body.host, stream: body.stream });
-  if (body.stream !== null) {
-    const through = new TransformStream();
-    moved.stream = body.stream.pipeThrough(through);
-  }
+  const stream = body.stream?.pipeThrough(new TransformStream()) ?? null;
+  const moved = new Body(body.text, body.bytes, body.host, stream);
   body.used = true;
   return moved;
 }
 
 const NULL_BODY = new Set([101, 103, 204, 205, 304]);
 
+/** What the host is to send of a response. */
+export let responseState;
+
 export class Response {
+  #state;
   constructor(body = null, init = undefined) {
     if (body === BARE) {
-      states.set(this, init);
+      this.#state = init;
       return;
     }
     if (init !== undefined && init !== null && typeof init !== "object" && typeof init !== "function") {
@@ -273,11 +311,10 @@ export class Response {
     let content = null;
     if (body !== null && body !== undefined) {
       if (NULL_BODY.has(status)) throw new TypeError(`Response: a response with status ${status} cannot have a body`);
-      const [extracted, type] = extract(body);
-      content = extracted;
-      if (type !== null) headerInternals.setDefault(headers, "content-type", type);
+      content = extract(body);
+      if (content.type !== null) headerInternals.setDefault(headers, "content-type", content.type);
     }
-    states.set(this, { type: "default", url: "", redirected: false, status, statusText, headers, body: content });
+    this.#state = { type: "default", url: "", redirected: false, status, statusText, headers, body: content };
   }
   static error() {
     return new Response(BARE, {
@@ -288,34 +325,39 @@ export class Response {
     const target = new URL(url).href;
     const code = toUint16(status);
     if (![301, 302, 303, 307, 308].includes(code)) throw new RangeError(`Response.redirect: the status ${status} is not one of a redirect`);
-    const headers = headerInternals.freeze(headerInternals.fromFlat(["location", target]));
+    const headers = new Headers({ location: target });
+    headerInternals.freeze(headers);
     return new Response(BARE, { type: "default", url: "", redirected: false, status: code, statusText: "", headers, body: null });
   }
   static json(data, init = undefined) {
     const text = JSON.stringify(data);
     if (text === undefined) throw new TypeError("Response.json: the value has no JSON form");
     const response = new Response(text, init);
-    if (!hasOwnType(init)) stateOf(response).headers.set("content-type", "application/json");
+    if (!hasOwnType(init)) response.#state.headers.set("content-type", "application/json");
     return response;
   }
-  get type() { return stateOf(this).type; }
-  get url() { return stateOf(this).url; }
-  get redirected() { return stateOf(this).redirected; }
-  get status() { return stateOf(this).status; }
+  get type() { return this.#state.type; }
+  get url() { return this.#state.url; }
+  get redirected() { return this.#state.redirected; }
+  get status() { return this.#state.status; }
   get ok() {
-    const { status } = stateOf(this);
+    const { status } = this.#state;
     return status >= 200 && status <= 299;
   }
-  get statusText() { return stateOf(this).statusText; }
-  get headers() { return stateOf(this).headers; }
+  get statusText() { return this.#state.statusText; }
+  get headers() { return this.#state.headers; }
   clone() {
-    const state = stateOf(this);
+    const state = this.#state;
     const body = state.body?.clone() ?? null;
     return new Response(BARE, { ...state, headers: new Headers(state.headers), body });
   }
+
+  static {
+    responseState = (response) => response.#state;
+  }
 }
 finishClass(Response, "type", "url", "redirected", "status", "ok", "statusText", "headers", "clone");
-addBody(Response);
+addBody(Response, responseState);
 
 function hasOwnType(init) {
   return init?.headers !== undefined && init.headers !== null && new Headers(init.headers).has("content-type");
@@ -324,12 +366,9 @@ function hasOwnType(init) {
 const toUint16 = (value) => (Math.trunc(Number(value)) || 0) & 0xffff;
 
 /** A response that came from the network. */
-export function incomingResponse(status, flatHeaders, body, url, redirected) {
-  const headers = headerInternals.freeze(headerInternals.fromFlat(flatHeaders));
+export function incomingResponse(status, fields, body, url, redirected) {
+  const headers = headerInternals.freeze(headerInternals.ofFields(fields));
   return new Response(BARE, { type: "basic", url, redirected, status, statusText: "", headers, body });
 }
-
-/** The parts of a message that the host is to send. */
-export const partsOf = stateOf;
 
 defineGlobals({ Request, Response });

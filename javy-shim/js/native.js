@@ -32,11 +32,7 @@ export function usv(value) {
 }
 
 export const encodeUtf8 = (text) => native.encodeUtf8(`${text}`.toWellFormed());
-export const decodeUtf8 = (bytes) => native.decodeText("utf-8", stripMark(bytes), false);
-
-function stripMark(bytes) {
-  return bytes.length >= 3 && bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? bytes.subarray(3) : bytes;
-}
+export const { decodeUtf8 } = native;
 
 export const EMPTY = new Uint8Array(0);
 

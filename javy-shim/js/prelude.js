@@ -13,7 +13,11 @@ import "./console.js";
 import "./environment.js";
 import "./fetch.js";
 import "./crypto.js";
+import "./crypto-sync.js";
 import "./clone.js";
+import "./performance.js";
+import "./channels.js";
+import "./intl.js";
 import "./std-http.js";
 
 export { describe, reportRejections, trackRejection } from "./errors.js";

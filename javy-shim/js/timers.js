@@ -1,7 +1,6 @@
-// setTimeout and its kin (HTML standard, section 8.6), queueMicrotask, performance.
+// setTimeout and its kin (HTML standard, section 8.6), queueMicrotask.
 
 import { defineGlobals, native } from "./native.js";
-import { EventTarget } from "./events.js";
 import { reportError } from "./errors.js";
 
 /** Timers by their public number: an interval changes its host timer with each turn. */
@@ -56,13 +55,6 @@ function queueMicrotask(callback) {
   });
 }
 
-class Performance extends EventTarget {
-  get timeOrigin() { return native.wallClock() - native.elapsed(); }
-  now() { return native.elapsed(); }
-  toJSON() { return { timeOrigin: this.timeOrigin }; }
-}
-
 defineGlobals({
   setTimeout, setInterval, setImmediate, clearTimeout, clearInterval, clearImmediate, queueMicrotask,
-  Performance, performance: new Performance(),
 });

@@ -11,10 +11,12 @@ pub mod client;
 pub mod guests;
 pub mod raw;
 pub mod server;
+pub mod stub;
 
 pub use client::{Call, Client, Reply, Session};
 pub use guests::Guest;
 pub use server::{Options, Server};
+pub use stub::Stub;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -14,7 +14,8 @@ use serde_json::{Map, Value};
 
 use super::Api;
 use super::extract::{InApp, InPath, InQuery, Object, bytes, json};
-use crate::deploy::script::{JAVASCRIPT, stored_source};
+use crate::deploy::packages::{LockedPackages, PackageVersions};
+use crate::deploy::script::{JAVASCRIPT, Recipe};
 use crate::deploy::{Deployed, Deployment, Expect, Mode};
 use crate::error::{Code, Error};
 use crate::ids::{AppName, FunctionId, FunctionName};
@@ -53,6 +54,8 @@ pub(super) struct FunctionObject {
     created_by: String,
     #[serde(flatten)]
     source: Option<SourceObject>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    packages: Option<LockedPackages>,
 }
 
 /// What a JavaScript function was deployed from.
@@ -94,6 +97,7 @@ impl From<FunctionVersion> for FunctionObject {
             updated_at: version.updated_at,
             created_by: version.created_by,
             source: None,
+            packages: None,
         }
     }
 }
@@ -104,8 +108,9 @@ pub(super) fn kind(version: &FunctionVersion) -> &'static str {
 }
 
 impl FunctionObject {
-    fn with_source(version: FunctionVersion, source: &Source) -> Self {
-        Self { source: Some(source.into()), ..Self::from(version) }
+    fn with_recipe(version: FunctionVersion, recipe: Recipe) -> Self {
+        let Recipe { source, packages } = recipe;
+        Self { source: Some((&source).into()), packages: Some(packages), ..Self::from(version) }
     }
 }
 
@@ -115,6 +120,7 @@ struct SourceFields {
     code: Option<String>,
     files: Option<BTreeMap<String, String>>,
     entry: Option<String>,
+    update_packages: Option<bool>,
     activate: Option<bool>,
     dry_run: Option<bool>,
 }
@@ -129,21 +135,25 @@ fn mode(activate: Option<bool>, dry_run: Option<bool>) -> Mode {
 
 impl SourceFields {
     /// The source, if there is one.
-    fn source(self) -> Result<Option<Source>, Error> {
-        match self {
-            Self { code: None, files: None, entry: None, .. } => Ok(None),
-            Self { code: Some(code), files: None, entry: None, .. } => Source::from_code(code).map(Some),
-            Self { code: None, files: Some(files), entry, .. } => {
-                Source::from_files(files, entry.as_deref().unwrap_or(DEFAULT_ENTRY)).map(Some)
-            }
-            Self { .. } => Err(Error::invalid("give either code, or files with the name of the entry among them")),
-        }
+    fn source(self) -> Result<Option<(Source, PackageVersions)>, Error> {
+        let Self { code, files, entry, update_packages, .. } = self;
+        let source = match (code, files, entry) {
+            (None, None, None) if update_packages.is_none() => return Ok(None),
+            (Some(code), None, None) => Source::from_code(code)?,
+            (None, Some(files), entry) => Source::from_files(files, entry.as_deref().unwrap_or(DEFAULT_ENTRY))?,
+            _ => return Err(Error::invalid("give either code, or files with the name of the entry among them")),
+        };
+        let versions = if update_packages == Some(true) { PackageVersions::Update } else { PackageVersions::Keep };
+        Ok(Some((source, versions)))
     }
 }
 
+/// A source to deploy, with the versions that its packages get.
+type NewSource = Option<(Source, PackageVersions)>;
+
 /// Takes what is not settings out of a body.
-fn split(body: &mut Map<String, Value>) -> Result<(Option<Source>, Mode), Error> {
-    let names = ["code", "files", "entry", "activate", "dry_run"];
+fn split(body: &mut Map<String, Value>) -> Result<(NewSource, Mode), Error> {
+    let names = ["code", "files", "entry", "update_packages", "activate", "dry_run"];
     let fields: Map<String, Value> = names.into_iter().filter_map(|name| body.remove_entry(name)).collect();
     let fields: SourceFields =
         serde_json::from_value(Value::Object(fields)).map_err(|error| Error::invalid(format!("body: {error}")))?;
@@ -224,7 +234,7 @@ pub(super) async fn get(
     };
     let (version, bytes) = api.store.read(read).await.map_err(no_function)?;
     let object = match bytes {
-        Some(bytes) => FunctionObject::with_source(version, &stored_source(&bytes)?),
+        Some(bytes) => FunctionObject::with_recipe(version, Recipe::stored(&bytes)?),
         None => FunctionObject::from(version),
     };
     Ok(Json(object).into_response())
@@ -240,11 +250,12 @@ pub(super) async fn create(
     let name = body.remove("name").ok_or_else(|| Error::invalid("body: name is missing"))?;
     let name = name.as_str().ok_or_else(|| Error::invalid("body: name must be a string"))?.parse()?;
     let (source, mode) = split(&mut body)?;
-    let source = source.ok_or_else(|| Error::invalid("body: code (or files) is missing"))?;
+    let (source, versions) = source.ok_or_else(|| Error::invalid("body: code (or files) is missing"))?;
     let mut patch = settings(body)?;
     patch.enabled.get_or_insert(false);
     let deployment = Deployment { app: &app, name, patch, expect: Expect::New, mode, by: ADMIN };
-    Ok(answer(api.deployer.source(deployment, source.clone()).await?, Some(&source)))
+    let (deployed, recipe) = api.deployer.source(deployment, source, versions).await?;
+    Ok(answer(deployed, Some(recipe)))
 }
 
 /// `PUT /functions/{name}`: a component, or settings and source as JSON (FX6).
@@ -272,11 +283,15 @@ pub(super) async fn put(
             let (source, mode) = split(&mut body)?;
             let patch = settings(body)?;
             let deployment = Deployment { app: &app, name, patch, expect: Expect::Existing, mode, by: ADMIN };
-            let deployed = match &source {
-                Some(source) => api.deployer.source(deployment, source.clone()).await,
-                None => api.deployer.settings(deployment).await,
+            let deployed = match source {
+                Some((source, versions)) => {
+                    let deployed = api.deployer.source(deployment, source, versions).await;
+                    deployed.map(|(deployed, recipe)| (deployed, Some(recipe)))
+                }
+                None => api.deployer.settings(deployment).await.map(|deployed| (deployed, None)),
             };
-            Ok(answer(deployed.map_err(no_function)?, source.as_ref()))
+            let (deployed, recipe) = deployed.map_err(no_function)?;
+            Ok(answer(deployed, recipe))
         }
         other => Err(Error::new(
             Code::UnsupportedMediaType,
@@ -296,7 +311,7 @@ struct CheckedObject {
     settings: Settings,
 }
 
-fn answer(deployed: Deployed, source: Option<&Source>) -> Response {
+fn answer(deployed: Deployed, recipe: Option<Recipe>) -> Response {
     let (status, version) = match deployed {
         Deployed::Checked { name, settings } => {
             return Json(CheckedObject { dry_run: true, name, settings }).into_response();
@@ -304,8 +319,8 @@ fn answer(deployed: Deployed, source: Option<&Source>) -> Response {
         Deployed::Created(version) => (StatusCode::CREATED, version),
         Deployed::Updated(version) => (StatusCode::OK, version),
     };
-    let object = match source {
-        Some(source) => FunctionObject::with_source(version, source),
+    let object = match recipe {
+        Some(recipe) => FunctionObject::with_recipe(version, recipe),
         None => FunctionObject::from(version),
     };
     (status, Json(object)).into_response()

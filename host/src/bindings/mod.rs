@@ -1,10 +1,12 @@
 //! The host's side of `wit/`: one file per interface, each with its own state and view. No file here knows the
 //! runtime; `runtime/ctx.rs` composes the states into what a store holds.
 
+pub mod crypto;
 pub mod db;
 pub mod egress;
 pub mod env;
 pub mod fetch;
+pub mod intl;
 pub mod log;
 pub mod outgoing;
 pub mod user;
@@ -30,6 +32,16 @@ mod generated {
     });
 }
 
+/// What `bindgen!` makes of the interface for locales.
+mod generated_intl {
+    wasmtime::component::bindgen!({
+        path: ["../wit", "../javy-shim/wit"],
+        world: "caddis:engine/locales",
+        imports: { default: trappable },
+        require_store_data_send: true,
+    });
+}
+
 pub use generated::FunctionPre;
 pub use generated::caddis::function as wit;
 
@@ -43,6 +55,10 @@ pub trait Views: Send + 'static {
     fn user(&mut self) -> user::UserView<'_>;
     /// State of `log`.
     fn log(&mut self) -> log::LogView<'_>;
+    /// State of `intl`.
+    fn intl(&mut self) -> intl::IntlView<'_>;
+    /// State of `crypto`.
+    fn crypto(&mut self) -> crypto::CryptoView<'_>;
     /// State of `outgoing`.
     fn outgoing(&mut self) -> outgoing::OutgoingView<'_>;
 }
@@ -67,18 +83,25 @@ impl HasData for Log {
     type Data<'a> = log::LogView<'a>;
 }
 
+struct Intl;
+impl HasData for Intl {
+    type Data<'a> = intl::IntlView<'a>;
+}
+
 struct Outgoing;
 impl HasData for Outgoing {
     type Data<'a> = outgoing::OutgoingView<'a>;
 }
 
-/// Adds every `caddis:function` interface to a linker.
+/// Adds every interface of these to a linker.
 pub fn link_all<T: Views>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     wit::db::add_to_linker::<T, Db>(linker, T::db)?;
     wit::env::add_to_linker::<T, Env>(linker, T::env)?;
     wit::user::add_to_linker::<T, User>(linker, T::user)?;
     wit::log::add_to_linker::<T, Log>(linker, T::log)?;
+    generated_intl::caddis::engine::intl::add_to_linker::<T, Intl>(linker, T::intl)?;
     wit::http::add_to_linker::<T, Outgoing>(linker, T::outgoing)?;
     wit::outgoing::add_to_linker::<T, Outgoing>(linker, T::outgoing)?;
+    crypto::link(linker)?;
     Ok(())
 }

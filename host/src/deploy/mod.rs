@@ -2,6 +2,7 @@
 //! here is on the path of a request but the first one after a start.
 
 pub mod components;
+pub mod packages;
 pub mod script;
 mod versions;
 
@@ -11,7 +12,8 @@ use bytes::Bytes;
 use tokio::sync::Mutex;
 
 use self::components::Components;
-use self::script::{JAVASCRIPT, Owner, Scripts, store_source, stored_source};
+use self::packages::{LockedPackages, PackageVersions};
+use self::script::{JAVASCRIPT, Owner, Recipe, Scripts};
 use crate::auth::jwt::TokenKey;
 use crate::error::{Code, Error};
 use crate::ids::{AppName, ContentHash, FunctionName};
@@ -152,16 +154,42 @@ impl Deployer {
         self.publish(deployment, Content { hash, bytes, world, linked }).await
     }
 
-    /// Deploys JavaScript or TypeScript.
-    pub async fn source(&self, deployment: Deployment<'_>, source: Source) -> Result<Deployed, Error> {
+    /// Deploys JavaScript or TypeScript. Packages stay at the versions that the function has, where they still do, or get newer ones.
+    pub async fn source(
+        &self,
+        deployment: Deployment<'_>,
+        source: Source,
+        versions: PackageVersions,
+    ) -> Result<(Deployed, Recipe), Error> {
         let settings = self.settings_of(&deployment)?;
-        let bytes = store_source(&source)?;
         let Deployment { app, name, .. } = &deployment;
-        let function = app.function(name).map(|active| active.version.id);
+        let active = app.function(name);
+        let before = match &active {
+            Some(active) => self.packages(&active.version).await?,
+            None => LockedPackages::new(),
+        };
+        let function = active.map(|active| active.version.id);
         let owner = Owner { app: &app.name, function, settings: &settings };
-        let linked = self.scripts.build(owner, source).await?;
+        let recipe = Recipe { source: source.clone(), packages: before };
+        let (linked, packages) = self.scripts.build(owner, recipe, versions).await?;
+        let recipe = Recipe { source, packages };
+        let bytes = recipe.store()?;
         let content = Content { hash: ContentHash::of(&bytes), bytes, world: JAVASCRIPT, linked };
-        self.publish(deployment, content).await
+        Ok((self.publish(deployment, content).await?, recipe))
+    }
+
+    /// The packages a version was deployed with.
+    async fn packages(&self, version: &FunctionVersion) -> Result<LockedPackages, Error> {
+        if version.world != JAVASCRIPT {
+            return Ok(LockedPackages::new());
+        }
+        let hash = version.component;
+        match self.store.read(move |tx| functions::component_bytes(tx, hash)).await {
+            Ok(bytes) => Recipe::stored(&bytes).map(|recipe| recipe.packages),
+            // The version was replaced meanwhile.
+            Err(StoreError::NotFound) => Ok(LockedPackages::new()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// The settings a deployment would have now, if it may be made.
@@ -241,7 +269,7 @@ impl Deployer {
         }
         let bytes = self.store.read(move |tx| functions::component_bytes(tx, hash)).await?;
         let owner = Owner { app: &version.app, function: Some(version.id), settings: &version.settings };
-        self.scripts.build(owner, stored_source(&bytes)?).await
+        self.scripts.build(owner, Recipe::stored(&bytes)?, PackageVersions::Keep).await.map(|(linked, _)| linked)
     }
 
     fn activate(&self, app: &App, version: FunctionVersion, linked: Option<Arc<Linked>>, canaries: Vec<Share>) {

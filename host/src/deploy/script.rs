@@ -8,14 +8,16 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 use super::components::Components;
+use super::packages::{LockedPackages, Npm, PackageVersions, Resolution};
 use crate::bindings::outgoing::Responder;
 use crate::error::{Code, Error};
 use crate::ids::{AppName, FunctionId};
-use crate::js::bundle::{Bundle, bundle};
+use crate::js::bundle::{Bundle, Bundler, Progress};
+use crate::js::diagnostic::Diagnostics;
 use crate::js::frame::Position;
-use crate::js::packages::NodeModules;
 use crate::js::source::Source;
 use crate::js::{ABSENT_GLOBALS, Platform};
 use crate::observe::capture::LogCapture;
@@ -26,7 +28,7 @@ use crate::runtime::script::{Program, ProgramModule, ScriptEngine};
 use crate::sandbox::{Occasion, Resources};
 use crate::settings::Settings;
 use crate::store::tenant::Caller;
-use crate::tunables::PROGRAM_START_TIME;
+use crate::tunables::{PACKAGES_TIME, PROGRAM_START_TIME};
 
 /// The world of functions that are JavaScript, as the store and clients name it.
 pub const JAVASCRIPT: &str = "javascript";
@@ -38,6 +40,7 @@ const PLATFORM: Platform<'static> = Platform { node_modules: &[], absent_globals
 pub struct Scripts {
     components: Arc<Components>,
     resources: Arc<Resources>,
+    npm: Arc<Npm>,
     engine: OnceCell<Arc<ScriptEngine>>,
     /// Transpiling a hostile source may take hundreds of megabytes for a moment: one at a time.
     turns: Semaphore,
@@ -53,31 +56,51 @@ pub struct Owner<'a> {
     pub settings: &'a Settings,
 }
 
-/// A source as the store keeps it.
+/// What a version of a function is made from.
+#[derive(Debug, Clone)]
+pub struct Recipe {
+    /// Its files.
+    pub source: Source,
+    /// The packages it was deployed with.
+    pub packages: LockedPackages,
+}
+
+/// A recipe as the store keeps it.
 #[derive(Serialize, Deserialize)]
 struct Stored {
     entry: String,
     files: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    packages: LockedPackages,
 }
 
-/// Bytes that stand for a source.
-pub fn store_source(source: &Source) -> Result<Bytes, Error> {
-    let text = |path: &str| source.text(path).unwrap_or_default().to_owned();
-    let files = source.paths().map(|path| (path.to_owned(), text(path))).collect();
-    let stored = Stored { entry: source.entry().as_str().to_owned(), files };
-    serde_json::to_vec(&stored).map(Bytes::from).map_err(Error::internal)
+impl Recipe {
+    /// Bytes that stand for it.
+    pub fn store(&self) -> Result<Bytes, Error> {
+        let Self { source, packages } = self;
+        let text = |path: &str| source.text(path).unwrap_or_default().to_owned();
+        let files = source.paths().map(|path| (path.to_owned(), text(path))).collect();
+        let stored = Stored { entry: source.entry().as_str().to_owned(), files, packages: packages.clone() };
+        serde_json::to_vec(&stored).map(Bytes::from).map_err(Error::internal)
+    }
+
+    /// The recipe these bytes stand for.
+    pub fn stored(bytes: &[u8]) -> Result<Self, Error> {
+        let Stored { entry, files, packages } = serde_json::from_slice(bytes).map_err(Error::internal)?;
+        Ok(Self { source: Source::from_files(files, &entry)?, packages })
+    }
 }
 
-/// The source these bytes stand for.
-pub fn stored_source(bytes: &[u8]) -> Result<Source, Error> {
-    let Stored { entry, files } = serde_json::from_slice(bytes).map_err(Error::internal)?;
-    Source::from_files(files, &entry)
+/// A bundle in the making.
+struct Work {
+    bundler: Bundler,
+    packages: Resolution,
 }
 
 impl Scripts {
     /// Programs for this host.
-    pub fn new(components: Arc<Components>, resources: Arc<Resources>) -> Self {
-        Self { components, resources, engine: OnceCell::new(), turns: Semaphore::new(1) }
+    pub fn new(components: Arc<Components>, resources: Arc<Resources>, npm: Arc<Npm>) -> Self {
+        Self { components, resources, npm, engine: OnceCell::new(), turns: Semaphore::new(1) }
     }
 
     /// Compiles the engine, if nobody has yet.
@@ -86,29 +109,65 @@ impl Scripts {
         self.engine.get_or_try_init(compile).await.cloned()
     }
 
-    /// Transpiles, links and evaluates a source. What is wrong with it comes back with file, line and a code frame.
-    pub async fn build(&self, owner: Owner<'_>, source: Source) -> Result<Arc<Linked>, Error> {
-        let bundle = self.bundle(source).await?;
+    /// Transpiles, links and evaluates a source. What is wrong with it comes back with file, line and a code frame; otherwise it
+    /// comes back with the packages it has.
+    pub async fn build(
+        &self,
+        owner: Owner<'_>,
+        recipe: Recipe,
+        versions: PackageVersions,
+    ) -> Result<(Arc<Linked>, LockedPackages), Error> {
+        let (bundle, packages) = timeout(PACKAGES_TIME, self.bundle(recipe, versions)).await.map_err(|_| {
+            let seconds = PACKAGES_TIME.as_secs();
+            Error::new(
+                Code::RegistryUnavailable,
+                format!("fetching the packages took more than {seconds} seconds; try again"),
+            )
+        })??;
         let engine = self.engine().await?;
         let image = self.image(&engine, owner, &bundle).await?;
         let linked = spawn_blocking(move || engine.link(&image)).await.map_err(Error::internal)?;
         let linked = linked.map_err(Error::internal)?;
-        Ok(Arc::new(Linked { program: Some(bundle), ..linked }))
+        Ok((Arc::new(Linked { program: Some(Arc::new(bundle.for_stacks())), ..linked }), packages))
     }
 
-    async fn bundle(&self, source: Source) -> Result<Arc<Bundle>, Error> {
-        let _turn = self.turns.acquire().await.map_err(Error::internal)?;
-        let bundled = spawn_blocking(move || {
-            let packages = NodeModules(source.clone());
-            bundle(&source, PLATFORM, &packages)
-        });
-        bundled.await.map_err(Error::internal)?.map(Arc::new).map_err(|diagnostics| {
-            let first = diagnostics.as_slice().first().map(|first| {
-                let Position { line, column } = first.position;
-                format!("{}:{line}:{column}: {}", first.file, first.message)
+    async fn bundle(&self, recipe: Recipe, versions: PackageVersions) -> Result<(Bundle, LockedPackages), Error> {
+        let npm = self.npm.clone();
+        let begin = move || {
+            let Recipe { source, packages } = recipe;
+            let packages = Resolution::new(npm, &source, &packages, versions);
+            Bundler::new(source, PLATFORM).map(|bundler| Work { bundler, packages })
+        };
+        let begun = spawn_blocking(begin).await.map_err(Error::internal)?;
+        let mut work = begun.map_err(|diagnostics| refusal(Code::InvalidSource, &diagnostics))?;
+        loop {
+            let turn = self.turns.acquire().await.map_err(Error::internal)?;
+            let step = spawn_blocking(move || {
+                let progress = work.bundler.advance(&work.packages);
+                (work, progress)
             });
-            Error::new(Code::InvalidSource, first.unwrap_or_default()).with_details(&diagnostics)
-        })
+            let (left, progress) = step.await.map_err(Error::internal)?;
+            drop(turn);
+            work = left;
+            match progress {
+                Ok(Progress::Complete) => break,
+                Ok(Progress::Waiting) => work.packages.supply().await,
+                Err(diagnostics) if work.packages.is_short() => {
+                    return Err(refusal(Code::RegistryUnavailable, &diagnostics));
+                }
+                Err(diagnostics) => return Err(refusal(Code::InvalidSource, &diagnostics)),
+            }
+        }
+        let Work { bundler, packages } = work;
+        let bundle = spawn_blocking(move || bundler.finish()).await.map_err(Error::internal)?;
+        let packages = packages.lock();
+        tracing::debug!(
+            modules = bundle.modules.len(),
+            bytes = bundle.modules.iter().map(|module| module.code.len()).sum::<usize>(),
+            packages = packages.len(),
+            "bundled"
+        );
+        Ok((bundle, packages))
     }
 
     async fn image(&self, engine: &ScriptEngine, owner: Owner<'_>, bundle: &Bundle) -> Result<Vec<u8>, Error> {
@@ -133,6 +192,15 @@ impl Scripts {
         let image = engine.image(program(bundle), parts, Limits::from(settings), deadline.into()).await;
         image.map_err(|failure| explain(failure, bundle, &log))
     }
+}
+
+/// What a client is told about a source of which no bundle can be made.
+fn refusal(code: Code, diagnostics: &Diagnostics) -> Error {
+    let first = diagnostics.as_slice().first().map(|first| {
+        let Position { line, column } = first.position;
+        format!("{}:{line}:{column}: {}", first.file, first.message)
+    });
+    Error::new(code, first.unwrap_or_default()).with_details(diagnostics)
 }
 
 fn program(bundle: &Bundle) -> Program<'_> {

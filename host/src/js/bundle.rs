@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::OnceLock;
 
+use oxc::syntax::identifier::is_identifier_name;
 use oxc_sourcemap::{ConcatSourceMapBuilder, SourceMap};
 
 use super::Platform;
@@ -11,9 +12,9 @@ use super::diagnostic::{Collector, Diagnostics, Finding};
 use super::import_map::Configuration;
 use super::nesting::with_bundle_stack;
 use super::packages::Packages;
-use super::resolve::{Place, Resolved, Resolver};
+use super::resolve::{Place, Resolved, Resolver, Unresolved};
 use super::source::Source;
-use super::transpile::{HELPERS, Input, Origin, Syntax, Transpiled, transpile};
+use super::transpile::{HELPERS, Import, Input, Origin, Syntax, Transpiled, transpile};
 
 /// The most modules of one bundle, packages included.
 pub const MAX_MODULES: usize = 4_000;
@@ -90,29 +91,70 @@ impl Module {
     }
 }
 
-/// Makes modules of a function's source. Works on the calling thread's time: milliseconds for a function, more with large
-/// packages; call it where blocking is allowed.
-pub fn bundle(source: &Source, platform: Platform<'_>, packages: &dyn Packages) -> Result<Bundle, Diagnostics> {
-    with_bundle_stack(|| assemble(source, platform, packages)).unwrap_or_else(|| {
-        let finding = Finding::new("The host has too little memory to parse the function", 0, 1);
-        Err(Diagnostics::single(source.entry().as_str(), "", finding))
-    })
+/// Makes modules of a function's source, where every package is at hand.
+pub fn bundle(source: &Source, platform: Platform<'static>, packages: &dyn Packages) -> Result<Bundle, Diagnostics> {
+    let mut bundler = Bundler::new(source.clone(), platform)?;
+    match bundler.advance(packages)? {
+        Progress::Complete => Ok(bundler.finish()),
+        Progress::Waiting => {
+            let finding = Finding::new("The packages of the function are not at hand", 0, 1);
+            Err(Diagnostics::single(source.entry().as_str(), "", finding))
+        }
+    }
 }
 
-fn assemble(source: &Source, platform: Platform<'_>, packages: &dyn Packages) -> Result<Bundle, Diagnostics> {
-    let configuration = Configuration::read(source).map_err(|broken| {
-        Diagnostics::single(&broken.path, source.text(&broken.path).unwrap_or_default(), broken.finding)
-    })?;
-    let resolver = Resolver { source, configuration: &configuration, packages, platform };
-    let mut graph = Graph::default();
-    graph.load(&resolver)?;
-    Ok(graph.link(source.entry().as_str()))
+/// Makes modules of a function's source, as far as its packages are at hand, and goes on when more of them are.
+pub struct Bundler {
+    source: Source,
+    platform: Platform<'static>,
+    configuration: Configuration,
+    graph: Graph,
+}
+
+/// How far a bundler has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// All modules are there.
+    Complete,
+    /// The source of packages has noted down what is needed to go on.
+    Waiting,
+}
+
+impl Bundler {
+    /// Begins with the entry. Errors: a configuration file of the function cannot be read.
+    pub fn new(source: Source, platform: Platform<'static>) -> Result<Self, Diagnostics> {
+        let configuration = Configuration::read(&source).map_err(|broken| {
+            Diagnostics::single(&broken.path, source.text(&broken.path).unwrap_or_default(), broken.finding)
+        })?;
+        let graph = Graph::of(source.entry().as_str());
+        Ok(Self { source, platform, configuration, graph })
+    }
+
+    /// Works on the calling thread's time: milliseconds for a function, more with large packages; call it where blocking is
+    /// allowed.
+    pub fn advance(&mut self, packages: &dyn Packages) -> Result<Progress, Diagnostics> {
+        let Self { source, platform, configuration, graph } = self;
+        let resolver = Resolver { source, configuration, packages, platform: *platform };
+        with_bundle_stack(|| graph.load(&resolver)).unwrap_or_else(|| {
+            let finding = Finding::new("The host has too little memory to parse the function", 0, 1);
+            Err(Diagnostics::single(source.entry().as_str(), "", finding))
+        })
+    }
+
+    /// The modules, once they are complete.
+    pub fn finish(self) -> Bundle {
+        self.graph.link(self.source.entry().as_str())
+    }
 }
 
 /// The modules that were reached, before they are linked.
-#[derive(Default)]
 struct Graph {
     loaded: BTreeMap<String, Loaded>,
+    bytes: usize,
+    /// Reached, but not loaded.
+    queue: VecDeque<Place>,
+    /// Imports that could not be resolved yet.
+    waiting: Vec<(Place, Import)>,
 }
 
 struct Loaded {
@@ -132,42 +174,89 @@ enum Target {
 }
 
 impl Graph {
+    fn of(entry: &str) -> Self {
+        let queue = VecDeque::from([Place::File(entry.to_owned())]);
+        Self { loaded: BTreeMap::new(), bytes: 0, queue, waiting: Vec::new() }
+    }
+
     /// Loads all that the entry reaches.
-    fn load(&mut self, resolver: &Resolver<'_>) -> Result<(), Diagnostics> {
+    fn load(&mut self, resolver: &Resolver<'_>) -> Result<Progress, Diagnostics> {
         let mut found = Collector::default();
-        let mut bytes = 0;
-        let mut queue = VecDeque::from([Place::File(resolver.source.entry().as_str().to_owned())]);
-        while let Some(place) = queue.pop_front() {
-            let name = place.name();
-            if self.loaded.contains_key(&name) || found.is_full() {
-                continue;
-            }
-            let (text, author) = match &place {
-                Place::File(path) => (resolver.source.text(path).unwrap_or_default().to_owned(), Author::Function),
-                Place::Package { package, path } => {
-                    (resolver.packages.read(package, path).unwrap_or_default(), Author::Package)
-                }
-            };
-            bytes += text.len();
-            if self.loaded.len() >= MAX_MODULES || bytes > MAX_MODULE_BYTES {
-                let message =
-                    format!("The function with its packages is over {MAX_MODULES} modules or {MAX_MODULE_BYTES} bytes");
-                return Err(Diagnostics::single(&name, &text, Finding::new(message, 0, 1)));
-            }
-            let origin = match author {
-                Author::Function => Origin::Author { platform: resolver.platform, jsx: &resolver.configuration.jsx },
-                _ => Origin::Package,
-            };
-            match transpile(Input { name: &name, text: &text, origin }) {
-                Ok(transpiled) => {
-                    let (targets, failures) = resolve_all(&transpiled, &place, author, resolver, &mut queue);
-                    found.add(&name, &text, failures);
-                    self.loaded.insert(name, Loaded { text, author, transpiled, targets });
-                }
-                Err(findings) => found.add(&name, &text, findings),
+        for (place, import) in std::mem::take(&mut self.waiting) {
+            self.resolve(&place, &import, resolver, &mut found);
+        }
+        while let Some(place) = self.queue.pop_front() {
+            if !self.loaded.contains_key(&place.name()) && !found.is_full() {
+                self.load_one(&place, resolver, &mut found)?;
             }
         }
-        found.finish()
+        found.finish()?;
+        Ok(if self.waiting.is_empty() { Progress::Complete } else { Progress::Waiting })
+    }
+
+    fn load_one(&mut self, place: &Place, resolver: &Resolver<'_>, found: &mut Collector) -> Result<(), Diagnostics> {
+        let name = place.name();
+        let (text, author) = match place {
+            Place::File(path) => (resolver.source.text(path).unwrap_or_default().to_owned(), Author::Function),
+            Place::Package { package, path } => {
+                (resolver.packages.read(package, path).unwrap_or_default(), Author::Package)
+            }
+        };
+        self.bytes += text.len();
+        if self.loaded.len() >= MAX_MODULES || self.bytes > MAX_MODULE_BYTES {
+            let message =
+                format!("The function with its packages is over {MAX_MODULES} modules or {MAX_MODULE_BYTES} bytes");
+            return Err(Diagnostics::single(&name, &text, Finding::new(message, 0, 1)));
+        }
+        let origin = match author {
+            Author::Function => Origin::Author { platform: resolver.platform, jsx: &resolver.configuration.jsx },
+            _ => Origin::Package,
+        };
+        match transpile(Input { name: &name, text: &text, origin }) {
+            Ok(transpiled) => {
+                let imports = transpiled.imports.clone();
+                self.loaded.insert(name, Loaded { text, author, transpiled, targets: BTreeMap::new() });
+                for import in &imports {
+                    self.resolve(place, import, resolver, found);
+                }
+            }
+            Err(findings) => found.add(&name, &text, findings),
+        }
+        Ok(())
+    }
+
+    /// Finds out what an import of a loaded module stands for.
+    fn resolve(&mut self, place: &Place, import: &Import, resolver: &Resolver<'_>, found: &mut Collector) {
+        let name = place.name();
+        let Some(importer) = self.loaded.get_mut(&name) else { return };
+        let key = (import.specifier.clone(), import.syntax == Syntax::Require);
+        if importer.targets.contains_key(&key) {
+            return;
+        }
+        let target = match resolver.resolve(import, place) {
+            Ok(Resolved::Place(place)) => {
+                let name = place.name();
+                match place {
+                    // What the function asks for itself is known before its packages ask.
+                    Place::File(_) => self.queue.push_front(place),
+                    Place::Package { .. } => self.queue.push_back(place),
+                }
+                Target::Loaded(name)
+            }
+            Ok(Resolved::Builtin(name)) => Target::Builtin(name),
+            Ok(Resolved::Empty) => Target::Empty,
+            Err(Unresolved::Wanted) => return self.waiting.push((place.clone(), import.clone())),
+            // A package tries for what it can do without; if it cannot, it throws when it runs.
+            Err(Unresolved::Meaningless(_))
+                if importer.author == Author::Package && import.syntax != Syntax::Static =>
+            {
+                return;
+            }
+            Err(Unresolved::Meaningless(finding) | Unresolved::Unavailable(finding)) => {
+                return found.add(&name, &importer.text, [finding]);
+            }
+        };
+        importer.targets.insert(key, target);
     }
 
     fn is_commonjs(&self, name: &str) -> bool {
@@ -177,6 +266,7 @@ impl Graph {
     /// Turns what was loaded into modules.
     fn link(self, entry: &str) -> Bundle {
         let wanted = self.wanted_of_commonjs(entry);
+        let missed = self.wanted_of_nothing();
         let mut modules: Vec<Module> = Vec::new();
         let mut extra: BTreeSet<String> = BTreeSet::new();
         for (name, names) in &wanted {
@@ -198,6 +288,7 @@ impl Graph {
             extra.extend(module.imports.values().filter(|target| target.starts_with(HELPERS)).cloned());
             modules.push(module);
         }
+        modules.extend(missed.map(|names| Module::generated(EMPTY, empty_code(&names))));
         modules.extend(
             extra.iter().filter_map(|name| toolchain_code(name).map(|code| Module::generated(name, code.to_owned()))),
         );
@@ -224,6 +315,19 @@ impl Graph {
         wanted
     }
 
+    /// The names that are imported from where there is nothing; `None` when nobody looks there.
+    fn wanted_of_nothing(&self) -> Option<BTreeSet<String>> {
+        let empty = |loaded: &Loaded, import: &Import| {
+            let key = (import.specifier.clone(), import.syntax == Syntax::Require);
+            loaded.targets.get(&key) == Some(&Target::Empty)
+        };
+        let imports = self
+            .loaded
+            .values()
+            .flat_map(|loaded| loaded.transpiled.imports.iter().filter(move |import| empty(loaded, import)));
+        imports.map(|import| import.names.clone()).reduce(|names, more| &names | &more)
+    }
+
     /// What a CommonJS module exports, as far as it can be seen.
     fn exported_names(&self, name: &str, names: &mut BTreeSet<String>, seen: &mut BTreeSet<String>) {
         let mut queue = vec![name.to_owned()];
@@ -241,40 +345,6 @@ impl Graph {
             }
         }
     }
-}
-
-fn resolve_all(
-    transpiled: &Transpiled,
-    place: &Place,
-    author: Author,
-    resolver: &Resolver<'_>,
-    queue: &mut VecDeque<Place>,
-) -> (BTreeMap<(String, bool), Target>, Vec<Finding>) {
-    let mut targets = BTreeMap::new();
-    let mut failures = Vec::new();
-    for import in &transpiled.imports {
-        let key = (import.specifier.clone(), import.syntax == Syntax::Require);
-        if targets.contains_key(&key) {
-            continue;
-        }
-        let target = match resolver.resolve(import, place) {
-            Ok(Resolved::Place(place)) => {
-                let name = place.name();
-                queue.push_back(place);
-                Target::Loaded(name)
-            }
-            Ok(Resolved::Builtin(name)) => Target::Builtin(name),
-            Ok(Resolved::Empty) => Target::Empty,
-            // A package tries for what it can do without; if it cannot, it throws when it runs.
-            Err(_) if author == Author::Package && import.syntax != Syntax::Static => continue,
-            Err(failure) => {
-                failures.push(failure);
-                continue;
-            }
-        };
-        targets.insert(key, target);
-    }
-    (targets, failures)
 }
 
 /// An ES module, with its specifiers mapped.
@@ -344,10 +414,16 @@ fn definition(name: String, loaded: Loaded, commonjs: &BTreeSet<String>) -> Modu
     }
 }
 
+/// What stands for a module that is not there, as a CommonJS module without any exports would.
+fn empty_code(names: &BTreeSet<String>) -> String {
+    let names = names.iter().filter(|name| is_identifier_name(name));
+    let exports: String = names.map(|name| format!("export {{ nothing as {name} }};\n")).collect();
+    format!("const nothing = undefined;\nexport default {{}};\n{exports}")
+}
+
 /// The code of the modules that the toolchain adds.
 fn toolchain_code(name: &str) -> Option<&'static str> {
     match name {
-        EMPTY => Some("export {};\n"),
         commonjs::RUNTIME => Some(commonjs::RUNTIME_CODE),
         "caddis:toolchain/helpers/decorate" => Some(include_str!("decorate.mjs")),
         "caddis:toolchain/helpers/decorateParam" => Some(include_str!("decorate-param.mjs")),

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! source::Source ── bundle::bundle ──┬── transpile   one file: parse, check, strip types, print, source map
-//!                                    ├── resolve     one import: file, package, built-in module or nothing
-//!                                    ├── packages    npm packages, from wherever they come
+//!                                    ├── resolve     one import: file, package (specifier: its name), built-in module or nothing
+//!                                    ├── packages    npm packages, from wherever they come; manifest: their package.json
 //!                                    └── commonjs    require() for what is not an ES module
 //!                        ↓
 //!                bundle::Bundle ── sourcemap   a stack of the engine, in the author's lines
@@ -25,11 +25,13 @@ pub mod diagnostic;
 pub mod frame;
 mod globals;
 mod import_map;
+mod manifest;
 mod nesting;
 pub mod packages;
 mod resolve;
 pub mod source;
 pub mod sourcemap;
+mod specifier;
 mod transpile;
 
 #[cfg(test)]
@@ -41,7 +43,6 @@ pub const STD_HTTP: &str = "caddis:std-http";
 /// Global names the engine will never have, each with a hint what to do instead.
 pub const ABSENT_GLOBALS: &[(&str, &str)] = &[
     ("Atomics", "a function has one thread"),
-    ("Intl", "not supported yet; format dates and numbers by hand or with a pure JavaScript package"),
     ("SharedArrayBuffer", "a function has one thread; use ArrayBuffer"),
     ("Temporal", "use Date, or a pure JavaScript package such as temporal-polyfill"),
     ("WebAssembly", "deploy a WebAssembly component of its own instead"),

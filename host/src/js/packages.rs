@@ -5,19 +5,12 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-
 use super::source::{Source, join};
+
+pub use super::manifest::{Dependency, ImportKind, Manifest};
 
 /// The largest file of a package that is read, in bytes.
 pub const MAX_FILE_BYTES: u64 = 8 << 20;
-
-/// The conditions of `exports` that hold for every import.
-const CONDITIONS: [&str; 5] = ["caddis", "workerd", "worker", "browser", "module"];
-
-/// How deep conditions, arrays and folders nest.
-const MAX_CONDITION_DEPTH: usize = 16;
 
 /// What a module asks for when it imports from a package.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +21,8 @@ pub struct PackageRequest<'a> {
     pub requirement: Option<&'a str>,
     /// The package that asks; `None` for a file of the function.
     pub importer: Option<&'a Package>,
+    /// Whether the module cannot even be linked without it: a static import.
+    pub needed: bool,
 }
 
 /// A package that was found.
@@ -48,6 +43,28 @@ pub enum PackageError {
     /// There is one, but it cannot be used; the text says why.
     #[error("{0}")]
     Unusable(String),
+    /// Nobody knows now whether there is one; the text says why.
+    #[error("{0}")]
+    Unavailable(String),
+    /// It is not here, and was noted down: asked again, when those noted down are here, there will be an answer.
+    #[error("the package has to be fetched first")]
+    Wanted,
+}
+
+/// Whether a package can have this name: as npm allows it, and nothing that could be a path of another kind.
+pub fn is_package_name(name: &str) -> bool {
+    let part = |text: &str| {
+        !text.is_empty()
+            && !text.starts_with('.')
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~'))
+    };
+    if name.len() > 214 {
+        return false;
+    }
+    match name.strip_prefix('@') {
+        Some(scoped) => scoped.split_once('/').is_some_and(|(scope, name)| part(scope) && part(name)),
+        None => part(name) && name != "node_modules",
+    }
 }
 
 /// Where packages come from.
@@ -57,6 +74,11 @@ pub trait Packages: Sync {
 
     /// The text of a file of a package; `path` is relative to the package and has no `..`.
     fn read(&self, package: &Package, path: &str) -> Option<String>;
+
+    /// Whether `read` would find the file.
+    fn has(&self, package: &Package, path: &str) -> bool {
+        self.read(package, path).is_some()
+    }
 }
 
 /// No packages at all.
@@ -71,188 +93,6 @@ impl Packages for NoPackages {
     fn read(&self, _: &Package, _: &str) -> Option<String> {
         None
     }
-}
-
-/// What is read of a `package.json`.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub struct Manifest {
-    main: Target,
-    module: Target,
-    exports: Target,
-    imports: Target,
-}
-
-/// A value of a `package.json`. Conditions hold in the order in which the package lists them, so that order is kept.
-#[derive(Debug, Clone, Default)]
-enum Target {
-    Text(String),
-    List(Vec<Target>),
-    Map(Vec<(String, Target)>),
-    #[default]
-    Nothing,
-}
-
-impl<'de> Deserialize<'de> for Target {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(TargetVisitor)
-    }
-}
-
-struct TargetVisitor;
-
-impl<'de> Visitor<'de> for TargetVisitor {
-    type Value = Target;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Target, E> {
-        Ok(Target::Text(text.to_owned()))
-    }
-
-    fn visit_unit<E>(self) -> Result<Target, E> {
-        Ok(Target::Nothing)
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Target, E> {
-        Ok(Target::Nothing)
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Target, E> {
-        Ok(Target::Nothing)
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Target, E> {
-        Ok(Target::Nothing)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Target, E> {
-        Ok(Target::Nothing)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<Target, A::Error> {
-        let mut list = Vec::new();
-        while let Some(value) = values.next_element()? {
-            list.push(value);
-        }
-        Ok(Target::List(list))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Target, A::Error> {
-        let mut map = Vec::new();
-        while let Some(entry) = entries.next_entry()? {
-            map.push(entry);
-        }
-        Ok(Target::Map(map))
-    }
-}
-
-/// Who asks for a module of a package, which decides between its two forms.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ImportKind {
-    /// `import`.
-    Import,
-    /// `require`.
-    Require,
-}
-
-impl Manifest {
-    /// Reads a `package.json`.
-    pub fn parse(text: &str) -> Result<Self, PackageError> {
-        let is_object = serde_json::from_str::<std::collections::HashMap<String, IgnoredAny>>(text).is_ok();
-        let manifest = if is_object { serde_json::from_str(text).ok() } else { None };
-        manifest.ok_or_else(|| PackageError::Unusable("its package.json is not a JSON object".to_owned()))
-    }
-
-    /// The files that may be what `subpath` (`""` or `sub/path`) means, relative to the package; the first that exists is.
-    pub(super) fn candidates(&self, subpath: &str, kind: ImportKind) -> Vec<String> {
-        if !matches!(self.exports, Target::Nothing) {
-            let key = if subpath.is_empty() { ".".to_owned() } else { format!("./{subpath}") };
-            return mapped(&self.exports, &key, kind).into_iter().collect();
-        }
-        if !subpath.is_empty() {
-            return probes(subpath);
-        }
-        let fields = match kind {
-            ImportKind::Import => [Some(&self.module), Some(&self.main)],
-            ImportKind::Require => [None, Some(&self.main)],
-        };
-        let mains = fields.into_iter().flatten().flat_map(|field| match field {
-            Target::Text(main) => probes(&join("", main)),
-            _ => Vec::new(),
-        });
-        mains.chain(probes("index")).collect()
-    }
-
-    /// What `#name` means inside the package: a file, or another package's specifier.
-    pub(super) fn internal(&self, name: &str, kind: ImportKind) -> Option<String> {
-        resolve_keys(&self.imports, name, kind)
-    }
-}
-
-/// The files a path without the promise of an extension may mean.
-pub(super) fn probes(path: &str) -> Vec<String> {
-    let suffixes = ["", ".js", ".mjs", ".cjs", ".json", "/index.js", "/index.mjs", "/index.cjs", "/index.json"];
-    if path.is_empty() { probes("index") } else { suffixes.iter().map(|suffix| format!("{path}{suffix}")).collect() }
-}
-
-fn mapped(exports: &Target, key: &str, kind: ImportKind) -> Option<String> {
-    let has_subpaths = matches!(exports, Target::Map(map) if map.iter().any(|(name, _)| name.starts_with('.')));
-    let target = if has_subpaths {
-        resolve_keys(exports, key, kind)?
-    } else if key == "." {
-        resolve_target(exports, None, kind, 0)?
-    } else {
-        return None;
-    };
-    inside(&target)
-}
-
-/// A target may only be a file of the package.
-fn inside(target: &str) -> Option<String> {
-    let path = target.strip_prefix("./")?;
-    let escapes = path.split('/').any(|segment| matches!(segment, "." | ".." | "node_modules"));
-    (!escapes && !path.contains('\\')).then(|| path.to_owned())
-}
-
-/// The key itself, or the longest pattern with `*` that matches.
-fn resolve_keys(map: &Target, key: &str, kind: ImportKind) -> Option<String> {
-    let Target::Map(map) = map else { return None };
-    if let Some((_, target)) = map.iter().find(|(name, _)| name == key) {
-        return resolve_target(target, None, kind, 0);
-    }
-    let matches = map.iter().filter_map(|(pattern, target)| {
-        let (prefix, suffix) = pattern.split_once('*')?;
-        let matched = key.strip_prefix(prefix)?.strip_suffix(suffix)?;
-        (!matched.is_empty()).then_some((prefix.len(), matched, target))
-    });
-    let (_, matched, target) = matches.max_by_key(|(length, ..)| *length)?;
-    resolve_target(target, Some(matched), kind, 0)
-}
-
-fn resolve_target(target: &Target, matched: Option<&str>, kind: ImportKind, depth: usize) -> Option<String> {
-    if depth > MAX_CONDITION_DEPTH {
-        return None;
-    }
-    match target {
-        Target::Text(text) => Some(matched.map_or_else(|| text.clone(), |matched| text.replace('*', matched))),
-        Target::List(targets) => targets.iter().find_map(|target| resolve_target(target, matched, kind, depth + 1)),
-        Target::Map(conditions) => conditions
-            .iter()
-            .filter(|(condition, _)| holds(condition, kind))
-            .find_map(|(_, target)| resolve_target(target, matched, kind, depth + 1)),
-        Target::Nothing => None,
-    }
-}
-
-fn holds(condition: &str, kind: ImportKind) -> bool {
-    let own = match kind {
-        ImportKind::Import => "import",
-        ImportKind::Require => "require",
-    };
-    condition == own || condition == "default" || CONDITIONS.contains(&condition)
 }
 
 /// Where the text of a file is found: the files of a function, or a directory.
@@ -347,62 +187,6 @@ impl<T: FileTree> Packages for NodeModules<T> {
 mod tests {
     use super::*;
 
-    fn candidates(manifest: &str, subpath: &str, kind: ImportKind) -> Vec<String> {
-        Manifest::parse(manifest).unwrap().candidates(subpath, kind)
-    }
-
-    #[test]
-    fn conditions_are_taken_in_the_order_of_the_package() {
-        let manifest = r#"{"exports": {".": {"types": "./t.d.ts", "node": "./node.js", "import": "./m.js", "require": "./c.js"}}}"#;
-        assert_eq!(candidates(manifest, "", ImportKind::Import), ["m.js"]);
-        assert_eq!(candidates(manifest, "", ImportKind::Require), ["c.js"]);
-        let manifest = r#"{"exports": {"workerd": {"import": "./w.js"}, "default": "./d.js"}}"#;
-        assert_eq!(candidates(manifest, "", ImportKind::Import), ["w.js"]);
-        assert_eq!(candidates(manifest, "", ImportKind::Require), ["d.js"]);
-        assert_eq!(candidates(r#"{"exports": ["./a.js"]}"#, "", ImportKind::Import), ["a.js"]);
-        assert!(candidates(r#"{"exports": "./a.js"}"#, "sub", ImportKind::Import).is_empty());
-    }
-
-    #[test]
-    fn the_longest_pattern_wins() {
-        let manifest =
-            r#"{"exports": {"./*": "./all/*.js", "./a/*": "./a/*/x.js", "./a/secret/*": null, "./b": "./b.js"}}"#;
-        assert_eq!(candidates(manifest, "a/b/c", ImportKind::Import), ["a/b/c/x.js"]);
-        assert_eq!(candidates(manifest, "z", ImportKind::Import), ["all/z.js"]);
-        assert_eq!(candidates(manifest, "b", ImportKind::Import), ["b.js"]);
-        assert!(candidates(manifest, "a/secret/x", ImportKind::Import).is_empty());
-    }
-
-    #[test]
-    fn targets_stay_inside_the_package() {
-        for target in ["../x.js", "./../x.js", "./a/../../x.js", "/etc/passwd", "./node_modules/x.js", "other"] {
-            let manifest = serde_json::json!({"exports": {".": target}}).to_string();
-            assert!(candidates(&manifest, "", ImportKind::Import).is_empty(), "{target}");
-        }
-        let manifest = r#"{"exports": {"./*": "./lib/*"}}"#;
-        assert!(candidates(manifest, "../../x.js", ImportKind::Import).is_empty());
-    }
-
-    #[test]
-    fn old_packages_have_main_fields() {
-        let manifest = r#"{"main": "./lib/main", "module": "es.mjs"}"#;
-        assert_eq!(candidates(manifest, "", ImportKind::Import)[0], "es.mjs");
-        assert_eq!(candidates(manifest, "", ImportKind::Require)[..2], ["lib/main", "lib/main.js"]);
-        assert!(candidates("{}", "", ImportKind::Import).contains(&"index.js".to_owned()));
-        assert!(candidates("{}", "a/b", ImportKind::Import).contains(&"a/b/index.js".to_owned()));
-    }
-
-    #[test]
-    fn conditions_nested_without_end_resolve_to_nothing() {
-        let mut exports = serde_json::json!("./a.js");
-        for _ in 0..100 {
-            exports = serde_json::json!({"default": exports});
-        }
-        let manifest = serde_json::json!({"exports": exports}).to_string();
-        assert!(candidates(&manifest, "", ImportKind::Import).is_empty());
-        assert!(Manifest::parse("[]").is_err());
-    }
-
     #[test]
     fn a_directory_is_not_left() {
         let outside = tempfile::tempdir().unwrap();
@@ -414,7 +198,8 @@ mod tests {
         std::os::unix::fs::symlink(&store, root.path().join("node_modules/a")).unwrap();
         std::os::unix::fs::symlink(outside.path(), store.join("out")).unwrap();
         let packages = NodeModules(Directory::open(root.path()).unwrap());
-        let package = packages.find(PackageRequest { name: "a", requirement: None, importer: None }).unwrap();
+        let package =
+            packages.find(PackageRequest { name: "a", requirement: None, importer: None, needed: true }).unwrap();
         assert_eq!(package.id, "node_modules/.store/a/node_modules/a");
         assert_eq!(packages.read(&package, "package.json").unwrap(), "{}");
         assert_eq!(packages.read(&package, "out/secret.js"), None);

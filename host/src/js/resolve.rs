@@ -2,27 +2,20 @@
 //!
 //! The rules come from what published functions import: files with and without extension, `_shared/…`, import maps, npm by
 //! `npm:`, `jsr:`, esm.sh or a bare name, the `serve` of Deno's standard library, and things that are only there for other
-//! hosts and mean nothing here. No address is ever fetched: what is on esm.sh, jsr.io or deno.land and has a twin on npm is
-//! asked for there.
+//! hosts and mean nothing here. No address is ever fetched: what is on esm.sh, jsr.io or deno.land is asked for as the npm
+//! package it is.
 
 use super::diagnostic::Finding;
 use super::import_map::Configuration;
-use super::packages::{ImportKind, Package, PackageError, PackageRequest, Packages, probes};
+use super::manifest::{ImportKind, Manifest, Substitute, probes};
+use super::packages::{Package, PackageError, PackageRequest, Packages};
 use super::source::{EXTENSIONS, Source, directory, extension, join};
+use super::specifier::{Meaningless, Npm, is_declaration, is_std_http, is_xhr_polyfill};
 use super::transpile::{HELPERS, Import, Syntax};
 use super::{Platform, STD_HTTP};
 
 /// How often an import map may map what it has mapped.
 const MAX_MAPPINGS: usize = 8;
-
-/// JSR packages whose twin on npm has another name.
-const JSR_TWINS: [(&str, &str); 3] = [("@panva/jose", "jose"), ("@hono/hono", "hono"), ("@zod/zod", "zod")];
-
-/// Scopes that have the same packages on JSR and npm.
-const JSR_TWIN_SCOPES: [&str; 2] = ["@supabase", "@oak"];
-
-/// Modules of deno.land/x that are the npm package of this name.
-const DENO_LAND_TWINS: [&str; 5] = ["zod", "jose", "openai", "grammy", "hono"];
 
 /// The built-in modules of Node, to tell a missing one from a package.
 const NODE_MODULES: [&str; 38] = [
@@ -96,12 +89,15 @@ pub(super) enum Resolved {
     Empty,
 }
 
-/// What a specifier asks of npm.
-#[derive(Debug, PartialEq, Eq)]
-struct Npm<'a> {
-    name: &'a str,
-    requirement: Option<&'a str>,
-    subpath: &'a str,
+/// Why a specifier was not resolved.
+#[derive(Debug, Clone)]
+pub(super) enum Unresolved {
+    /// It means nothing here.
+    Meaningless(Finding),
+    /// Whether it means anything cannot be said now.
+    Unavailable(Finding),
+    /// It is a matter of packages that have to come first.
+    Wanted,
 }
 
 /// Resolves the imports of a bundle.
@@ -112,30 +108,57 @@ pub(super) struct Resolver<'a> {
     pub(super) platform: Platform<'a>,
 }
 
-/// A specifier that means nothing.
-type Failure = (String, Option<String>);
+/// Why a specifier has no meaning, before the place of its import is known.
+enum Failure {
+    Meaningless(Meaningless),
+    Unavailable(String),
+    Wanted,
+}
+
+impl From<Meaningless> for Failure {
+    fn from(meaningless: Meaningless) -> Self {
+        Self::Meaningless(meaningless)
+    }
+}
+
+/// How a module is asked for.
+#[derive(Clone, Copy)]
+struct Manner {
+    kind: ImportKind,
+    /// Whether the importer cannot even be linked without it.
+    needed: bool,
+}
+
+impl From<Syntax> for Manner {
+    fn from(syntax: Syntax) -> Self {
+        let kind = if syntax == Syntax::Require { ImportKind::Require } else { ImportKind::Import };
+        Self { kind, needed: syntax == Syntax::Static }
+    }
+}
 
 impl Resolver<'_> {
     /// What `import` in the module at `from` means.
-    pub(super) fn resolve(&self, import: &Import, from: &Place) -> Result<Resolved, Finding> {
-        self.resolve_specifier(import, from).map_err(|(message, hint)| {
-            let finding = Finding::new(message, import.offset, import.length.max(1));
-            match hint {
-                Some(hint) => finding.hint(hint),
-                None => finding,
+    pub(super) fn resolve(&self, import: &Import, from: &Place) -> Result<Resolved, Unresolved> {
+        let manner = Manner::from(import.syntax);
+        let resolved = match from {
+            Place::File(path) => self.imported_by_file(&import.specifier, path, manner),
+            Place::Package { package, path } => self.imported_by_package(&import.specifier, package, path, manner),
+        };
+        resolved.map_err(|failure| {
+            let finding = |message| Finding::new(message, import.offset, import.length.max(1));
+            match failure {
+                Failure::Meaningless((message, None)) => Unresolved::Meaningless(finding(message)),
+                Failure::Meaningless((message, Some(hint))) => Unresolved::Meaningless(finding(message).hint(hint)),
+                Failure::Unavailable(message) => Unresolved::Unavailable(
+                    finding(message)
+                        .hint("Try again; which registry is asked is a setting of the host, --npm-registry"),
+                ),
+                Failure::Wanted => Unresolved::Wanted,
             }
         })
     }
 
-    fn resolve_specifier(&self, import: &Import, from: &Place) -> Result<Resolved, Failure> {
-        let kind = if import.syntax == Syntax::Require { ImportKind::Require } else { ImportKind::Import };
-        match from {
-            Place::File(path) => self.imported_by_file(&import.specifier, path, kind),
-            Place::Package { package, path } => self.imported_by_package(&import.specifier, package, path, kind),
-        }
-    }
-
-    fn imported_by_file(&self, specifier: &str, path: &str, kind: ImportKind) -> Result<Resolved, Failure> {
+    fn imported_by_file(&self, specifier: &str, path: &str, manner: Manner) -> Result<Resolved, Failure> {
         let mut specifier = specifier.to_owned();
         for _ in 0..MAX_MAPPINGS {
             match self.configuration.map(&specifier) {
@@ -148,7 +171,7 @@ impl Resolver<'_> {
             || specifier.starts_with('/')
             || matches!(specifier.as_str(), "." | "..")
         {
-            return self.file(&specifier, path);
+            return Ok(self.file(&specifier, path)?);
         }
         if let Some(resolved) = self.well_known(&specifier)? {
             return Ok(resolved);
@@ -157,12 +180,12 @@ impl Resolver<'_> {
         if let Some(found) = self.find_file(&join("", &specifier)).filter(|_| specifier.starts_with('_')) {
             return Ok(Resolved::Place(Place::File(found)));
         }
-        let npm = self.npm(&specifier)?;
-        let requirement = npm.requirement.or_else(|| self.configuration.requirement(npm.name));
-        self.package(&specifier, &Npm { requirement, ..npm }, None, kind)
+        let npm = Npm::of_specifier(&specifier)?;
+        let requirement = npm.requirement.or_else(|| self.configuration.requirement(&npm.name));
+        self.package(&specifier, &Npm { requirement, name: npm.name.clone(), ..npm }, None, manner)
     }
 
-    fn file(&self, specifier: &str, from: &str) -> Result<Resolved, Failure> {
+    fn file(&self, specifier: &str, from: &str) -> Result<Resolved, Meaningless> {
         if is_declaration(specifier) {
             return Ok(Resolved::Empty);
         }
@@ -203,7 +226,7 @@ impl Resolver<'_> {
     }
 
     /// Specifiers that mean the same wherever they are written.
-    fn well_known(&self, specifier: &str) -> Result<Option<Resolved>, Failure> {
+    fn well_known(&self, specifier: &str) -> Result<Option<Resolved>, Meaningless> {
         let specifier = specifier.split(['?', '#']).next().unwrap_or(specifier);
         if let Some(name) = specifier.strip_prefix("node:") {
             return self.node_module(name).map(Some);
@@ -224,7 +247,7 @@ impl Resolver<'_> {
         Ok(None)
     }
 
-    fn node_module(&self, name: &str) -> Result<Resolved, Failure> {
+    fn node_module(&self, name: &str) -> Result<Resolved, Meaningless> {
         if self.platform.node_modules.contains(&name) {
             return Ok(Resolved::Builtin(format!("node:{name}")));
         }
@@ -233,56 +256,48 @@ impl Resolver<'_> {
         Err((format!("The built-in module node:{name} is not available here"), hint))
     }
 
-    /// What a specifier asks of npm, if it asks anything of it.
-    fn npm<'s>(&self, specifier: &'s str) -> Result<Npm<'s>, Failure> {
-        let unknown = || (format!("{specifier:?} does not name a package"), None);
-        if let Some(rest) = specifier.strip_prefix("npm:") {
-            return Npm::parse(rest).ok_or_else(unknown);
-        }
-        if let Some(rest) = specifier.strip_prefix("jsr:") {
-            let npm = Npm::parse(rest).ok_or_else(unknown)?;
-            let name = jsr_twin(npm.name).ok_or_else(|| no_twin(specifier, "JSR"))?;
-            return Ok(Npm { name, ..npm });
-        }
-        if let Some(rest) = specifier.strip_prefix("https://esm.sh/") {
-            return esm_sh(rest).ok_or_else(unknown);
-        }
-        if let Some(rest) = specifier.strip_prefix("https://deno.land/x/") {
-            return deno_land(rest).ok_or_else(|| no_twin(specifier, "deno.land"));
-        }
-        if specifier.contains("://") || specifier.starts_with("data:") {
-            let hint =
-                "Nothing is fetched at deploy. Use npm:, jsr: or https://esm.sh/, or add the file to the function";
-            return Err((format!("Modules cannot be imported from {specifier:?}"), Some(hint.to_owned())));
-        }
-        Npm::parse(specifier).ok_or_else(unknown)
-    }
-
     fn imported_by_package(
         &self,
         specifier: &str,
         package: &Package,
         path: &str,
-        kind: ImportKind,
+        manner: Manner,
     ) -> Result<Resolved, Failure> {
         if specifier.starts_with('.') {
             let target = join(directory(path), specifier);
-            return self.first_of(package, probes(&target), specifier);
+            return self.first_of(package, probes(&target), specifier, manner.kind);
+        }
+        match package.manifest.substitute(specifier) {
+            Some(Substitute::Empty) => return Ok(Resolved::Empty),
+            Some(Substitute::Specifier(file)) if file.starts_with("./") => {
+                return self.first_of(package, probes(&join("", file)), specifier, manner.kind);
+            }
+            Some(Substitute::Specifier(other)) if other != specifier => return self.elsewhere(other, package, manner),
+            _ => {}
         }
         if specifier.starts_with('#') {
-            let target = package.manifest.internal(specifier, kind);
-            let target = target.ok_or_else(|| (format!("{} has no import {specifier:?}", package.id), None))?;
+            let no_import = || (format!("{} has no import {specifier:?}", package.id), None);
+            let target = package.manifest.internal(specifier, manner.kind).ok_or_else(no_import)?;
             return match target.strip_prefix("./") {
-                Some(file) => self.first_of(package, vec![join("", file)], specifier),
-                None if target.starts_with('#') => Err((format!("{} has no import {specifier:?}", package.id), None)),
-                None => self.imported_by_package(&target, package, path, kind),
+                Some(file) => self.first_of(package, vec![join("", file)], specifier, manner.kind),
+                None if target.starts_with('#') => Err(no_import().into()),
+                None => self.elsewhere(&target, package, manner),
             };
         }
+        self.elsewhere(specifier, package, manner)
+    }
+
+    /// What a package imports by a name: a built-in module or a package.
+    fn elsewhere(&self, specifier: &str, package: &Package, manner: Manner) -> Result<Resolved, Failure> {
         if let Some(resolved) = self.well_known(specifier)? {
             return Ok(resolved);
         }
-        let npm = Npm::parse(specifier).ok_or_else(|| (format!("{specifier:?} does not name a package"), None))?;
-        self.package(specifier, &npm, Some(package), kind)
+        let unknown = || (format!("{specifier:?} does not name a package"), None);
+        let npm = Npm::parse(specifier.strip_prefix("npm:").unwrap_or(specifier)).ok_or_else(unknown)?;
+        if package.manifest.is_named(&npm.name) {
+            return self.exported(specifier, &npm, package, manner.kind);
+        }
+        self.package(specifier, &npm, Some(package), manner)
     }
 
     fn package(
@@ -290,183 +305,87 @@ impl Resolver<'_> {
         specifier: &str,
         npm: &Npm<'_>,
         importer: Option<&Package>,
+        manner: Manner,
+    ) -> Result<Resolved, Failure> {
+        let request = PackageRequest { name: &npm.name, requirement: npm.requirement, importer, needed: manner.needed };
+        let package = self.packages.find(request).map_err(|error| self.no_package(specifier, npm, importer, error))?;
+        self.exported(specifier, npm, &package, manner.kind)
+    }
+
+    fn no_package(&self, specifier: &str, npm: &Npm<'_>, importer: Option<&Package>, error: PackageError) -> Failure {
+        let name = &*npm.name;
+        match error {
+            PackageError::NotFound if NODE_MODULES.contains(&name) => self
+                .node_module(name)
+                .map_or_else(|failure| failure, |_| (format!("Cannot find {specifier:?}"), None))
+                .into(),
+            PackageError::NotFound => not_found(specifier, npm, importer).into(),
+            PackageError::Unusable(why) => (format!("The package {name:?} cannot be used: {why}"), None).into(),
+            PackageError::Unavailable(why) => {
+                Failure::Unavailable(format!("The package {name:?} cannot be had: {why}"))
+            }
+            PackageError::Wanted => Failure::Wanted,
+        }
+    }
+
+    /// The module of a package that is exported as the subpath.
+    fn exported(
+        &self,
+        specifier: &str,
+        npm: &Npm<'_>,
+        package: &Package,
         kind: ImportKind,
     ) -> Result<Resolved, Failure> {
-        let request = PackageRequest { name: npm.name, requirement: npm.requirement, importer };
-        let package = self.packages.find(request).map_err(|error| match error {
-            PackageError::NotFound if NODE_MODULES.contains(&npm.name) => self
-                .node_module(npm.name)
-                .map_or_else(|failure| failure, |_| (format!("Cannot find {specifier:?}"), None)),
-            PackageError::NotFound => not_found(specifier, npm),
-            PackageError::Unusable(why) => (format!("The package {:?} cannot be used: {why}", npm.name), None),
-        })?;
         let candidates = package.manifest.candidates(npm.subpath, kind);
         if candidates.is_empty() {
-            return Err((
-                format!("The package {:?} does not export {:?}", npm.name, format!("./{}", npm.subpath)),
-                None,
-            ));
+            let export = if npm.subpath.is_empty() { ".".to_owned() } else { format!("./{}", npm.subpath) };
+            return Err((format!("The package {:?} does not export {export:?}", package.id), None).into());
         }
-        self.first_of(&package, candidates, specifier)
+        self.first_of(package, candidates, specifier, kind)
     }
 
-    fn first_of(&self, package: &Package, candidates: Vec<String>, specifier: &str) -> Result<Resolved, Failure> {
-        let is_code = |path: &String| extension(path).is_some_and(|found| EXTENSIONS.contains(&found));
-        let found = candidates.into_iter().filter(is_code).find(|path| self.packages.read(package, path).is_some());
-        match found {
-            Some(path) => Ok(Resolved::Place(Place::Package { package: package.clone(), path })),
-            None => Err((format!("The package {} has no file for {specifier:?}", package.id), None)),
-        }
-    }
-}
-
-impl<'a> Npm<'a> {
-    /// `name@version/sub/path`, with a scope or without, with a version or without, after an optional `/`.
-    fn parse(text: &'a str) -> Option<Self> {
-        let text = text.trim_start_matches('/');
-        let scope = if text.starts_with('@') { text.find('/')? + 1 } else { 0 };
-        let end = text.get(scope..)?.find('/').map_or(text.len(), |index| scope + index);
-        let (package, subpath) = text.split_at_checked(end)?;
-        let version = package.get(scope..)?.find('@').map(|index| scope + index);
-        let (name, requirement) = match version {
-            Some(at) => (package.get(..at)?, package.get(at + 1..).filter(|version| !version.is_empty())),
-            None => (package, None),
+    fn first_of(
+        &self,
+        package: &Package,
+        candidates: Vec<String>,
+        specifier: &str,
+        kind: ImportKind,
+    ) -> Result<Resolved, Failure> {
+        let no_file = || (format!("The package {:?} has no file for {specifier:?}", package.id), None);
+        let path = self.first_file(package, candidates, kind).ok_or_else(no_file)?;
+        let path = match package.manifest.substitute(&format!("./{path}")) {
+            None => path,
+            Some(Substitute::Empty) => return Ok(Resolved::Empty),
+            Some(Substitute::Specifier(file)) => {
+                self.first_file(package, probes(&join("", file)), kind).ok_or_else(no_file)?
+            }
         };
-        let subpath = subpath.trim_matches('/');
-        let escapes = subpath.split('/').any(|segment| matches!(segment, "." | ".."));
-        (is_package_name(name) && !escapes).then_some(Self { name, requirement, subpath })
+        Ok(Resolved::Place(Place::Package { package: package.clone(), path }))
+    }
+
+    /// The first that exists. Where the first is a directory, its `package.json` says what it means before its index does.
+    fn first_file(&self, package: &Package, candidates: Vec<String>, kind: ImportKind) -> Option<String> {
+        let is_code = |path: &str| extension(path).is_some_and(|found| EXTENSIONS.contains(&found));
+        let exists = |path: &String| is_code(path) && self.packages.has(package, path);
+        let directory = candidates.first()?.clone();
+        let index = format!("{directory}/index.");
+        let (indices, files): (Vec<_>, Vec<_>) = candidates.into_iter().partition(|path| path.starts_with(&index));
+        let said = || {
+            let manifest = self.packages.read(package, &join(&directory, "package.json"))?;
+            Manifest::parse(&manifest).ok()?.mains(&directory, kind).into_iter().find(exists)
+        };
+        files.into_iter().find(exists).or_else(said).or_else(|| indices.into_iter().find(exists))
     }
 }
 
-/// As npm allows it, and nothing that could be a path of another kind.
-fn is_package_name(name: &str) -> bool {
-    let part = |text: &str| {
-        !text.is_empty()
-            && !text.starts_with('.')
-            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~'))
-    };
-    if name.len() > 214 {
-        return false;
-    }
-    match name.strip_prefix('@') {
-        Some(scoped) => scoped.split_once('/').is_some_and(|(scope, name)| part(scope) && part(name)),
-        None => part(name) && name != "node_modules",
-    }
-}
-
-fn is_declaration(specifier: &str) -> bool {
-    let path = specifier.split(['?', '#']).next().unwrap_or(specifier);
-    [".d.ts", ".d.mts", ".d.cts"].iter().any(|end| path.ends_with(end))
-}
-
-/// `https://deno.land/x/xhr@0.1.0/mod.ts`: it gave old hosts XMLHttpRequest, for libraries that use fetch by now.
-fn is_xhr_polyfill(specifier: &str) -> bool {
-    let name = specifier.strip_prefix("https://deno.land/x/").and_then(|rest| rest.split(['/', '@']).next());
-    name == Some("xhr")
-}
-
-/// `https://deno.land/std@0.168.0/http/server.ts`, `std/http/server.ts`, `std/server`.
-fn is_std_http(specifier: &str) -> bool {
-    let rest = specifier.strip_prefix("https://deno.land/").unwrap_or(specifier);
-    let Some((library, path)) = rest.split_once('/') else { return false };
-    (library == "std" || library.starts_with("std@"))
-        && matches!(path, "http/server.ts" | "http/server" | "server" | "server.ts" | "http/mod.ts")
-}
-
-fn jsr_twin(name: &str) -> Option<&str> {
-    let scope = name.split('/').next()?;
-    let renamed = JSR_TWINS.iter().find(|(jsr, _)| *jsr == name).map(|(_, npm)| *npm);
-    renamed.or_else(|| JSR_TWIN_SCOPES.contains(&scope).then_some(name))
-}
-
-/// `https://esm.sh/` + `[stable/][v135/][*]name@version[&option…]/sub/path[?query]`
-fn esm_sh(rest: &str) -> Option<Npm<'_>> {
-    let rest = rest.split(['?', '#']).next()?;
-    let rest = rest.strip_prefix("stable/").unwrap_or(rest);
-    let rest = match rest.split_once('/') {
-        Some((build, after))
-            if build.strip_prefix('v').is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit())) =>
-        {
-            after
-        }
-        _ => rest,
-    };
-    let npm = Npm::parse(rest.strip_prefix('*').unwrap_or(rest))?;
-    let requirement = npm.requirement.and_then(|version| version.split('&').next());
-    Some(Npm { requirement, ..npm })
-}
-
-/// `name@v1.2.3/mod.ts`: the whole library.
-fn deno_land(rest: &str) -> Option<Npm<'_>> {
-    let npm = Npm::parse(rest)?;
-    let requirement = npm.requirement.map(|version| version.strip_prefix('v').unwrap_or(version));
-    let whole = matches!(npm.subpath, "" | "mod.ts" | "index.ts");
-    (whole && DENO_LAND_TWINS.contains(&npm.name)).then_some(Npm { requirement, subpath: "", ..npm })
-}
-
-fn no_twin(specifier: &str, registry: &str) -> Failure {
-    let hint = "Use the npm package of the same library, if there is one, or add the files to the function";
-    (format!("{specifier:?} is on {registry}, and has no known twin on npm"), Some(hint.to_owned()))
-}
-
-fn not_found(specifier: &str, npm: &Npm<'_>) -> Failure {
+fn not_found(specifier: &str, npm: &Npm<'_>, importer: Option<&Package>) -> Meaningless {
     let wanted =
-        npm.requirement.map_or_else(|| npm.name.to_owned(), |requirement| format!("{}@{requirement}", npm.name));
-    (format!("Cannot find the package {wanted:?}, imported as {specifier:?}"), None)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn npm<'a>(name: &'a str, requirement: Option<&'a str>, subpath: &'a str) -> Option<Npm<'a>> {
-        Some(Npm { name, requirement, subpath })
-    }
-
-    #[test]
-    fn package_specifiers_have_scope_version_and_path() {
-        assert_eq!(Npm::parse("zod"), npm("zod", None, ""));
-        assert_eq!(Npm::parse("zod@^3.22"), npm("zod", Some("^3.22"), ""));
-        assert_eq!(Npm::parse("@a/b@1/c/d.js"), npm("@a/b", Some("1"), "c/d.js"));
-        assert_eq!(Npm::parse("/hono@4/cors"), npm("hono", Some("4"), "cors"));
-        for text in ["", "@a", "@/b", "../x", "a b", "https:", "a/../b", ".hidden", "node_modules"] {
-            assert_eq!(Npm::parse(text), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn addresses_of_esm_sh_are_packages() {
-        assert_eq!(
-            esm_sh("@supabase/supabase-js@2.39.3?target=deno"),
-            npm("@supabase/supabase-js", Some("2.39.3"), "")
-        );
-        assert_eq!(esm_sh("stripe@11.1.0&no-check/lib?deno-std=0.132.0"), npm("stripe", Some("11.1.0"), "lib"));
-        assert_eq!(esm_sh("v135/*react@18/jsx-runtime"), npm("react", Some("18"), "jsx-runtime"));
-        assert_eq!(esm_sh("validator"), npm("validator", None, ""));
-    }
-
-    #[test]
-    fn twins_are_known_or_not() {
-        assert_eq!(jsr_twin("@panva/jose"), Some("jose"));
-        assert_eq!(jsr_twin("@supabase/functions-js"), Some("@supabase/functions-js"));
-        assert_eq!(jsr_twin("@std/path"), None);
-        assert_eq!(deno_land("zod@v3.22.4/mod.ts"), npm("zod", Some("3.22.4"), ""));
-        assert_eq!(deno_land("postgres@v0.17.0/mod.ts"), None);
-    }
-
-    #[test]
-    fn what_is_only_there_for_deno() {
-        for specifier in [
-            "https://deno.land/std@0.168.0/http/server.ts",
-            "https://deno.land/std/http/server.ts",
-            "std/server",
-            "std/http/server.ts",
-        ] {
-            assert!(is_std_http(specifier), "{specifier}");
-        }
-        assert!(!is_std_http("https://deno.land/std@0.168.0/path/mod.ts"));
-        assert!(is_xhr_polyfill("https://deno.land/x/xhr@0.3.0/mod.ts"));
-        assert!(!is_xhr_polyfill("https://deno.land/x/xhrx/mod.ts"));
-        assert!(is_declaration("jsr:@supabase/functions-js@2/edge-runtime.d.ts"));
-    }
+        npm.requirement.map_or_else(|| npm.name.to_string(), |requirement| format!("{}@{requirement}", npm.name));
+    let hint = importer.map_or_else(
+        || "Check its name. A file of the function is imported by its path, which begins with ./ or ../".to_owned(),
+        |package| {
+            format!("If {} does not list it among its dependencies, import it in the function as well", package.id)
+        },
+    );
+    (format!("Cannot find the package {wanted:?}, imported as {specifier:?}"), Some(hint))
 }

@@ -17,6 +17,9 @@ pub const MAX_PATH_BYTES: usize = 512;
 /// The file that code without a path is.
 pub const DEFAULT_ENTRY: &str = "index.ts";
 
+/// The only file without one of the extensions below.
+pub(crate) const DENO_LOCK: &str = "deno.lock";
+
 /// The extensions a file may have, in the order they are tried for an import without one.
 pub(crate) const EXTENSIONS: [&str; 9] = ["ts", "tsx", "js", "jsx", "mjs", "cjs", "mts", "cts", "json"];
 
@@ -42,7 +45,8 @@ impl ModulePath {
         if path.split('/').any(|segment| matches!(segment, "" | "." | "..")) {
             return refuse("has an empty segment, `.` or `..`");
         }
-        if !extension(path).is_some_and(|found| EXTENSIONS.contains(&found)) {
+        let is_lock = path.rsplit('/').next() == Some(DENO_LOCK);
+        if !is_lock && !extension(path).is_some_and(|found| EXTENSIONS.contains(&found)) {
             return refuse(&format!("must end in one of: {}", EXTENSIONS.join(", ")));
         }
         Ok(Self(path.to_owned()))
@@ -70,6 +74,12 @@ impl std::borrow::Borrow<str> for ModulePath {
 pub(crate) fn extension(path: &str) -> Option<&str> {
     let name = path.rsplit('/').next().unwrap_or(path);
     name.rsplit_once('.').map(|(_, extension)| extension)
+}
+
+/// Whether the file can be imported: it is a module, and not only the types of one.
+pub(crate) fn is_module_path(path: &str) -> bool {
+    let types = [".d.ts", ".d.mts", ".d.cts"].iter().any(|end| path.ends_with(end));
+    !types && extension(path).is_some_and(|found| EXTENSIONS.contains(&found))
 }
 
 /// The directory of a path: without the last segment, `""` at the top.
@@ -161,7 +171,7 @@ mod tests {
 
     #[test]
     fn paths_stay_inside() {
-        for path in ["a.ts", "./a.ts", "a/b/c.json", "_shared/cors.ts", "ä.mjs", ".x/y.cts"] {
+        for path in ["a.ts", "./a.ts", "a/b/c.json", "a/deno.lock", "_shared/cors.ts", "ä.mjs", ".x/y.cts"] {
             ModulePath::parse(path).unwrap();
         }
         for path in [

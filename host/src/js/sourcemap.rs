@@ -1,5 +1,7 @@
 //! Stacks of the engine in the lines of the author.
 
+use std::sync::OnceLock;
+
 use oxc_sourcemap::{SourceMap, Token};
 use serde::Serialize;
 
@@ -54,6 +56,17 @@ impl Bundle {
         }
     }
 
+    /// What is needed to map stacks once the engine has the modules: the author's own code, and the names of packages' modules.
+    pub fn for_stacks(mut self) -> Self {
+        for module in self.modules.iter_mut().filter(|module| module.author != Author::Function) {
+            module.code = String::new();
+            module.text = String::new();
+            module.imports.clear();
+            module.line_starts = OnceLock::new();
+        }
+        self
+    }
+
     fn mapped_place<'l>(&self, line: &'l str) -> Option<(&'l str, &Module, Position)> {
         let frame = line.trim().strip_prefix("at ")?;
         let place = match frame.strip_suffix(')') {
@@ -104,8 +117,11 @@ fn token_at(map: &SourceMap<'_>, row: u32, column: u32) -> Option<Token> {
 }
 
 impl Module {
-    /// A column of code points, from 0, in UTF-16 code units.
+    /// A column of code points, from 0, in UTF-16 code units. Where the code is gone they are taken for the same.
     fn utf16_column(&self, row: u32, column: u32) -> u32 {
+        if self.code.is_empty() {
+            return column;
+        }
         let starts = self.line_starts.get_or_init(|| line_starts(&self.code));
         let line = starts.get(row as usize).and_then(|start| self.code.get(*start..)).unwrap_or_default();
         let units: usize = line.chars().take_while(|c| *c != '\n').take(column as usize).map(char::len_utf16).sum();

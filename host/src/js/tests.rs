@@ -10,7 +10,7 @@ use super::frame::Position;
 use super::packages::{NoPackages, NodeModules};
 use super::source::Source;
 
-const PLATFORM: Platform<'_> = Platform {
+const PLATFORM: Platform<'static> = Platform {
     node_modules: &["buffer", "events", "util"],
     absent_globals: &[
         ("WebAssembly", "Upload the module as a component"),
@@ -187,6 +187,103 @@ mod errors {
                 .unwrap();
         assert_eq!(target(&bundle, "index.ts", "buffer"), "node:buffer");
         assert_eq!(target(&bundle, "index.ts", "node:util"), "node:util");
+    }
+}
+
+mod fetching {
+    use std::collections::BTreeSet;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::js::bundle::{Bundler, Progress};
+    use crate::js::packages::{Manifest, Package, PackageError, PackageRequest, Packages};
+
+    /// Packages of one file, which are here when they have been asked for before.
+    #[derive(Default)]
+    struct Slow {
+        here: Mutex<BTreeSet<String>>,
+        asked: Mutex<Vec<String>>,
+    }
+
+    impl Packages for Slow {
+        fn find(&self, request: PackageRequest<'_>) -> Result<Package, PackageError> {
+            let name = request.name.to_owned();
+            if name == "down" {
+                return Err(PackageError::Unavailable("it rains".to_owned()));
+            }
+            if self.here.lock().unwrap().contains(&name) {
+                return Ok(Package { id: name, manifest: Arc::new(Manifest::parse("{}")?) });
+            }
+            self.asked.lock().unwrap().push(name);
+            Err(PackageError::Wanted)
+        }
+
+        fn read(&self, package: &Package, path: &str) -> Option<String> {
+            let next = match package.id.as_str() {
+                "a" => "import 'b'; import './more.js';",
+                "b" => "module.exports = require('c')",
+                "c" => "try { require('down') } catch {}",
+                _ => "export {}",
+            };
+            matches!(path, "index.js" | "more.js").then(|| next.to_owned())
+        }
+    }
+
+    #[test]
+    fn a_bundle_goes_on_where_it_waited() {
+        let packages = Slow::default();
+        let files = [("index.ts", "import 'a'; import './z.ts';"), ("z.ts", "import 'd'; import 'a';")];
+        let mut bundler = Bundler::new(source(&files), PLATFORM).unwrap();
+        let mut rounds = Vec::new();
+        while bundler.advance(&packages).unwrap() == Progress::Waiting {
+            let asked = std::mem::take(&mut *packages.asked.lock().unwrap());
+            packages.here.lock().unwrap().extend(asked.iter().filter(|name| *name != "c").cloned());
+            rounds.push(asked);
+            if rounds.len() == 3 {
+                break;
+            }
+        }
+        assert_eq!(rounds, [vec!["a", "d", "a"], vec!["b", "b"], vec!["c"]]);
+        packages.here.lock().unwrap().insert("c".to_owned());
+        // What cannot be had now is an error, even where a package could do without it: the next time it would be another bundle.
+        let refused = bundler.advance(&packages).unwrap_err().to_string();
+        assert!(refused.contains("it rains") && refused.contains("npm:"), "{refused}");
+    }
+
+    #[test]
+    fn directories_of_a_package_have_manifests_and_scripts_have_this() {
+        let files = [
+            ("index.ts", "import a from 'p/option'; import 'p/script.js'; export default a;"),
+            ("node_modules/p/package.json", "{}"),
+            ("node_modules/p/option/package.json", r#"{"main": "../lib/option.js", "module": "../es/option"}"#),
+            ("node_modules/p/option/index.js", "module.exports = 'index'"),
+            ("node_modules/p/es/option.js", "export default require('./../option')"),
+            ("node_modules/p/lib/option.js", "module.exports = 1"),
+            ("node_modules/p/script.js", "(function (root) { root.x = 1 })(this)"),
+        ];
+        let bundle = build(&files).unwrap();
+        assert_eq!(target(&bundle, "index.ts", "p/option"), "npm:node_modules/p/es/option.js");
+        assert_eq!(target(&bundle, "index.ts", "p/script.js"), "npm:node_modules/p/script.js#exports");
+    }
+
+    #[test]
+    fn nothing_has_the_names_that_are_imported_from_it() {
+        let manifest =
+            ("node_modules/p/package.json", r#"{"main": "m.js", "browser": {"fs": false, "./n.js": "./w.js"}}"#);
+        let main = (
+            "node_modules/p/m.js",
+            "import fs, { readFile } from 'fs'; import './n.js'; export { readFile }; export default fs;",
+        );
+        let files = [("index.ts", "import 'p'; import 'https://deno.land/x/xhr@0.1.0/mod.ts';"), manifest, main];
+        let files = [&files[..], &[("node_modules/p/n.js", "node"), ("node_modules/p/w.js", "1")]].concat();
+        let bundle = build(&files).unwrap();
+        let empty = target(&bundle, "npm:node_modules/p/m.js", "fs");
+        assert_eq!(
+            code(&bundle, empty),
+            "const nothing = undefined;\nexport default {};\nexport { nothing as readFile };\n"
+        );
+        assert_eq!(target(&bundle, "npm:node_modules/p/m.js", "./n.js"), "npm:node_modules/p/w.js#exports");
+        assert_eq!(target(&bundle, "index.ts", "https://deno.land/x/xhr@0.1.0/mod.ts"), empty);
     }
 }
 
@@ -446,7 +543,7 @@ mod packages {
         assert_eq!(target(&bundle, "npm:node_modules/a/i.mjs", "#x"), "npm:node_modules/a/x.js");
         let found =
             error(&[("index.ts", "import 'a/hidden';"), ("node_modules/a/package.json", r#"{"exports": "./a.js"}"#)]);
-        assert_eq!(found.message, "The package \"a\" does not export \"./hidden\"");
+        assert_eq!(found.message, "The package \"node_modules/a\" does not export \"./hidden\"");
     }
 }
 
@@ -471,6 +568,20 @@ mod stacks {
         );
         assert_eq!(mapped.top.unwrap().position, at(6, 24));
         assert!(mapped.frame.unwrap().contains("> 6 |     const s = '😀'; throw new Error"));
+    }
+
+    #[test]
+    fn stacks_are_mapped_without_the_code_of_packages() {
+        let package = ("node_modules/p/package.json", "{}");
+        let main = ("node_modules/p/index.js", "module.exports = () => {\n  throw 1\n}");
+        let files = [("index.ts", "import p from 'p';\ntype A = 1;\nexport default () => p();"), package, main];
+        let bundle = build(&files).unwrap();
+        let stack = "at p (npm:node_modules/p/index.js:3:9)\nat default (index.ts:2:24)";
+        let whole = bundle.map_stack(stack);
+        assert!(whole.text.starts_with("at p (npm:node_modules/p/index.js:2:9)\nat default (index.ts:3:"), "{whole:?}");
+        let bundle = bundle.for_stacks();
+        assert_eq!(bundle.map_stack(stack), whole);
+        assert!(bundle.module("npm:node_modules/p/index.js").unwrap().code.is_empty());
     }
 
     /// The engine counts code points, authors' editors UTF-16.

@@ -203,7 +203,8 @@ fn author<'a>(
 
 fn package(program: &Program<'_>, text: &str, is_module: bool) -> Transpiled {
     let scoping = SemanticBuilder::new().build(program).semantic.into_scoping();
-    let commonjs = exports_of(program, &scoping, is_module);
+    // What has no word of either kind is a script for Node as well, whose `this` is its exports.
+    let commonjs = (!is_module && !program.source_type.is_module()).then(|| commonjs::find_exports(program));
     // A computed `require` is common in code that never runs; where it runs, it throws.
     let (imports, _) = Imports::collect(program, &scoping, commonjs.is_some());
     Transpiled { code: text.to_owned(), map: None, imports, commonjs }

@@ -9,9 +9,11 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use super::limits::MemoryLimiter;
 use super::turns::HostTime;
 use crate::auth::User;
+use crate::bindings::crypto::{CryptoState, CryptoView};
 use crate::bindings::db::{DbState, DbView};
 use crate::bindings::env::{EnvView, Environment};
 use crate::bindings::fetch::Fetch;
+use crate::bindings::intl::{IntlState, IntlView};
 use crate::bindings::log::LogView;
 use crate::bindings::outgoing::{OutgoingView, Responder};
 use crate::bindings::user::UserView;
@@ -26,8 +28,10 @@ pub struct Ctx {
     http: WasiHttpCtx,
     fetch: Fetch,
     db: DbState,
+    crypto: CryptoState,
     environment: Arc<Environment>,
     user: Option<Arc<User>>,
+    intl: IntlState,
     log: LogCapture,
     printers: [Printer; 2],
     /// Where the response goes.
@@ -44,6 +48,8 @@ pub struct CtxParts {
     pub fetch: Fetch,
     /// The app's database.
     pub db: DbState,
+    /// What cryptography may cost.
+    pub crypto: CryptoState,
     /// Variables and secrets.
     pub environment: Arc<Environment>,
     /// Whether to copy them into `wasi:cli/environment` as well.
@@ -81,8 +87,10 @@ impl Ctx {
             http,
             fetch: parts.fetch,
             db: parts.db,
+            crypto: parts.crypto,
             environment: parts.environment,
             user: parts.user,
+            intl: IntlState::default(),
             log: parts.log,
             printers,
             responder: Some(parts.responder),
@@ -119,6 +127,10 @@ impl Views for Ctx {
         DbView { state: &mut self.db, table: &mut self.table }
     }
 
+    fn crypto(&mut self) -> CryptoView<'_> {
+        CryptoView(&mut self.crypto)
+    }
+
     fn env(&mut self) -> EnvView<'_> {
         EnvView(&self.environment)
     }
@@ -129,6 +141,10 @@ impl Views for Ctx {
 
     fn log(&mut self) -> log::LogView<'_> {
         LogView(&self.log)
+    }
+
+    fn intl(&mut self) -> IntlView<'_> {
+        IntlView(&mut self.intl)
     }
 
     fn outgoing(&mut self) -> OutgoingView<'_> {

@@ -92,6 +92,8 @@ impl ScriptEngine {
         if let Err(ProgramError { message, stack }) = result {
             return Err(Failure { code: Code::FunctionError, message, stack }.into());
         }
+        // The engine's own call, of all its memory, which has its limit; calls of the program are over.
+        store.set_hostcall_fuel(usize::MAX);
         let memory = export(store, &instance, SNAPSHOT_INTERFACE, "memory")?.typed::<(), (WasmList<u8>,)>(&*store)?;
         let (memory,) = memory.call_async(&mut *store, ()).await?;
         Ok(image::encode(memory.as_le_slice(&*store)))

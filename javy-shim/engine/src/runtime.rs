@@ -4,16 +4,16 @@ use std::cell::{OnceCell, RefCell};
 
 use rquickjs::function::Function;
 use rquickjs::{
-    Array, CatchResultExt, CaughtError, Context, Ctx, Module, Object, Persistent, Runtime, TypedArray, Value,
+    CatchResultExt, CaughtError, Class, Context, Ctx, IntoJs, Module, Object, Persistent, Runtime, TypedArray, Value,
 };
 
-use crate::allocator;
+use crate::allocator::{self, Chunk};
 use crate::bindings::caddis::function::http::{Error, Request, RequestBody, Response};
 use crate::bindings::exports::caddis::engine::builder::Module as Source;
 use crate::event_loop::{self, Ended};
 use crate::failure::{self, caught, describe, plain};
 use crate::modules::Modules;
-use crate::natives;
+use crate::natives::{self, fields::Fields};
 use crate::outcome::{self, Outcome};
 
 /// The module of the prelude that imports the others and exports the hooks below.
@@ -55,6 +55,8 @@ pub(crate) fn boot(modules: Vec<Source>) -> Result<(), Error> {
     engine.modules.compile_imports(&engine.runtime, PRELUDE)?;
     engine.context.with(|ctx| {
         natives::install(&ctx).map_err(|error| caught(&ctx, error))?;
+        // What the prelude keeps would otherwise fill the holes that its compilation left all over the memory.
+        allocator::seal(&ctx, Chunk::New);
         let exports = evaluate_module(&ctx, &engine.modules, PRELUDE)?;
         take_hooks(&ctx, &exports).map_err(|error| caught(&ctx, error))
     })?;
@@ -76,6 +78,7 @@ pub(crate) fn evaluate(entry: &str, modules: Vec<Source>) -> Result<(), Error> {
         ctx.run_gc();
         natives::random::forget_seed();
         event_loop::freeze();
+        allocator::seal(ctx, Chunk::Reserved);
         Ok(())
     })
 }
@@ -83,13 +86,13 @@ pub(crate) fn evaluate(entry: &str, modules: Vec<Source>) -> Result<(), Error> {
 /// Answers one request.
 pub(crate) fn handle(request: Request) -> Result<Response, Error> {
     with_engine(|_, ctx| {
-        allocator::clear_freed(false);
+        allocator::begin_request();
         event_loop::thaw();
         natives::begin_request();
         natives::clock::start();
         let dispatch = hooks()?.dispatch.restore(ctx).map_err(|error| caught(ctx, error))?;
         let arguments = request_arguments(ctx, request).map_err(|error| caught(ctx, error))?;
-        dispatch.call::<_, ()>((arguments,)).map_err(|error| caught(ctx, error))?;
+        dispatch.call::<_, ()>(arguments).map_err(|error| caught(ctx, error))?;
         let ended = event_loop::run(ctx, outcome::is_finished).map_err(|error| caught(ctx, error))?;
         match (outcome::take(), ended) {
             (Outcome::Failed(error), _) => Err(error),
@@ -174,18 +177,15 @@ fn evaluate_module<'js>(ctx: &Ctx<'js>, modules: &Modules, name: &str) -> Result
     module.namespace().catch(ctx).map_err(to_error)
 }
 
-/// The request as the prelude takes it: `[method, url, path, headers, body]`, where headers is a flat list of names and values, and the
-/// body is null, bytes, or the number of a stream.
-fn request_arguments<'js>(ctx: &Ctx<'js>, request: Request) -> rquickjs::Result<Array<'js>> {
-    let arguments = Array::new(ctx.clone())?;
-    arguments.set(0, request.method)?;
-    arguments.set(1, request.url)?;
-    arguments.set(2, request.path_with_query)?;
-    arguments.set(3, natives::fields::to_js(ctx, request.headers)?)?;
-    match request.body {
-        RequestBody::Empty => arguments.set(4, rquickjs::Null)?,
-        RequestBody::Bytes(bytes) => arguments.set(4, TypedArray::<u8>::new(ctx.clone(), bytes)?)?,
-        RequestBody::Stream(stream) => arguments.set(4, natives::streams::add_input(stream))?,
-    }
-    Ok(arguments)
+/// The request as the prelude takes it: method, URL, path, header fields, and the body, which is null, bytes, or the number of a stream.
+type Arguments<'js> = (String, String, String, Class<'js, Fields>, Value<'js>);
+
+fn request_arguments<'js>(ctx: &Ctx<'js>, request: Request) -> rquickjs::Result<Arguments<'js>> {
+    let fields = natives::fields::to_js(ctx, request.headers)?;
+    let body = match request.body {
+        RequestBody::Empty => Value::new_null(ctx.clone()),
+        RequestBody::Bytes(bytes) => TypedArray::<u8>::new(ctx.clone(), bytes)?.into_value(),
+        RequestBody::Stream(stream) => natives::streams::add_input(stream).into_js(ctx)?,
+    };
+    Ok((request.method, request.url, request.path_with_query, fields, body))
 }

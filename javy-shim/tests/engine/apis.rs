@@ -254,3 +254,66 @@ async fn a_fetched_response_can_be_passed_on() {
     let outcome = host().deploy_source(code).await.get().await;
     assert_eq!((outcome.text(), outcome.header("x-reply")), ("GET http://a.test/inner ".to_owned(), Some("yes")));
 }
+
+#[tokio::test]
+async fn cryptography_that_answers_at_once_is_there_for_other_modules() {
+    let code = "import * as sync from 'sync';
+        const text = (value) => new TextEncoder().encode(value);
+        export default () => [
+            sync.hash(sync.hashName('md5'), text('abc')).toHex(), sync.hash(sync.hashName('SHA-224'), text('abc')).toHex(),
+            // RFC 2202, test case 2.
+            sync.hmac(sync.hashName('RSA-MD5'), text('Jefe'), text('what do ya want for nothing?')).toHex(),
+            String(sync.hashName('crc32')), sync.timingSafeEqual(text('ab'), text('ab')), sync.timingSafeEqual(text('ab'), text('ac')),
+            sync.randomBytes(7).length, sync.hashNames.length,
+        ]";
+    let function = host().deploy(&[("main.js", code, &[("sync", "caddis:crypto-sync")])]).await.expect("deploys");
+    assert_eq!(
+        function.get().await.text(),
+        r#"["900150983cd24fb0d6963f7d28e17f72","23097d223405d8228642a477bda255b32aadbce4bda0b3f7e36c9da7","750c783e6ab0b503eaa86e310a5db738","undefined",true,false,7,6]"#
+    );
+}
+
+#[tokio::test]
+async fn performance_measures_between_marks() {
+    check(
+        "is(performance.timeOrigin, performance.timeOrigin); is(Math.abs(Date.now() - performance.timeOrigin) < 60000, true);
+         const mark = performance.mark('a', { startTime: 5, detail: { x: 1 } }); is(mark.toJSON(), { name: 'a', entryType: 'mark', startTime: 5, duration: 0 });
+         is(mark.detail, { x: 1 }); performance.mark('b', { startTime: 8 });
+         is(performance.measure('m', 'a', 'b').duration, 3); is(performance.measure('n', { start: 'a', duration: 2 }).duration, 2);
+         is(performance.getEntriesByType('measure').map((e) => e.name), ['m', 'n']); is(performance.getEntriesByName('a').length, 1);
+         await throws('SyntaxError', () => performance.measure('m', 'missing')); await throws('TypeError', () => new PerformanceEntry());
+         performance.clearMarks('a'); is(performance.getEntriesByType('mark').length, 1); performance.clearMeasures(); is(performance.getEntries().length, 1);",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn message_ports_deliver_clones_in_order() {
+    check(
+        "const { port1, port2 } = new MessageChannel(); const sent = { n: 1 }; const got = [];
+         port1.postMessage(sent); port1.postMessage('two'); sent.n = 9;
+         await new Promise((done) => { port2.onmessage = (event) => { got.push(event.data); if (got.length === 2) done(); }; });
+         is(got, [{ n: 1 }, 'two']); await throws('DataCloneError', () => port1.postMessage(() => 1)); await throws('TypeError', () => new MessagePort());
+         const lost = []; port1.onmessage = (event) => lost.push(event.data); port1.close(); port2.postMessage(1);
+         await new Promise((r) => setTimeout(r, 5)); is(lost, []); is(String(port1), '[object MessagePort]');",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn header_values_keep_their_bytes_and_headers_their_rules() {
+    check(
+        "const h = new Headers([['x', 'caf\\u00e9']]); is(h.get('X'), 'caf\\u00e9'); h.append('x', ''); is(h.get('x'), 'caf\\u00e9, ');
+         h.set('a', 1); h.append('a', 2); h.set('a', ' 3\\t'); is([...h.keys()], ['a', 'x']); is(h.get('a'), '3');
+         await throws('TypeError', () => h.get('')); await throws('TypeError', () => h.append('x', '\\u0100')); await throws('TypeError', () => h.set('x', 'a\\0b'));
+         await throws('TypeError', () => h.get('\\ud800')); await throws('TypeError', () => Headers.prototype.get.call({}, 'a'));
+         const copy = new Headers(h); copy.delete('A'); is([h.has('a'), copy.has('a')], [true, false]);
+         const each = []; h.forEach((value, name) => each.push(name)); is(each, ['a', 'x']);
+         is(await new Response('\\ufeffx').text(), 'x'); is(await new Response('\\ufeff[1]').json(), [1]); is(await new Response('\\ud800').text(), '\\ufffd');
+         await throws('SyntaxError', () => new Response('{').json()); await throws('SyntaxError', () => new Response(new Uint8Array([0])).json());
+         await throws('TypeError', () => Response.prototype.text.call({}));
+         const r = new Response('body'); const c = r.clone(); is([await r.text(), await c.text(), r.bodyUsed, c.bodyUsed], ['body', 'body', true, true]);
+         is(new TextDecoder().decode((await new Response('body').body.getReader().read()).value), 'body');",
+    )
+    .await;
+}

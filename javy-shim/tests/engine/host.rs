@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use javy_shim::{
-    BASE_IMAGE, BUILDER_INTERFACE, ENGINE, ENGINE_IMPORT, IMAGE_IMPORT, SNAPSHOT_INTERFACE, WASM_STACK_SIZE, WRAPPER,
-    image,
+    BASE_IMAGE, BUILDER_INTERFACE, ENGINE, ENGINE_IMPORT, IMAGE_IMPORT, SNAPSHOT_INTERFACE, STACK_SIZE,
+    WASM_STACK_SIZE, WRAPPER, image,
 };
 use wasmtime::component::{
-    Component, ComponentType, HasSelf, InstancePre, Lift, Linker, Lower, Resource, ResourceTable, WasmList,
+    Component, ComponentType, Func, HasSelf, Instance, InstancePre, Lift, Linker, Lower, Resource, ResourceTable,
+    WasmList,
 };
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, Module, PoolingAllocationConfig, Store};
 use wasmtime_wasi::p2::DynOutputStream;
@@ -37,6 +38,10 @@ pub(crate) mod bindings {
 use bindings::Function;
 use bindings::caddis::function::{db, env, http, log, outgoing, user};
 use bindings::exports::caddis::function::handler::{Error, Request, Response};
+
+/// The functions of `caddis:engine/intl`.
+const INTL: [&str; 8] =
+    ["resolve", "format", "compare", "segment", "canonical-locales", "supported-locales", "convert-case", "values"];
 
 /// What one instance sees and did.
 pub(crate) struct State {
@@ -224,6 +229,10 @@ struct Failure {
     stack: Option<String>,
 }
 
+/// The functions of `caddis:engine/crypto`.
+const CRYPTO: [&str; 9] =
+    ["import-key", "export-key", "generate-key", "sign", "verify", "encrypt", "decrypt", "derive", "agree"];
+
 /// More than any test needs.
 const FUEL: u64 = 200_000_000_000;
 
@@ -244,6 +253,8 @@ pub(crate) struct Deployed {
     pub(crate) image_size: usize,
     /// The image itself.
     pub(crate) image: Vec<u8>,
+    /// The memory a request begins with; empty for a standalone component.
+    memory: Vec<u8>,
     /// How long it took to evaluate, to copy the memory out, to encode it, and to compile the image.
     pub(crate) steps: [Duration; 4],
 }
@@ -261,6 +272,34 @@ pub(crate) struct Outcome {
     pub(crate) instantiated: Duration,
     /// The whole call, with instantiation.
     pub(crate) took: Duration,
+    /// The pages of memory it changed, 4 KiB each.
+    pub(crate) changed: Changed,
+}
+
+/// Pages a request changed: each is copied when it is first written, and put back when the instance ends.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Changed {
+    /// How many there are.
+    pub(crate) pages: usize,
+    /// How many groups of adjacent pages they form. wasmtime puts up to 32 of them back by copying; what lies beyond is unmapped, and
+    /// costs a page fault for each page when it is used again.
+    pub(crate) groups: usize,
+}
+
+impl Changed {
+    fn between(before: &[u8], after: &[u8]) -> Changed {
+        const PAGE: usize = 4096;
+        let zeros = [0; PAGE];
+        let mut changed = Changed::default();
+        let mut adjacent = false;
+        for (index, page) in after.chunks(PAGE).enumerate() {
+            let is_changed = page != before.get(index * PAGE..(index + 1) * PAGE).unwrap_or(&zeros);
+            changed.pages += usize::from(is_changed);
+            changed.groups += usize::from(is_changed && !adjacent);
+            adjacent = is_changed;
+        }
+        changed
+    }
 }
 
 impl Outcome {
@@ -321,6 +360,18 @@ impl Host {
         log::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
         outgoing::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
         user::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
+        // What depends on a locale is tested where it is done, in the host.
+        let mut intl = linker.instance("caddis:engine/intl@0.1.0")?;
+        for name in INTL {
+            intl.func_new(name, |_, _, _, _| Err(wasmtime::format_err!("this host knows no locales")))?;
+        }
+        // Cryptography is the real host's, and tested through it.
+        let mut crypto = linker.instance("caddis:engine/crypto@0.1.0")?;
+        for name in CRYPTO {
+            crypto.func_new(name, |_, _, _, _| {
+                Err(wasmtime::Error::msg("the host of these tests has no cryptography"))
+            })?;
+        }
         linker.root().module(ENGINE_IMPORT, &Module::new(&engine, ENGINE)?)?;
         Ok(Host { engine, wrapper, linker })
     }
@@ -356,36 +407,41 @@ impl Host {
         let begin = Instant::now();
         let mut store = self.store(env, None);
         let instance = base.instantiate_async(&mut store).await.expect("instantiates");
-        let export = |store: &mut Store<State>, interface: &str, name: &str| {
-            let interface = instance.get_export_index(&mut *store, None, interface).expect("exported");
-            let index = instance.get_export_index(&mut *store, Some(&interface), name).expect("exported");
-            instance.get_func(&mut *store, index).expect("a function")
-        };
         let sources = modules
             .iter()
             .map(|(name, code, imports)| SourceModule { name, code, imports: imports.to_vec() })
             .collect();
-        let evaluate = export(&mut store, BUILDER_INTERFACE, "evaluate")
+        let evaluate = export(&mut store, &instance, BUILDER_INTERFACE, "evaluate")
             .typed::<(&str, Vec<SourceModule<'_>>), (Result<(), Failure>,)>(&store)
             .expect("typed");
         let (result,) = evaluate.call_async(&mut store, (modules[0].0, sources)).await.expect("no trap");
         result.map_err(|failure| (failure.message, failure.stack))?;
         let evaluated = Instant::now();
-        let read =
-            export(&mut store, SNAPSHOT_INTERFACE, "memory").typed::<(), (WasmList<u8>,)>(&store).expect("typed");
+        let read = export(&mut store, &instance, SNAPSHOT_INTERFACE, "memory")
+            .typed::<(), (WasmList<u8>,)>(&store)
+            .expect("typed");
         let (memory,) = read.call_async(&mut store, ()).await.expect("no trap");
         let copied = Instant::now();
-        let image = image::encode(memory.as_le_slice(&store));
+        let memory = memory.as_le_slice(&store);
+        let image = image::encode(memory);
         let encoded = Instant::now();
         let pre = self.pre(&image).expect("the image compiles");
         let steps = [evaluated - begin, copied - evaluated, encoded - copied, encoded.elapsed()];
-        Ok(Deployed { pre, image_size: image.len(), image, steps })
+        let mut memory = memory.to_vec();
+        memory[..STACK_SIZE].fill(0);
+        Ok(Deployed { pre, image_size: image.len(), image, memory, steps })
     }
 
     /// Deploys one module without imports.
     pub(crate) async fn deploy_source(&self, code: &str) -> Deployed {
         self.deploy(&[("main.js", code, &[])]).await.unwrap_or_else(|(message, stack)| panic!("{message}\n{stack:?}"))
     }
+}
+
+fn export(store: &mut Store<State>, instance: &Instance, interface: &str, name: &str) -> Func {
+    let interface = instance.get_export_index(&mut *store, None, interface).expect("exported");
+    let index = instance.get_export_index(&mut *store, Some(&interface), name).expect("exported");
+    instance.get_func(&mut *store, index).expect("a function")
 }
 
 /// A request to send.
@@ -397,11 +453,21 @@ pub(crate) struct Call {
     /// Whether the body is handed over as a stream.
     pub(crate) streamed: bool,
     pub(crate) user: bool,
+    /// Whether to look which pages it changes.
+    pub(crate) measured: bool,
 }
 
 impl Default for Call {
     fn default() -> Call {
-        Call { method: "GET", path: "/", headers: Vec::new(), body: Vec::new(), streamed: false, user: false }
+        Call {
+            method: "GET",
+            path: "/",
+            headers: Vec::new(),
+            body: Vec::new(),
+            streamed: false,
+            user: false,
+            measured: false,
+        }
     }
 }
 
@@ -445,10 +511,19 @@ impl Deployed {
         let result = function.caddis_function_handler().call_handle(&mut store, &request).await;
         let took = begin.elapsed();
         let fuel = FUEL - store.get_fuel().unwrap_or_default();
+        let changed = if call.measured { self.changed(&mut store, &instance).await } else { Changed::default() };
         let state = store.into_data();
         let result =
             result.unwrap_or_else(|trap| Err(Error { message: format!("trap: {}", trap.root_cause()), stack: None }));
-        Outcome { result: result.map(|response| parts(response, &state)), state, fuel, instantiated, took }
+        Outcome { result: result.map(|response| parts(response, &state)), state, fuel, instantiated, took, changed }
+    }
+
+    /// What a call has changed in the memory of its instance.
+    async fn changed(&self, store: &mut Store<State>, instance: &Instance) -> Changed {
+        let function = export(store, instance, SNAPSHOT_INTERFACE, "memory");
+        let read = function.typed::<(), (WasmList<u8>,)>(&mut *store).expect("typed");
+        let (memory,) = read.call_async(&mut *store, ()).await.expect("no trap");
+        Changed::between(&self.memory, memory.as_le_slice(&*store))
     }
 
     pub(crate) async fn get(&self) -> Outcome {
@@ -480,7 +555,8 @@ impl Host {
     pub(crate) async fn call_component(&self, component: &[u8], call: Call) -> Outcome {
         let component = Component::new(&self.engine, component).expect("compiles");
         let pre = self.linker.instantiate_pre(&component).expect("links");
-        let deployed = Deployed { pre, image_size: 0, image: Vec::new(), steps: [Duration::ZERO; 4] };
+        let deployed =
+            Deployed { pre, image_size: 0, image: Vec::new(), memory: Vec::new(), steps: [Duration::ZERO; 4] };
         deployed.call(call).await
     }
 }

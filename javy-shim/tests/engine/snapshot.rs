@@ -65,8 +65,16 @@ fn the_committed_files_have_the_committed_sums() {
 #[ignore = "prints figures"]
 async fn figures() {
     let programs = [
-        ("JSON echo", "export default async (req) => Response.json(await req.json())"),
         ("constant", "export default () => new Response('x')"),
+        ("JSON echo", "export default async (req) => Response.json(await req.json())"),
+        (
+            "20 headers",
+            "export default (req) => {
+               const headers = new Headers();
+               for (const [name, value] of req.headers) headers.set(name, value);
+               return new Response(null, { headers });
+             }",
+        ),
         ("value", "export default () => 1"),
     ];
     println!("engine {} bytes", ENGINE.len());
@@ -79,18 +87,42 @@ async fn figures() {
         let function = host().deploy_source(code).await;
         let mut calls = Vec::new();
         for _ in 0..3_000 {
-            let outcome = function.call(Call::post(r#"{"hello":"world","n":[1,2,3]}"#)).await;
+            let outcome = function.call(typical_call()).await;
             outcome.text();
             calls.push((outcome.took, outcome.instantiated));
         }
         calls.sort();
+        let measured = function.call(Call { measured: true, ..typical_call() }).await;
         println!(
-            "{name}: image {} bytes; evaluate, copy, encode, compile {:?}; request and its instantiation {:?}, p99 {:?}; fuel {}",
-            function.image_size,
-            deploys[10],
-            calls[1_500],
-            calls[2_970],
-            function.get().await.fuel,
+            "{name}: image {} bytes; evaluate, copy, encode, compile {:?}; request and its instantiation {:?}, p99 {:?}; fuel {}; {:?}",
+            function.image_size, deploys[10], calls[1_500], calls[2_970], measured.fuel, measured.changed,
         );
     }
+}
+
+/// What a browser sends through a proxy: 20 header fields and a small JSON body.
+fn typical_call() -> Call {
+    let headers = vec![
+        ("host", "example.com"),
+        ("accept", "application/json"),
+        ("accept-encoding", "gzip, deflate, br, zstd"),
+        ("accept-language", "en-US,en;q=0.9"),
+        ("apikey", "anon"),
+        ("authorization", "Bearer abc.def.ghi"),
+        ("cache-control", "no-cache"),
+        ("content-length", "29"),
+        ("content-type", "application/json"),
+        ("cookie", "session=0123456789abcdef"),
+        ("dnt", "1"),
+        ("origin", "https://app.example.com"),
+        ("referer", "https://app.example.com/"),
+        ("sec-fetch-dest", "empty"),
+        ("sec-fetch-mode", "cors"),
+        ("sec-fetch-site", "cross-site"),
+        ("user-agent", "Mozilla/5.0 (X11; Linux x86_64)"),
+        ("x-client-info", "example/1.0"),
+        ("x-forwarded-for", "192.0.2.1"),
+        ("x-request-id", "00000000-0000-4000-8000-000000000000"),
+    ];
+    Call { headers, ..Call::post(r#"{"hello":"world","n":[1,2,3]}"#) }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use http::Uri;
 use rustls::ClientConfig;
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject as _;
@@ -20,7 +21,7 @@ use wasmtime_wasi_http::{Error, Result};
 use crate::bindings::egress::EgressPolicy;
 use crate::bindings::fetch::errors;
 use crate::bindings::fetch::target::Target;
-use crate::tunables::{FETCH_ADDRESSES, FETCH_LOOKUPS};
+use crate::tunables::{FETCH_ADDRESSES, FETCH_CONNECT_TIMEOUT, FETCH_LOOKUPS};
 
 /// Turns names into addresses.
 #[async_trait]
@@ -97,6 +98,21 @@ impl Dialer {
             .with_no_client_auth();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self { tls: TlsConnector::from(Arc::new(config)), resolver: Box::new(resolver) })
+    }
+
+    /// Connects to where `uri` points, if `policy` opens it: for requests of the host itself.
+    ///
+    /// # Errors
+    ///
+    /// What guests would be told.
+    pub async fn open(
+        &self,
+        uri: &Uri,
+        policy: &EgressPolicy,
+    ) -> Result<impl AsyncRead + AsyncWrite + Send + Unpin + use<>> {
+        let target = Target::of(uri)?;
+        policy.check_name(&target.host, target.port).map_err(|_| Error::HttpRequestDenied)?;
+        self.connect(&target, policy, FETCH_CONNECT_TIMEOUT).await
     }
 
     /// Connects to an address of `target` that `policy` opens, in `limit` altogether.

@@ -12,12 +12,14 @@ use crate::event_loop;
 thread_local! {
     /// The monotonic clock when this instance began to work, in nanoseconds.
     static ORIGIN: Cell<u64> = const { Cell::new(0) };
+    /// The same moment in milliseconds since 1970, once somebody has asked for it.
+    static ORIGIN_DATE: Cell<Option<f64>> = const { Cell::new(None) };
 }
 
 pub(super) fn install(native: &Object<'_>) -> Result<()> {
     define!(native,
         "elapsed" => elapsed,
-        "wallClock" => wall_clock_milliseconds,
+        "timeOrigin" => time_origin,
         "setTimer" => set_timer,
         "clearTimer" => event_loop::clear_timer,
     );
@@ -27,6 +29,7 @@ pub(super) fn install(native: &Object<'_>) -> Result<()> {
 /// Lets `elapsed` count from now.
 pub(crate) fn start() {
     ORIGIN.set(monotonic_clock::now());
+    ORIGIN_DATE.set(None);
 }
 
 #[expect(
@@ -37,8 +40,10 @@ fn elapsed() -> f64 {
     monotonic_clock::now().saturating_sub(ORIGIN.get()) as f64 / 1e6
 }
 
-fn wall_clock_milliseconds() -> f64 {
-    wall_clock_microseconds() / 1e3
+fn time_origin() -> f64 {
+    let date = ORIGIN_DATE.get().unwrap_or_else(|| wall_clock_microseconds() / 1e3 - elapsed());
+    ORIGIN_DATE.set(Some(date));
+    date
 }
 
 #[expect(clippy::cast_precision_loss, reason = "exact for 285,000 years")]

@@ -4,12 +4,13 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use rquickjs::function::Function;
-use rquickjs::{Array, Ctx, IntoJs, Object, Result, Value};
+use rquickjs::{Array, Class, Ctx, IntoJs, Object, Result, Value};
 
+use super::fields::Fields;
 use super::{define, fields, require_request, save, streams, type_error};
 use crate::bindings::wasi::http::outgoing_handler;
 use crate::bindings::wasi::http::types::{
-    ErrorCode, Fields, FutureIncomingResponse, IncomingResponse, Method, OutgoingRequest, Scheme,
+    ErrorCode, Fields as HttpFields, FutureIncomingResponse, IncomingResponse, Method, OutgoingRequest, Scheme,
 };
 use crate::event_loop::{self, Owner};
 
@@ -32,13 +33,13 @@ fn send_request<'js>(
     ctx: Ctx<'js>,
     method: String,
     target: Vec<String>,
-    headers: Vec<String>,
+    headers: Class<'js, Fields>,
     has_body: bool,
 ) -> Result<Vec<u32>> {
     require_request(&ctx, "fetch")?;
     let failed = |message: &str| type_error(&ctx, message);
     let fields =
-        Fields::from_list(&fields::from_js(headers)).map_err(|_| failed("The host refused a request header"))?;
+        HttpFields::from_list(&fields::copy(&headers)).map_err(|_| failed("The host refused a request header"))?;
     let request = OutgoingRequest::new(fields);
     let [scheme, authority, path] = <[String; 3]>::try_from(target).map_err(|_| failed("The URL is not valid"))?;
     let scheme = if scheme == "https" { Scheme::Https } else { Scheme::Http };

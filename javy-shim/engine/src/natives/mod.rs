@@ -5,9 +5,11 @@
 pub(crate) mod clock;
 mod crypto;
 mod db;
+mod digest;
 mod fetch;
 pub(crate) mod fields;
 mod host;
+mod intl;
 pub(crate) mod random;
 pub(crate) mod respond;
 pub(crate) mod streams;
@@ -25,8 +27,11 @@ pub(crate) fn install(ctx: &Ctx<'_>) -> Result<()> {
     clock::install(&native)?;
     crypto::install(&native)?;
     db::install(&native)?;
+    digest::install(&native)?;
     fetch::install(&native)?;
+    fields::install(&native)?;
     host::install(&native)?;
+    intl::install(&native)?;
     random::install(ctx, &native)?;
     respond::install(&native)?;
     streams::install(&native)?;

@@ -1,4 +1,8 @@
 //! Random numbers. Nothing is kept in the image: the generator behind `Math.random` is seeded in each instance, at its first use.
+//!
+//! QuickJS has a seed for the hashes of `Map` and `Set` too, which is the same in every image. A new one would protect nobody: it is
+//! combined with a hash after that was computed, so keys that collide do so under every seed, and names of properties have no seed
+//! at all. Who sends a request with such keys slows down that request only, which has its own instance and its own limits.
 
 use std::cell::Cell;
 

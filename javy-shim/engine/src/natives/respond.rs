@@ -1,7 +1,8 @@
 //! The answer to the request.
 
-use rquickjs::{Ctx, Object, Result, TypedArray};
+use rquickjs::{Class, Ctx, Object, Result, TypedArray, Value};
 
+use super::fields::Fields;
 use super::{bytes, define, fields, streams, type_error};
 use crate::bindings::caddis::function::http::{Error, ResponseHead, WholeResponse};
 use crate::bindings::caddis::function::outgoing::{self, StartError};
@@ -24,14 +25,20 @@ pub(crate) fn unfinished() -> Error {
     plain("The response stream can never end: nothing is pending that could enqueue to it or close it")
 }
 
-fn respond(status: u16, headers: Vec<String>, body: TypedArray<'_, u8>) {
-    let head = ResponseHead { status, headers: fields::from_js(headers) };
-    outcome::set(Outcome::Whole(WholeResponse { head, body: bytes(&body) }));
+/// `body` is bytes or a well-formed string.
+fn respond<'js>(status: u16, headers: Class<'js, Fields>, body: Value<'js>) -> Result<()> {
+    let head = ResponseHead { status, headers: fields::take(&headers) };
+    let body = match body.as_string() {
+        Some(text) => text.to_string()?.into_bytes(),
+        None => bytes(&TypedArray::from_value(body)?),
+    };
+    outcome::set(Outcome::Whole(WholeResponse { head, body }));
+    Ok(())
 }
 
 /// Sends the head and returns the number of the stream for the body.
-fn start_response(ctx: Ctx<'_>, status: u16, headers: Vec<String>) -> Result<u32> {
-    let head = ResponseHead { status, headers: fields::from_js(headers) };
+fn start_response<'js>(ctx: Ctx<'js>, status: u16, headers: Class<'js, Fields>) -> Result<u32> {
+    let head = ResponseHead { status, headers: fields::take(&headers) };
     let stream = outgoing::start(&head).map_err(|error| {
         let message = match error {
             StartError::AlreadyStarted => "A response was already started for this request".to_owned(),

@@ -1,17 +1,44 @@
 //! Text coding: UTF-8, UTF-16 and windows-1252, which is what the Encoding standard means by latin1.
 
-use rquickjs::{Ctx, Object, Result, TypedArray};
+use std::borrow::Cow;
+
+use rquickjs::{Ctx, Exception, Object, Result, String as JsString, TypedArray, Value};
 
 use super::{bytes, define, type_error};
 
 pub(super) fn install(native: &Object<'_>) -> Result<()> {
-    define!(native, "encodeUtf8" => encode_utf8, "decodeText" => decode_text);
+    define!(native,
+        "encodeUtf8" => encode_utf8,
+        "decodeText" => decode_text,
+        "decodeUtf8" => decode_utf8,
+        "parseJson" => parse_json,
+    );
     Ok(())
 }
 
 /// `text` is well-formed: the prelude saw to that.
 fn encode_utf8(ctx: Ctx<'_>, text: String) -> Result<TypedArray<'_, u8>> {
     TypedArray::new(ctx, text.into_bytes())
+}
+
+/// UTF-8 without its byte order mark; what is not valid becomes U+FFFD.
+fn decode_utf8<'js>(ctx: Ctx<'js>, view: TypedArray<'js, u8>) -> Result<JsString<'js>> {
+    let bytes = bytes(&view);
+    JsString::from_str(ctx, &text_of(&bytes))
+}
+
+/// The value that `JSON.parse` gives for the text of the bytes.
+fn parse_json<'js>(ctx: Ctx<'js>, view: TypedArray<'js, u8>) -> Result<Value<'js>> {
+    let bytes = bytes(&view);
+    let text = text_of(&bytes);
+    if text.contains('\0') {
+        return Err(Exception::throw_syntax(&ctx, "The body is not JSON: it has a NUL character"));
+    }
+    ctx.json_parse(text.as_bytes())
+}
+
+fn text_of(bytes: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes))
 }
 
 /// Decodes a whole number of characters; the prelude keeps incomplete ones back when it streams, and takes care of the byte order mark.

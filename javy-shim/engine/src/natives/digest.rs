@@ -1,0 +1,57 @@
+//! Digests and HMAC. They are in the guest because what is hashed is mostly small: a call of the host would cost more.
+
+use hmac::{Hmac, KeyInit, Mac};
+use md5::Md5;
+use rquickjs::{Ctx, Object, Result, TypedArray};
+use sha1::Sha1;
+use sha2::{Digest, Sha224, Sha256, Sha384, Sha512};
+
+use super::{bytes, define, type_error};
+
+pub(super) fn install(native: &Object<'_>) -> Result<()> {
+    define!(native, "digest" => digest, "hmac" => hmac);
+    Ok(())
+}
+
+/// `algorithm` is a name of the Web Cryptography API in upper case, or one of two more that Node.js has: `MD5`, `SHA-224`.
+fn digest<'js>(ctx: Ctx<'js>, algorithm: String, data: TypedArray<'js, u8>) -> Result<TypedArray<'js, u8>> {
+    let data = bytes(&data);
+    let hash = match algorithm.as_str() {
+        "MD5" => Md5::digest(data).to_vec(),
+        "SHA-1" => Sha1::digest(data).to_vec(),
+        "SHA-224" => Sha224::digest(data).to_vec(),
+        "SHA-256" => Sha256::digest(data).to_vec(),
+        "SHA-384" => Sha384::digest(data).to_vec(),
+        "SHA-512" => Sha512::digest(data).to_vec(),
+        _ => return Err(type_error(&ctx, "unknown digest")),
+    };
+    TypedArray::new(ctx, hash)
+}
+
+fn hmac<'js>(
+    ctx: Ctx<'js>,
+    algorithm: String,
+    key: TypedArray<'js, u8>,
+    data: TypedArray<'js, u8>,
+) -> Result<TypedArray<'js, u8>> {
+    let (key, data) = (bytes(&key), bytes(&data));
+    let code = match algorithm.as_str() {
+        "MD5" => authenticate::<Hmac<Md5>>(&key, &data),
+        "SHA-1" => authenticate::<Hmac<Sha1>>(&key, &data),
+        "SHA-224" => authenticate::<Hmac<Sha224>>(&key, &data),
+        "SHA-256" => authenticate::<Hmac<Sha256>>(&key, &data),
+        "SHA-384" => authenticate::<Hmac<Sha384>>(&key, &data),
+        "SHA-512" => authenticate::<Hmac<Sha512>>(&key, &data),
+        _ => None,
+    };
+    match code {
+        Some(code) => TypedArray::new(ctx, code),
+        None => Err(type_error(&ctx, "unknown digest")),
+    }
+}
+
+fn authenticate<M: Mac + KeyInit>(key: &[u8], data: &[u8]) -> Option<Vec<u8>> {
+    let mut mac = <M as KeyInit>::new_from_slice(key).ok()?;
+    mac.update(data);
+    Some(mac.finalize().into_bytes().to_vec())
+}
