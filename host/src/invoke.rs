@@ -31,6 +31,7 @@ use crate::runtime::scheduler::Scheduler;
 use crate::runtime::signals::{Arrival, CancelOnDrop, Completion};
 use crate::sandbox::{Occasion, Resources};
 use crate::store::functions::FunctionVersion;
+use crate::store::tenant::{Caller, DbRole};
 
 use self::record::Record;
 
@@ -123,6 +124,7 @@ impl Invoker {
             environment,
             wasi_environment: linked.wasi_environment,
             user: identity.user().cloned(),
+            caller: caller(&identity),
             log,
             responder,
         };
@@ -206,6 +208,25 @@ fn authorize(call: &Call) -> Result<Arc<Function>, Error> {
         Verdict::Forbidden => {
             Err(Error::new(Code::Forbidden, "the function's access policy does not include this user"))
         }
+    }
+}
+
+/// Who the database is asked for. A token of the app may name another role, as Supabase's keys do.
+fn caller(identity: &Identity) -> Caller {
+    let user = match identity {
+        Identity::ApiKey(_) | Identity::Admin => return Caller::service(),
+        Identity::Anonymous => return Caller { role: DbRole::Anon, ..Caller::service() },
+        Identity::User(user) => user,
+    };
+    Caller {
+        role: match user.role.as_str() {
+            "service_role" | "butterbase_service" => DbRole::Service,
+            "anon" | "butterbase_anon" => DbRole::Anon,
+            _ => DbRole::Authenticated,
+        },
+        uid: Some(user.id.clone()),
+        email: user.email.clone(),
+        claims: Some(serde_json::Value::Object(user.claims.clone()).to_string()),
     }
 }
 

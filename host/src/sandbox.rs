@@ -17,7 +17,7 @@ use crate::runtime::engine::mebibytes;
 use crate::runtime::limits::{MemoryBudget, MemoryLimiter};
 use crate::runtime::outcome::Limits;
 use crate::settings::Settings;
-use crate::store::tenant::Databases;
+use crate::store::tenant::{Caller, Databases};
 use crate::store::{Store, StoreError, secrets};
 
 /// The host's resources.
@@ -44,6 +44,8 @@ pub struct Occasion {
     pub wasi_environment: bool,
     /// The caller.
     pub user: Option<Arc<User>>,
+    /// Who the database is asked for.
+    pub caller: Caller,
     /// Log lines.
     pub log: LogCapture,
     /// Where the response goes.
@@ -53,10 +55,10 @@ pub struct Occasion {
 impl Resources {
     /// What goes into the store of one execution.
     pub fn parts(&self, app: &AppName, settings: &Settings, occasion: Occasion) -> CtxParts {
-        let Occasion { deadline, environment, wasi_environment, user, log, responder } = occasion;
+        let Occasion { deadline, environment, wasi_environment, user, caller, log, responder } = occasion;
         CtxParts {
             fetch: Fetch::new(self.dialer.clone(), self.egress.clone(), settings.allow_net),
-            db: DbState::new(self.databases.clone(), app.clone(), deadline),
+            db: DbState::new(self.databases.clone(), app.clone(), caller, deadline),
             crypto: CryptoState::new(deadline),
             environment,
             wasi_environment,

@@ -25,6 +25,7 @@ mod limits;
 mod notes;
 mod npm;
 mod packages;
+mod row_security;
 mod server;
 mod uploads;
 mod versions;

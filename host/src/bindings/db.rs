@@ -1,12 +1,13 @@
 //! `caddis:function/db`: translates between the WIT and the app's database.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use wasmtime::component::{Resource, ResourceTable};
 
 use super::wit::db::{self as wit, Host, HostTransaction};
 use crate::ids::AppName;
-use crate::store::tenant::{self, ConstraintKind, Database, Databases, Transaction, TransactionMode, Value};
+use crate::store::tenant::{self, Caller, ConstraintKind, Database, Databases, Transaction, TransactionMode, Value};
 
 /// What the generated bindings know a transaction by. Dropped with its store, it is rolled back.
 pub type TransactionHandle = Transaction;
@@ -15,6 +16,7 @@ pub type TransactionHandle = Transaction;
 pub struct DbState {
     databases: Databases,
     app: AppName,
+    caller: Arc<Caller>,
     database: Option<Database>,
     deadline: Instant,
     /// One request has at most one transaction: a second would wait for the first until both run out of time.
@@ -22,16 +24,16 @@ pub struct DbState {
 }
 
 impl DbState {
-    /// The state of an execution of this app that ends at `deadline` at the latest.
-    pub fn new(databases: Databases, app: AppName, deadline: Instant) -> Self {
-        Self { databases, app, database: None, deadline, in_transaction: false }
+    /// The state of an execution of this app for this caller that ends at `deadline` at the latest.
+    pub fn new(databases: Databases, app: AppName, caller: Caller, deadline: Instant) -> Self {
+        Self { databases, app, caller: Arc::new(caller), database: None, deadline, in_transaction: false }
     }
 
     async fn database(&mut self) -> Result<Database, tenant::Error> {
         if let Some(database) = &self.database {
             return Ok(database.clone());
         }
-        let database = self.databases.open(&self.app).await?;
+        let database = self.databases.open(&self.app).await?.acting_for(Arc::clone(&self.caller));
         Ok(self.database.insert(database).clone())
     }
 

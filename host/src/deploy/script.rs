@@ -27,6 +27,7 @@ use crate::runtime::outcome::{Failure, Limits};
 use crate::runtime::script::{Program, ProgramModule, ScriptEngine};
 use crate::sandbox::{Occasion, Resources};
 use crate::settings::Settings;
+use crate::store::tenant::Caller;
 use crate::tunables::{PACKAGES_TIME, PROGRAM_START_TIME};
 
 /// The world of functions that are JavaScript, as the store and clients name it.
@@ -178,8 +179,15 @@ impl Scripts {
         let log = LogCapture::default();
         // Nothing is answered at top level.
         let (responder, _) = Responder::new(SentResponse::default());
-        let occasion =
-            Occasion { deadline, environment, wasi_environment: false, user: None, log: log.clone(), responder };
+        let occasion = Occasion {
+            deadline,
+            environment,
+            wasi_environment: false,
+            user: None,
+            caller: Caller::service(),
+            log: log.clone(),
+            responder,
+        };
         let parts = self.resources.parts(app, settings, occasion);
         let image = engine.image(program(bundle), parts, Limits::from(settings), deadline.into()).await;
         image.map_err(|failure| explain(failure, bundle, &log))

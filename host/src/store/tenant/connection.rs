@@ -10,7 +10,11 @@ use super::Error;
 use super::Limits;
 use super::functions;
 use super::guard::{self, Call, Watch};
-use super::text;
+use super::rls::command::{self, Command};
+use super::rls::rewrite::{self, Rewritten};
+use super::rls::shadow::{self, Shadows};
+use super::rls::{self, catalog};
+use super::text::{self, Kind};
 use super::value::{Changes, Rows, Value};
 
 /// Prepared statements one connection keeps.
@@ -45,7 +49,12 @@ pub(super) struct Connection {
     sqlite: rusqlite::Connection,
     watch: Arc<Watch>,
     limits: Arc<Limits>,
+    role: Role,
+    shadows: Option<Arc<Shadows>>,
 }
+
+/// Times a limited statement tries to begin while others change the schema.
+const SHADOW_ATTEMPTS: usize = 8;
 
 impl Connection {
     /// Opens the file, which must exist.
@@ -78,7 +87,8 @@ impl Connection {
         }
         functions::install(&sqlite)?;
         let watch = guard::install(&mut sqlite)?;
-        Ok(Self { sqlite, watch, limits: Arc::clone(limits) })
+        functions::install_callers(&sqlite, &watch)?;
+        Ok(Self { sqlite, watch, limits: Arc::clone(limits), role, shadows: None })
     }
 
     /// Runs a statement and returns its rows. A statement that writes is undone when its result breaks a limit.
@@ -136,20 +146,113 @@ impl Connection {
         !self.sqlite.is_autocommit()
     }
 
+    /// Whether any table of the app has row-level security.
+    pub(super) fn has_row_security(&self) -> Result<bool, Error> {
+        Ok(catalog::is_used(&self.sqlite)?)
+    }
+
+    /// Changes policies.
+    pub(super) fn apply(&self, command: &Command) -> Result<(), Error> {
+        let _unguarded = self.watch.pause();
+        catalog::apply(&self.sqlite, command)
+    }
+
+    /// Begins a transaction in which policies hold: its snapshot is the one the shadows were made from.
+    pub(super) fn begin_limited(&mut self) -> Result<(), Error> {
+        let begin = match self.role {
+            Role::Writer => "BEGIN IMMEDIATE",
+            Role::Reader => "BEGIN",
+        };
+        for _ in 0..SHADOW_ATTEMPTS {
+            self.host(begin)?;
+            let version: i64 = self.sqlite.pragma_query_value(None, "schema_version", |row| row.get(0))?;
+            if self.shadows.as_ref().is_some_and(|shadows| shadows.version == version) {
+                return Ok(());
+            }
+            self.host("ROLLBACK")?;
+            self.build_shadows()?;
+        }
+        Err(Error::Busy("the schema changes all the time: try again".to_owned()))
+    }
+
+    fn build_shadows(&mut self) -> Result<(), Error> {
+        self.shadows = None;
+        let prefix = format!("rls_{}_", uuid::Uuid::new_v4().simple());
+        self.sqlite.pragma_update(None, "query_only", false)?;
+        let built = shadow::build(&self.sqlite, &prefix);
+        self.sqlite.pragma_update(None, "query_only", self.role == Role::Reader)?;
+        self.shadows = Some(Arc::new(built?));
+        Ok(())
+    }
+
     fn run<T>(
-        &self,
+        &mut self,
         call: &Arc<Call>,
         work: impl FnOnce(&Self, &mut Statement<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         if call.is_over() {
             return Err(Error::Timeout);
         }
-        let watching = self.watch.during(call);
-        self.with_statement(&call.sql, |statement| {
+        if !call.on_behalf.limited {
+            self.refuse_renaming(call)?;
+            let rewritten = rewrite::for_owner(&call.sql);
+            return self.run_text(call, rewritten.as_deref().unwrap_or(&call.sql), None, work);
+        }
+        if self.is_in_transaction() {
+            return self.run_limited(call, work);
+        }
+        self.begin_limited()?;
+        let result = self.run_limited(call, work);
+        let result = match result {
+            Ok(value) if self.is_in_transaction() => self.host("COMMIT").map(|()| value),
+            other => other,
+        };
+        if self.is_in_transaction() {
+            self.host("ROLLBACK")?;
+        }
+        result
+    }
+
+    /// Policies are kept by the name of the table, and must not be lost with it.
+    fn refuse_renaming(&self, call: &Call) -> Result<(), Error> {
+        let renamed = if call.kind == Kind::Schema { command::renamed_table(&call.sql) } else { None };
+        let Some(table) = renamed else { return Ok(()) };
+        if catalog::protected(&self.sqlite)?.iter().any(|name| name.eq_ignore_ascii_case(&table)) {
+            return Err(Error::Denied(format!(
+                "{table} has row-level security, which goes by the table's name: disable it before renaming the table"
+            )));
+        }
+        Ok(())
+    }
+
+    fn run_limited<T>(
+        &self,
+        call: &Arc<Call>,
+        work: impl FnOnce(&Self, &mut Statement<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let shadows = self.shadows.clone().ok_or_else(|| Error::internal("a limited statement without shadows"))?;
+        if !matches!(call.kind, Kind::Reading | Kind::Writing) {
+            return Err(Error::Denied("this role may not change the schema (42501)".to_owned()));
+        }
+        let rewritten = rewrite::for_limited(&call.sql, &shadows)?;
+        let sql = rewritten.sql.clone();
+        self.run_text(call, &sql, Some((shadows, rewritten)), work)
+    }
+
+    fn run_text<T>(
+        &self,
+        call: &Arc<Call>,
+        sql: &str,
+        limits: Option<(Arc<Shadows>, Rewritten)>,
+        work: impl FnOnce(&Self, &mut Statement<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let watching = self.watch.during(call, limits);
+        self.with_statement(sql, |statement| {
             bind(statement, &call.parameters)?;
             work(self, statement)
         })
         .map_err(|error| watching.explain(error))
+        .map_err(explain_violation)
     }
 
     fn with_statement<T>(
@@ -205,6 +308,16 @@ impl Connection {
         }
         drop(cursor);
         Ok(Rows { columns: columns.unwrap_or_else(|| column_names(statement)), rows })
+    }
+}
+
+/// A row that no policy admits is not a broken constraint of the schema.
+fn explain_violation(error: Error) -> Error {
+    match error {
+        Error::Constraint { message, .. } if message.starts_with(rls::VIOLATION) => {
+            Error::Denied(format!("{message} (42501)"))
+        }
+        other => other,
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use memchr::memmem;
 use rusqlite::functions::{Context, FunctionFlags};
@@ -11,6 +11,9 @@ use rusqlite::types::{ToSql, ToSqlOutput, Type, ValueRef};
 use rusqlite::{Connection, Error, Result, ffi};
 
 use crate::tunables::VALUE_BYTES;
+
+use super::guard::Watch;
+use super::rls::Caller;
 
 const FLAGS: FunctionFlags =
     FunctionFlags::SQLITE_UTF8.union(FunctionFlags::SQLITE_DETERMINISTIC).union(FunctionFlags::SQLITE_INNOCUOUS);
@@ -27,6 +30,30 @@ pub(super) fn install(sqlite: &Connection) -> Result<()> {
     }
     sqlite.create_scalar_function("unhex", 2, FLAGS, |_| -> Result<i64> {
         Err(Error::UserFunctionError("unhex takes one argument here".into()))
+    })
+}
+
+/// Answers about the caller of a statement do not change while it runs, but from one to the next.
+const CALLER_FLAGS: FunctionFlags = FunctionFlags::SQLITE_UTF8.union(FunctionFlags::SQLITE_INNOCUOUS);
+
+/// Registers `auth_uid()` and its siblings, which stand for `auth.uid()`, and what the triggers of policies ask.
+pub(super) fn install_callers(sqlite: &Connection, watch: &Arc<Watch>) -> Result<()> {
+    let answer = |name: &str, answer: fn(&Caller) -> Option<String>| {
+        let watch = Arc::clone(watch);
+        let of_caller = move |_: &Context<'_>| Ok(watch.caller().and_then(|caller| answer(&caller)));
+        sqlite.create_scalar_function(name, 0, CALLER_FLAGS, of_caller)
+    };
+    answer("auth_uid", |caller| caller.uid.clone())?;
+    answer("auth_role", |caller| Some(caller.role.name().to_owned()))?;
+    answer("auth_email", |caller| caller.email.clone())?;
+    answer("auth_jwt", |caller| caller.claims.clone())?;
+    let observer = Arc::clone(watch);
+    sqlite.create_scalar_function("caddis_reads_back", 0, CALLER_FLAGS, move |_| {
+        Ok(observer.statement(|statement| statement.reads_back).unwrap_or(true))
+    })?;
+    let observer = Arc::clone(watch);
+    sqlite.create_scalar_function("caddis_is_upsert", 0, CALLER_FLAGS, move |_| {
+        Ok(observer.statement(|statement| statement.upsert).unwrap_or(true))
     })
 }
 

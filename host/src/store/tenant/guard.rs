@@ -12,6 +12,9 @@ use crate::threads;
 use crate::tunables::{STATEMENT_BYTES, VALUE_BYTES};
 
 use super::Error;
+use super::rls::rewrite::Rewritten;
+use super::rls::shadow::Shadows;
+use super::rls::{Caller, access, catalog};
 use super::text::Kind;
 use super::value::Value;
 
@@ -38,6 +41,15 @@ const LIMITS: [(Limit, usize); 13] = [
     (Limit::SQLITE_LIMIT_SCHEMA, 1_000),
 ];
 
+/// Who a statement runs for.
+#[derive(Debug, Clone)]
+pub(super) struct OnBehalf {
+    /// Who it is.
+    pub(super) caller: Arc<Caller>,
+    /// Whether policies hold: a limited role, in an app that has any.
+    pub(super) limited: bool,
+}
+
 /// One statement of a guest on its way through SQLite.
 pub(super) struct Call {
     /// The text.
@@ -46,15 +58,22 @@ pub(super) struct Call {
     pub(super) kind: Kind,
     /// Bound in order.
     pub(super) parameters: Vec<Value>,
+    /// Who it runs for.
+    pub(super) on_behalf: OnBehalf,
     deadline: Instant,
     cancelled: AtomicBool,
 }
 
 impl Call {
     /// A statement that is to end before the deadline.
-    pub(super) fn new(sql: String, parameters: Vec<Value>, deadline: Instant) -> Result<Arc<Self>, Error> {
+    pub(super) fn new(
+        sql: String,
+        parameters: Vec<Value>,
+        on_behalf: OnBehalf,
+        deadline: Instant,
+    ) -> Result<Arc<Self>, Error> {
         let kind = super::text::inspect(&sql)?;
-        Ok(Arc::new(Self { sql, kind, parameters, deadline, cancelled: AtomicBool::new(false) }))
+        Ok(Arc::new(Self { sql, kind, parameters, on_behalf, deadline, cancelled: AtomicBool::new(false) }))
     }
 
     /// Asks the statement to stop, wherever it is. Affects no other statement, however late it comes.
@@ -77,13 +96,14 @@ pub(super) struct Watch {
 #[derive(Default)]
 struct Watched {
     call: Option<Arc<Call>>,
+    limits: Option<(Arc<Shadows>, Rewritten)>,
     refusal: Option<String>,
 }
 
 impl Watch {
     /// From now on the connection works for this call, until the guard is dropped.
-    pub(super) fn during(&self, call: &Arc<Call>) -> Watching<'_> {
-        *self.lock() = Watched { call: Some(Arc::clone(call)), refusal: None };
+    pub(super) fn during(&self, call: &Arc<Call>, limits: Option<(Arc<Shadows>, Rewritten)>) -> Watching<'_> {
+        *self.lock() = Watched { call: Some(Arc::clone(call)), limits, refusal: None };
         Watching(self)
     }
 
@@ -96,6 +116,16 @@ impl Watch {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Who the statement at work runs for.
+    pub(super) fn caller(&self) -> Option<Arc<Caller>> {
+        self.lock().call.as_ref().map(|call| Arc::clone(&call.on_behalf.caller))
+    }
+
+    /// What the statement at work was found to be, if it is one of a limited role.
+    pub(super) fn statement<T>(&self, of: impl FnOnce(&Rewritten) -> T) -> Option<T> {
+        self.lock().limits.as_ref().map(|(_, statement)| of(statement))
+    }
+
     fn must_stop(&self) -> bool {
         threads::step_back_when_long();
         self.lock().call.as_ref().is_some_and(|call| call.is_over())
@@ -106,7 +136,9 @@ impl Watch {
         let Some(call) = &state.call else {
             return Authorization::Allow;
         };
-        match refusal(context, call.kind) {
+        let limited =
+            || state.limits.as_ref().and_then(|(shadows, statement)| access::refusal(context, shadows, statement));
+        match refusal(context, call.kind).or_else(limited) {
             None => Authorization::Allow,
             Some(text) => {
                 state.refusal = Some(text);
@@ -191,6 +223,15 @@ fn refusal(context: &AuthContext<'_>, kind: Kind) -> Option<String> {
         AuthAction::Insert { table_name }
         | AuthAction::Delete { table_name }
         | AuthAction::Update { table_name, .. } => refused_write(table_name, kind),
+        AuthAction::CreateTable { table_name }
+        | AuthAction::DropTable { table_name }
+        | AuthAction::AlterTable { table_name, .. }
+        | AuthAction::CreateTrigger { table_name, .. }
+        | AuthAction::CreateIndex { table_name, .. }
+            if is_of_host(table_name) =>
+        {
+            Some(format!("{table_name} is the host's: names that begin with {} are", catalog::PREFIX))
+        }
         AuthAction::CreateVtable { module_name, .. } => refused_module(module_name),
         AuthAction::Function { function_name } => refused_function(function_name),
         AuthAction::CreateTempIndex { .. }
@@ -230,7 +271,13 @@ fn refused_pragma(name: &str, value: Option<&str>) -> Option<String> {
 /// SQLite; this is for `sqlite_sequence` and the statistics.)
 fn refused_write(table: &str, kind: Kind) -> Option<String> {
     let is_system = table.get(..7).is_some_and(|prefix| prefix.eq_ignore_ascii_case("sqlite_"));
-    (is_system && kind != Kind::Schema).then(|| format!("writing to {table} is not allowed"))
+    let refused = (is_system && kind != Kind::Schema) || is_of_host(table);
+    refused.then(|| format!("writing to {table} is not allowed"))
+}
+
+/// Whether it is where policies are kept.
+fn is_of_host(table: &str) -> bool {
+    table.get(..catalog::PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(catalog::PREFIX))
 }
 
 fn refused_module(name: &str) -> Option<String> {

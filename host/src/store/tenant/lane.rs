@@ -16,7 +16,8 @@ pub(super) struct Lane {
     role: Role,
     limits: Arc<Limits>,
     permits: Arc<Semaphore>,
-    idle: Mutex<Vec<Connection>>,
+    /// Those of the app itself, and those with shadows for limited roles: the permits count both together.
+    idle: [Mutex<Vec<Connection>>; 2],
 }
 
 impl Lane {
@@ -27,18 +28,23 @@ impl Lane {
             role,
             limits: Arc::clone(limits),
             permits: Arc::new(Semaphore::new(width)),
-            idle: Mutex::new(Vec::new()),
+            idle: Default::default(),
         })
     }
 
     /// Waits for a connection: until the deadline, and never longer than for the write lock.
-    pub(super) async fn lease(self: &Arc<Self>, deadline: Instant) -> Result<Lease, Error> {
+    pub(super) async fn lease(self: &Arc<Self>, limited: bool, deadline: Instant) -> Result<Lease, Error> {
         let permit = match Arc::clone(&self.permits).try_acquire_owned() {
             Ok(permit) => permit,
             Err(_) => self.wait(deadline).await?,
         };
-        let connection = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        Ok(Lease { connection, lane: Arc::clone(self), _permit: permit })
+        let connection = self.idle(limited).lock().unwrap_or_else(PoisonError::into_inner).pop();
+        Ok(Lease { connection, lane: Arc::clone(self), limited, _permit: permit })
+    }
+
+    fn idle(&self, limited: bool) -> &Mutex<Vec<Connection>> {
+        let [of_app, of_limited_roles] = &self.idle;
+        if limited { of_limited_roles } else { of_app }
     }
 
     /// Waits until no connection is out.
@@ -65,6 +71,7 @@ impl Lane {
 pub(super) struct Lease {
     connection: Option<Connection>,
     lane: Arc<Lane>,
+    limited: bool,
     // Last, so that the connection is back before the next in the queue comes.
     _permit: OwnedSemaphorePermit,
 }
@@ -93,6 +100,6 @@ impl Drop for Lease {
         if std::thread::panicking() || connection.is_in_transaction() {
             return;
         }
-        self.lane.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        self.lane.idle(self.limited).lock().unwrap_or_else(PoisonError::into_inner).push(connection);
     }
 }

@@ -20,6 +20,7 @@ mod functions;
 mod guard;
 mod heap;
 mod lane;
+mod rls;
 mod text;
 mod transaction;
 mod value;
@@ -29,6 +30,7 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -40,13 +42,15 @@ use crate::threads;
 use crate::tunables::{DATABASE_BYTES, READERS_PER_APP, RESULT_BYTES, RESULT_ROWS, TRANSACTION_TIME, WRITE_LOCK_WAIT};
 
 use connection::{Connection, Role};
-use guard::Call;
+use guard::{Call, OnBehalf};
 use heap::Budget;
 use lane::{Lane, Lease};
+use rls::command::{self, Command};
 use text::Kind;
 
 pub use error::{ConstraintKind, Error};
 pub use heap::install as install_allocator;
+pub use rls::{Caller, DbRole};
 pub use transaction::{Transaction, TransactionMode};
 pub use value::{Changes, Rows, Value};
 
@@ -101,6 +105,8 @@ struct App {
     writer: Arc<Lane>,
     readers: Arc<Lane>,
     snapshots: Arc<Lane>,
+    /// Whether any table has row-level security: before that, all callers are the app itself.
+    row_security: AtomicBool,
     limits: Arc<Limits>,
 }
 
@@ -126,7 +132,7 @@ impl Databases {
         if !app.prepared.initialized() {
             app.prepared.get_or_try_init(|| prepare(&app)).await?;
         }
-        Ok(Database { app })
+        Ok(Database { app, caller: Arc::new(Caller::service()) })
     }
 
     fn app(&self, name: &AppName) -> Arc<App> {
@@ -159,12 +165,13 @@ fn close_one(open: &mut HashMap<AppName, Entry>) {
 /// Creates the file and makes it a database in WAL mode, which readers rely on.
 async fn prepare(app: &App) -> Result<(), Error> {
     let file = app.file.clone();
-    let mut lease = app.writer.lease(Instant::now() + app.limits.lock_wait).await?;
-    blocking(move || {
+    let mut lease = app.writer.lease(false, Instant::now() + app.limits.lock_wait).await?;
+    let used = blocking(move || {
         create(&file).map_err(Error::internal)?;
-        lease.connection().map(|_| ())
-    })
-    .await
+        lease.connection()?.has_row_security()
+    });
+    app.row_security.store(used.await?, Ordering::Release);
+    Ok(())
 }
 
 fn create(file: &Path) -> io::Result<()> {
@@ -188,6 +195,7 @@ impl App {
             writer: lane(Role::Writer, 1),
             readers: lane(Role::Reader, READERS_PER_APP),
             snapshots: lane(Role::Reader, READERS_PER_APP),
+            row_security: AtomicBool::new(false),
             limits: Arc::clone(limits),
             file,
         }
@@ -204,9 +212,33 @@ impl App {
 #[derive(Clone)]
 pub struct Database {
     app: Arc<App>,
+    caller: Arc<Caller>,
 }
 
 impl Database {
+    /// The same database, for someone else. As opened, it is the app's own.
+    #[must_use]
+    pub fn acting_for(self, caller: Arc<Caller>) -> Self {
+        Self { caller, ..self }
+    }
+
+    fn on_behalf(&self) -> OnBehalf {
+        let limited = self.caller.role.is_limited() && self.app.row_security.load(Ordering::Acquire);
+        OnBehalf { caller: Arc::clone(&self.caller), limited }
+    }
+
+    async fn apply(&self, command: Command, deadline: Instant) -> Result<(), Error> {
+        let mut lease = self.app.writer.lease(false, deadline).await?;
+        let app = Arc::clone(&self.app);
+        blocking(move || {
+            let connection = lease.connection()?;
+            connection.apply(&command)?;
+            app.row_security.store(connection.has_row_security()?, Ordering::Release);
+            Ok(())
+        })
+        .await
+    }
+
     /// Runs one statement and returns its rows; what it writes is committed and durable by then. Dropping the future, or
     /// the deadline, stops the statement.
     ///
@@ -214,15 +246,20 @@ impl Database {
     /// See [`Error`]. With any of them the statement did nothing; only with `Timeout`, or when the future was dropped, a
     /// write may have been committed at the last moment.
     pub async fn query(&self, sql: String, parameters: Vec<Value>, deadline: Instant) -> Result<Rows, Error> {
-        let call = Call::new(sql, parameters, deadline)?;
+        let call = Call::new(sql, parameters, self.on_behalf(), deadline)?;
+        let limited = call.on_behalf.limited;
+        if !limited && let Some(command) = command_of(&call)? {
+            self.apply(command, deadline).await?;
+            return Ok(Rows { columns: Vec::new(), rows: Vec::new() });
+        }
         let _cancel = Cancel(Arc::clone(&call));
         if call.kind == Kind::Reading {
-            let lease = self.app.readers.lease(deadline).await?;
+            let lease = self.app.readers.lease(limited, deadline).await?;
             if let Some(rows) = run(lease, &call, deadline, Connection::query_if_readonly).await? {
                 return Ok(rows);
             }
         }
-        let lease = self.app.writer.lease(deadline).await?;
+        let lease = self.app.writer.lease(limited, deadline).await?;
         run(lease, &call, deadline, Connection::query).await
     }
 
@@ -231,9 +268,14 @@ impl Database {
     /// # Errors
     /// As [`query`](Self::query).
     pub async fn execute(&self, sql: String, parameters: Vec<Value>, deadline: Instant) -> Result<Changes, Error> {
-        let call = Call::new(sql, parameters, deadline)?;
+        let call = Call::new(sql, parameters, self.on_behalf(), deadline)?;
+        let limited = call.on_behalf.limited;
+        if !limited && let Some(command) = command_of(&call)? {
+            self.apply(command, deadline).await?;
+            return Ok(Changes { rows_affected: 0, last_insert_id: 0 });
+        }
         let _cancel = Cancel(Arc::clone(&call));
-        let lease = self.app.writer.lease(deadline).await?;
+        let lease = self.app.writer.lease(limited, deadline).await?;
         run(lease, &call, deadline, Connection::execute).await
     }
 
@@ -246,11 +288,17 @@ impl Database {
             TransactionMode::ReadOnly => &self.app.snapshots,
             TransactionMode::ReadWrite => &self.app.writer,
         };
-        let lease = lane.lease(deadline).await?;
+        let on_behalf = self.on_behalf();
+        let lease = lane.lease(on_behalf.limited, deadline).await?;
         let expires = Instant::now() + self.app.limits.transaction_time;
         let runtime = Handle::current();
-        blocking(move || Transaction::begin(lease, mode, expires, &runtime)).await
+        blocking(move || Transaction::begin(lease, mode, on_behalf, expires, &runtime)).await
     }
+}
+
+/// The change of row-level security a statement is, if it is one.
+fn command_of(call: &Call) -> Result<Option<Command>, Error> {
+    if call.kind == Kind::Schema { command::parse(&call.sql) } else { Ok(None) }
 }
 
 /// Runs a statement on a leased connection.

@@ -11,13 +11,13 @@ mod transactions;
 use super::*;
 
 /// A host with a database directory of its own.
-struct Host {
+pub(super) struct Host {
     databases: Databases,
     directory: tempfile::TempDir,
 }
 
 impl Host {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::with(Limits::default())
     }
 
@@ -26,7 +26,7 @@ impl Host {
         Self { databases: Databases::with_limits(directory.path().join("data"), limits), directory }
     }
 
-    async fn app(&self, name: &str) -> Database {
+    pub(super) async fn app(&self, name: &str) -> Database {
         self.databases.open(&name.parse().unwrap()).await.unwrap()
     }
 
@@ -35,20 +35,20 @@ impl Host {
     }
 }
 
-fn soon() -> Instant {
+pub(super) fn soon() -> Instant {
     Instant::now() + Duration::from_secs(60)
 }
 
-async fn query(database: &Database, sql: &str) -> Result<Rows, Error> {
+pub(super) async fn query(database: &Database, sql: &str) -> Result<Rows, Error> {
     database.query(sql.to_owned(), vec![], soon()).await
 }
 
-async fn execute(database: &Database, sql: &str) -> Result<Changes, Error> {
+pub(super) async fn execute(database: &Database, sql: &str) -> Result<Changes, Error> {
     database.execute(sql.to_owned(), vec![], soon()).await
 }
 
 /// The only value of the only row.
-async fn value(database: &Database, sql: &str) -> Value {
+pub(super) async fn value(database: &Database, sql: &str) -> Value {
     single(query(database, sql).await.unwrap())
 }
 

@@ -9,7 +9,7 @@ use tokio::task::AbortHandle;
 use crate::threads;
 
 use super::connection::Connection;
-use super::guard::Call;
+use super::guard::{Call, OnBehalf};
 use super::lane::Lease;
 use super::value::{Changes, Rows, Value};
 use super::{Cancel, Error, blocking};
@@ -32,6 +32,7 @@ pub struct Transaction {
 
 struct Session {
     mode: TransactionMode,
+    on_behalf: OnBehalf,
     expires: Instant,
     state: Mutex<State>,
 }
@@ -47,15 +48,18 @@ impl Transaction {
     pub(super) fn begin(
         mut lease: Lease,
         mode: TransactionMode,
+        on_behalf: OnBehalf,
         expires: Instant,
         runtime: &Handle,
     ) -> Result<Self, Error> {
-        lease.connection()?.host(match mode {
-            TransactionMode::ReadWrite => "BEGIN IMMEDIATE",
+        let connection = lease.connection()?;
+        match mode {
+            _ if on_behalf.limited => connection.begin_limited()?,
+            TransactionMode::ReadWrite => connection.host("BEGIN IMMEDIATE")?,
             // The snapshot is taken by the first read, so there has to be one.
-            TransactionMode::ReadOnly => "BEGIN; SELECT rootpage FROM sqlite_schema LIMIT 1",
-        })?;
-        let session = Arc::new(Session { mode, expires, state: Mutex::new(State::Idle(lease)) });
+            TransactionMode::ReadOnly => connection.host("BEGIN; SELECT rootpage FROM sqlite_schema LIMIT 1")?,
+        }
+        let session = Arc::new(Session { mode, on_behalf, expires, state: Mutex::new(State::Idle(lease)) });
         let expiring = Arc::clone(&session);
         let timer = runtime.spawn(async move {
             tokio::time::sleep_until(expires.into()).await;
@@ -130,7 +134,10 @@ impl Transaction {
         work: fn(&mut Connection, &Arc<Call>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let deadline = deadline.min(self.session.expires);
-        let call = Call::new(sql, parameters, deadline)?;
+        let call = Call::new(sql, parameters, self.session.on_behalf.clone(), deadline)?;
+        if !call.on_behalf.limited && super::command_of(&call)?.is_some() {
+            return Err(Error::Denied("row-level security changes outside of transactions only".to_owned()));
+        }
         let _cancel = Cancel(Arc::clone(&call));
         let mut lease = self.session.take()?;
         let session = Arc::clone(&self.session);

@@ -59,8 +59,14 @@ async fn speed() {
 
     let started = Instant::now();
     for index in 0..ROUNDS {
-        let call = Call::new(read.to_owned(), vec![Value::Integer(i64::from(index % 10_000 + 1))], soon()).unwrap();
-        let mut lease = database.app.readers.lease(soon()).await.unwrap();
+        let call = Call::new(
+            read.to_owned(),
+            vec![Value::Integer(i64::from(index % 10_000 + 1))],
+            database.on_behalf(),
+            soon(),
+        )
+        .unwrap();
+        let mut lease = database.app.readers.lease(false, soon()).await.unwrap();
         lease.connection().unwrap().query_if_readonly(&call).unwrap();
     }
     report("the same on the caller's thread", ROUNDS, started);

@@ -1,0 +1,177 @@
+//! What becomes of a statement of a limited role before SQLite sees it.
+
+use crate::store::tenant::Error;
+use crate::store::tenant::rls::shadow::Shadows;
+use crate::store::tenant::rls::token::{Token, inserted, text_of, tokens, with_auth_functions};
+
+/// A statement that can run on a connection with shadows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::store::tenant) struct Rewritten {
+    /// The text for SQLite.
+    pub(in crate::store::tenant) sql: String,
+    /// The table it writes to, in lower case.
+    pub(in crate::store::tenant) target: Option<String>,
+    /// Whether it may turn an insertion into an update.
+    pub(in crate::store::tenant) upsert: bool,
+    /// Whether it shows what it inserts, so that the policies for reading hold as well.
+    pub(in crate::store::tenant) reads_back: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verb {
+    Insert,
+    Update,
+    Delete,
+}
+
+/// Puts `auth.…()` into SQLite's words. Any role.
+pub(in crate::store::tenant) fn for_owner(sql: &str) -> Option<String> {
+    let mentions = sql.as_bytes().windows(4).any(|part| part.eq_ignore_ascii_case(b"auth"));
+    let before = if mentions { tokens(sql).ok()? } else { return None };
+    let after = with_auth_functions(before.clone());
+    (before != after).then(|| text_of(&after))
+}
+
+/// Rewrites a statement of a limited role.
+pub(in crate::store::tenant) fn for_limited(sql: &str, shadows: &Shadows) -> Result<Rewritten, Error> {
+    let mut tokens = with_auth_functions(tokens(sql)?);
+    while tokens.last().is_some_and(|token| token.is_symbol(';')) {
+        tokens.pop();
+    }
+    while tokens.first().is_some_and(|token| token.is_symbol(';')) {
+        tokens.remove(0);
+    }
+    // It would show the hidden names, and is no action the authorizer hears of.
+    if tokens.first().is_some_and(|token| token.is("EXPLAIN")) {
+        return Err(Error::Denied("EXPLAIN is not allowed to this role (42501)".to_owned()));
+    }
+    let depths = depths(&tokens)?;
+    let Some((position, verb)) = verb(&tokens, &depths) else {
+        refuse_schemas(&tokens)?;
+        return Ok(Rewritten { sql: text_of(&tokens), target: None, upsert: false, reads_back: false });
+    };
+    let at = target(&tokens, position, verb);
+    let target = at.and_then(|at| tokens.get(at)).and_then(Token::name);
+    let (Some(at), Some(name)) = (at, target) else {
+        return Err(Error::Syntax("the table of this statement cannot be made out".to_owned()));
+    };
+    if tokens.get(at + 1).is_some_and(|next| next.is_symbol('.')) {
+        return Err(qualified());
+    }
+    refuse_schemas(&tokens)?;
+    let target = Some(name.to_ascii_lowercase());
+    let Some(table) = shadows.table(&name) else {
+        return Ok(Rewritten { sql: text_of(&tokens), target, upsert: false, reads_back: false });
+    };
+    if position_of(&tokens, &depths, position, "REPLACE").is_some_and(|found| found <= at) || table.replaces {
+        return Err(Error::Denied(format!(
+            "REPLACE could remove rows that the row-level security of {name} hides: use INSERT … ON CONFLICT DO UPDATE"
+        )));
+    }
+    let conflict = position_of(&tokens, &depths, at, "CONFLICT");
+    let upsert = verb == Verb::Insert && conflict.is_some();
+    let reads_back = position_of(&tokens, &depths, at, "RETURNING").is_some()
+        || conflict.is_some_and(|found| {
+            tokens.get(found + 1).is_some_and(|next| next.is_symbol('('))
+                || tokens.get(found..).unwrap_or_default().iter().any(|token| token.is("UPDATE"))
+        });
+    if verb != Verb::Insert {
+        let row = alias(&tokens, at).unwrap_or_else(|| format!("main.{}", super::quoted(&name)));
+        let condition = match verb {
+            Verb::Update => &table.updatable,
+            Verb::Delete | Verb::Insert => &table.deletable,
+        };
+        let visible = format!("EXISTS (SELECT 1 FROM temp.{condition} WHERE {condition}.rid = {row}.{})", table.rowid);
+        add_condition(&mut tokens, &depths, at, &visible);
+    }
+    tokens.insert(at, inserted("main."));
+    Ok(Rewritten { sql: text_of(&tokens), target, upsert, reads_back })
+}
+
+/// How many brackets are open at each token. One that closes what was not opened could end a bracket of the rewriting.
+fn depths(tokens: &[Token]) -> Result<Vec<usize>, Error> {
+    let mut depth = 0_usize;
+    let mut depths = Vec::with_capacity(tokens.len());
+    for token in tokens {
+        if token.is_symbol(';') {
+            return Err(Error::Syntax("one statement at a time: there is text behind it".to_owned()));
+        }
+        if token.is_symbol(')') {
+            depth = depth.checked_sub(1).ok_or_else(|| Error::Syntax("a ) closes nothing".to_owned()))?;
+        }
+        depths.push(depth);
+        depth += usize::from(token.is_symbol('('));
+    }
+    if depth > 0 {
+        return Err(Error::Syntax("a ( is never closed".to_owned()));
+    }
+    Ok(depths)
+}
+
+/// The word that makes it a statement that writes: the first, or the first behind a WITH clause, outside of brackets.
+fn verb(tokens: &[Token], depths: &[usize]) -> Option<(usize, Verb)> {
+    let of = |token: &Token| {
+        [("INSERT", Verb::Insert), ("REPLACE", Verb::Insert), ("UPDATE", Verb::Update), ("DELETE", Verb::Delete)]
+            .into_iter()
+            .find_map(|(word, verb)| token.is(word).then_some(verb))
+    };
+    let first = tokens.first()?;
+    if !first.is("WITH") {
+        return of(first).map(|verb| (0, verb));
+    }
+    // The statement of a WITH clause stands behind the bracket of its last table.
+    tokens.iter().zip(depths).enumerate().skip(1).find_map(|(position, (token, depth))| {
+        let behind_bracket = position.checked_sub(1).and_then(|before| tokens.get(before))?.is_symbol(')');
+        (*depth == 0 && behind_bracket).then(|| of(token).map(|verb| (position, verb))).flatten()
+    })
+}
+
+/// Where the table's name stands.
+fn target(tokens: &[Token], verb_at: usize, verb: Verb) -> Option<usize> {
+    let is = |at: usize, word: &str| tokens.get(at).is_some_and(|token| token.is(word));
+    let mut at = verb_at + 1;
+    if is(at, "OR") {
+        at += 2;
+    }
+    match verb {
+        Verb::Insert => is(at, "INTO").then_some(at + 1),
+        Verb::Delete => is(at, "FROM").then_some(at + 1),
+        Verb::Update => Some(at),
+    }
+}
+
+/// The name a row of the target goes by, when it is not the table's.
+fn alias(tokens: &[Token], target: usize) -> Option<String> {
+    const NO_ALIAS: [&str; 5] = ["SET", "WHERE", "RETURNING", "INDEXED", "NOT"];
+    let next = tokens.get(target + 1)?;
+    let token = if next.is("AS") { tokens.get(target + 2)? } else { next };
+    let is_name = !NO_ALIAS.iter().any(|word| token.is(word));
+    token.name().filter(|_| is_name).map(|name| super::quoted(&name))
+}
+
+fn position_of(tokens: &[Token], depths: &[usize], from: usize, word: &str) -> Option<usize> {
+    let mut all = tokens.iter().zip(depths).enumerate().skip(from);
+    all.find(|(_, (token, depth))| **depth == 0 && token.is(word)).map(|(position, _)| position)
+}
+
+/// Evaluates the statement's own condition only for rows that pass this one.
+fn add_condition(tokens: &mut Vec<Token>, depths: &[usize], target: usize, visible: &str) {
+    let end = position_of(tokens, depths, target, "RETURNING").unwrap_or(tokens.len());
+    match position_of(tokens, depths, target, "WHERE").filter(|start| *start < end) {
+        None => tokens.insert(end, inserted(format!("WHERE {visible}"))),
+        Some(start) => {
+            tokens.insert(end, inserted(") END"));
+            tokens.insert(start + 1, inserted(format!("CASE WHEN {visible} THEN (")));
+        }
+    }
+}
+
+/// Only the shadows may be read, and they have no schema in front.
+fn refuse_schemas(tokens: &[Token]) -> Result<(), Error> {
+    let names_schema = |pair: &[Token]| matches!(pair, [schema, dot] if dot.is_symbol('.') && (schema.names("main") || schema.names("temp")));
+    if tokens.windows(2).any(names_schema) { Err(qualified()) } else { Ok(()) }
+}
+
+fn qualified() -> Error {
+    Error::Denied("tables are named without a schema here, and nothing may be called main or temp (42501)".to_owned())
+}

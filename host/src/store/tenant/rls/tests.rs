@@ -1,0 +1,272 @@
+//! Policies, and statements that try to get around them.
+
+use std::sync::Arc;
+
+use crate::store::tenant::tests::{Host, execute, query, value};
+use crate::store::tenant::{Caller, Database, DbRole, Error, TransactionMode, Value, tests::soon};
+
+const SCHEMA: [&str; 11] = [
+    "CREATE TABLE notes (id INTEGER PRIMARY KEY, owner TEXT NOT NULL, body TEXT UNIQUE)",
+    "CREATE TABLE tags (id INTEGER PRIMARY KEY, note INTEGER REFERENCES notes(id) ON DELETE CASCADE, tag TEXT)",
+    "CREATE TABLE plain (id INTEGER PRIMARY KEY, v TEXT)",
+    "CREATE VIEW all_notes AS SELECT id, body FROM notes",
+    "INSERT INTO notes VALUES (1, 'ann', 'ann one'), (2, 'ann', 'ann two'), (3, 'bob', 'secret')",
+    "INSERT INTO tags VALUES (1, 1, 'x'), (2, 3, 'y')",
+    "INSERT INTO plain VALUES (1, 'a')",
+    "ALTER TABLE notes ENABLE ROW LEVEL SECURITY",
+    "ALTER TABLE public.tags ENABLE ROW LEVEL SECURITY",
+    "CREATE POLICY own ON notes TO authenticated USING (owner = auth.uid())",
+    "CREATE POLICY of_notes ON tags USING (EXISTS (SELECT 1 FROM notes WHERE notes.id = tags.note))",
+];
+
+async fn database(host: &Host) -> Database {
+    let database = host.app("app").await;
+    for sql in SCHEMA {
+        execute(&database, sql).await.unwrap();
+    }
+    database
+}
+
+fn user(database: &Database, uid: &str) -> Database {
+    let caller = Caller {
+        role: DbRole::Authenticated,
+        uid: Some(uid.to_owned()),
+        email: Some(format!("{uid}@example.com")),
+        claims: Some(format!(r#"{{"sub":"{uid}","team":"red"}}"#)),
+    };
+    database.clone().acting_for(Arc::new(caller))
+}
+
+fn anon(database: &Database) -> Database {
+    database.clone().acting_for(Arc::new(Caller { role: DbRole::Anon, ..Caller::service() }))
+}
+
+async fn dump(database: &Database) -> String {
+    let mut all = String::new();
+    for sql in ["SELECT * FROM notes ORDER BY id", "SELECT * FROM tags ORDER BY id"] {
+        all += &format!("{:?}", query(database, sql).await.unwrap().rows);
+    }
+    all
+}
+
+#[tokio::test]
+async fn each_caller_sees_his_rows() {
+    let host = Host::new();
+    let service = database(&host).await;
+    let (ann, anon) = (user(&service, "ann"), anon(&service));
+    for (database, notes, tags) in [(&service, 3, 2), (&ann, 2, 1), (&anon, 0, 0)] {
+        for (sql, count) in [
+            ("SELECT count(*) FROM notes", notes),
+            ("SELECT count(*) FROM all_notes", notes),
+            ("WITH n AS (SELECT * FROM notes) SELECT count(*) FROM n", notes),
+            ("SELECT (SELECT count(*) FROM notes AS n)", notes),
+            ("SELECT count(*) FROM tags", tags),
+        ] {
+            assert_eq!(value(database, sql).await, Value::Integer(count), "{sql}");
+        }
+    }
+    assert_eq!(value(&ann, "SELECT auth.jwt() ->> 'team'").await, Value::Text("red".to_owned()));
+    assert_eq!(value(&anon, "SELECT auth . uid ()").await, Value::Null);
+    let reading = ann.begin(TransactionMode::ReadOnly, soon()).await.unwrap();
+    let rows = reading.query("SELECT id FROM notes".to_owned(), vec![], soon()).await.unwrap();
+    assert_eq!(rows.rows.len(), 2);
+}
+
+#[tokio::test]
+async fn writes_reach_the_callers_rows_only() {
+    let host = Host::new();
+    let service = database(&host).await;
+    let ann = user(&service, "ann");
+    for (sql, affected) in [
+        ("UPDATE notes SET body = body || '!'", 2),
+        ("UPDATE notes AS n SET body = 'x' WHERE n.id = 3 OR body = 'secret'", 0),
+        ("DELETE FROM notes WHERE id >= 2", 1),
+        ("WITH w AS (SELECT 1 AS id) UPDATE notes SET body = 'w' FROM w WHERE notes.id = w.id", 1),
+        ("INSERT INTO notes (owner, body) VALUES ('ann', 'new') RETURNING id", 1),
+        ("INSERT INTO notes VALUES (1, 'ann', 'up') ON CONFLICT (id) DO UPDATE SET body = excluded.body", 1),
+        ("DELETE FROM notes WHERE id = 1", 1),
+    ] {
+        assert_eq!(execute(&ann, sql).await.unwrap().rows_affected, affected, "{sql}");
+    }
+    assert_eq!(
+        value(&service, "SELECT group_concat(body ORDER BY id) FROM notes").await,
+        Value::Text("secret,new".into())
+    );
+    assert_eq!(value(&service, "SELECT group_concat(id) FROM tags").await, Value::Text("2".into()));
+}
+
+#[tokio::test]
+async fn no_statement_gets_around_a_policy() {
+    let host = Host::new();
+    let service = database(&host).await;
+    let before = dump(&service).await;
+    let ann = user(&service, "ann");
+    for sql in [
+        "SELECT * FROM main.notes",
+        "SELECT * FROM \"main\".notes",
+        "SELECT * FROM 'main'.notes",
+        "SELECT * FROM [main] /* x */ . notes",
+        "SELECT * FROM `MAIN`.notes",
+        "SELECT * FROM \u{feff}main.notes",
+        "WITH notes AS (SELECT * FROM main.notes) SELECT * FROM notes",
+        "DELETE FROM plain WHERE EXISTS (SELECT 1 FROM main.notes WHERE body = 'secret')",
+        "DELETE FROM main.notes",
+        "UPDATE temp.notes SET body = 'x'",
+        "SELECT * FROM sqlite_schema",
+        "SELECT * FROM sqlite_temp_schema",
+        "SELECT * FROM temp.sqlite_master",
+        "SELECT * FROM pragma_table_info('notes')",
+        "SELECT * FROM pragma_table_list",
+        "SELECT * FROM caddis_policies",
+        "DELETE FROM caddis_policies",
+        "UPDATE caddis_row_security SET enabled = 0",
+        "PRAGMA table_info(notes)",
+        "PRAGMA query_only = 0",
+        "EXPLAIN QUERY PLAN SELECT * FROM notes",
+        "CREATE TABLE mine (x)",
+        "CREATE TABLE mine AS SELECT * FROM notes",
+        "CREATE TEMP VIEW v AS SELECT * FROM main.notes",
+        "CREATE VIEW v AS SELECT * FROM notes",
+        "CREATE TRIGGER t AFTER INSERT ON plain BEGIN DELETE FROM notes; END",
+        "CREATE INDEX i ON notes(body)",
+        "CREATE POLICY all_of_it ON notes USING (true)",
+        "ALTER TABLE notes DISABLE ROW LEVEL SECURITY",
+        "DROP POLICY own ON notes",
+        "DROP TABLE notes",
+        "DROP VIEW notes",
+        "ANALYZE",
+        "REINDEX",
+        "VACUUM",
+        "ATTACH ':memory:' AS x",
+        "INSERT INTO notes VALUES (9, 'bob', 'x')",
+        "INSERT INTO notes SELECT 9, 'bob', 'x'",
+        "INSERT OR IGNORE INTO notes VALUES (9, 'bob', 'x')",
+        "INSERT OR REPLACE INTO notes VALUES (3, 'ann', 'x')",
+        "REPLACE INTO notes VALUES (3, 'ann', 'x')",
+        "UPDATE OR REPLACE notes SET body = 'secret' WHERE id = 1",
+        "UPDATE notes SET owner = 'bob'",
+        "INSERT INTO notes VALUES (3, 'ann', 'x') ON CONFLICT (id) DO UPDATE SET owner = 'ann'",
+        "INSERT INTO notes VALUES (3, 'ann', 'x') ON CONFLICT DO UPDATE SET owner = 'ann' RETURNING *",
+        "UPDATE notes SET body = 'x' WHERE 0) OR (1",
+        "UPDATE notes SET body = 'x' WHERE 1 /* ",
+        "INSERT INTO tags VALUES (9, 3, 'mine')",
+        "UPDATE tags SET note = 3",
+        "SELECT $a::b(main) FROM notes",
+        "SELECT 1; DELETE FROM notes",
+        "SAVEPOINT s",
+        "SELECT rowid FROM notes",
+    ] {
+        let result = query(&ann, sql).await;
+        assert!(result.is_err(), "{sql}: {result:?}");
+        assert_eq!(dump(&service).await, before, "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn hidden_rows_do_not_show_by_what_fails() {
+    let host = Host::new();
+    let service = database(&host).await;
+    let ann = user(&service, "ann");
+    let probe = "CASE WHEN body = 'secret' THEN json('no JSON') ELSE 1 END";
+    for sql in [
+        format!("SELECT * FROM notes WHERE {probe}"),
+        format!("SELECT {probe} FROM notes ORDER BY {probe}"),
+        format!("SELECT * FROM all_notes WHERE {probe}"),
+        format!("SELECT * FROM plain JOIN notes ON {probe}"),
+        format!("UPDATE notes SET body = body WHERE {probe}"),
+        format!("UPDATE notes SET body = {probe} WHERE id = 3"),
+        format!("DELETE FROM notes WHERE {probe} AND 0"),
+    ] {
+        query(&ann, &sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
+}
+
+#[tokio::test]
+async fn policies_combine_as_in_postgresql() {
+    let host = Host::new();
+    let service = database(&host).await;
+    let (ann, anon) = (user(&service, "ann"), anon(&service));
+    let count = async |database: &Database| value(database, "SELECT count(*) FROM notes").await;
+    for (sql, of_ann, of_anon) in [
+        ("CREATE POLICY everyone ON notes FOR SELECT USING (id >= 2)", 3, 2),
+        ("CREATE POLICY strict ON notes AS RESTRICTIVE USING (body <> 'secret')", 2, 1),
+        ("ALTER POLICY strict ON notes TO anon", 3, 1),
+        ("DROP POLICY own ON notes", 2, 1),
+        ("ALTER POLICY everyone ON notes RENAME TO some", 2, 1),
+        ("DROP POLICY some ON notes", 0, 0),
+        ("ALTER TABLE notes DISABLE ROW LEVEL SECURITY", 3, 3),
+    ] {
+        execute(&service, sql).await.unwrap();
+        assert_eq!((count(&ann).await, count(&anon).await), (Value::Integer(of_ann), Value::Integer(of_anon)), "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn what_policies_cannot_be_is_refused() {
+    let host = Host::new();
+    let service = database(&host).await;
+    execute(&service, "CREATE TABLE w (a PRIMARY KEY) WITHOUT ROWID").await.unwrap();
+    for (sql, part) in [
+        ("ALTER TABLE missing ENABLE ROW LEVEL SECURITY", "does not exist"),
+        ("ALTER TABLE w ENABLE ROW LEVEL SECURITY", "WITHOUT ROWID"),
+        ("ALTER TABLE notes RENAME TO others", "row-level security"),
+        ("CREATE POLICY own ON notes USING (1)", "already exists"),
+        ("CREATE POLICY p ON notes USING (missing = 1)", "missing"),
+        ("CREATE POLICY p ON notes USING (id = ?)", "no parameters"),
+        ("CREATE POLICY p ON notes FOR INSERT USING (1)", "WITH CHECK"),
+        ("CREATE POLICY p ON notes TO nobody", "does not exist"),
+        ("CREATE POLICY p ON notes USING (1) nonsense", "nonsense"),
+        ("DROP POLICY p ON notes", "does not exist"),
+        ("DROP TABLE caddis_policies", "host"),
+        ("DELETE FROM caddis_policies", "not allowed"),
+    ] {
+        let error = execute(&service, sql).await.unwrap_err();
+        assert!(error.to_string().contains(part), "{sql}: {error}");
+    }
+    let transaction = service.begin(TransactionMode::ReadWrite, soon()).await.unwrap();
+    let sql = "DROP POLICY own ON notes".to_owned();
+    assert!(matches!(transaction.execute(sql, vec![], soon()).await, Err(Error::Denied(_))));
+}
+
+#[tokio::test]
+async fn a_policy_that_reads_itself_fails_closed() {
+    let host = Host::new();
+    let service = database(&host).await;
+    execute(&service, "CREATE POLICY loops ON notes USING (EXISTS (SELECT 1 FROM notes))").await.unwrap();
+    assert!(query(&user(&service, "ann"), "SELECT * FROM notes").await.is_err());
+}
+
+#[tokio::test]
+async fn triggers_act_for_the_app_but_their_rows_pass_the_policies() {
+    let host = Host::new();
+    let service = database(&host).await;
+    let ann = user(&service, "ann");
+    for sql in [
+        "CREATE TABLE audit (what TEXT)",
+        "CREATE TRIGGER log AFTER UPDATE ON notes BEGIN INSERT INTO audit SELECT count(*) FROM notes; END",
+    ] {
+        execute(&service, sql).await.unwrap();
+    }
+    execute(&ann, "UPDATE notes SET body = 'logged' WHERE id = 1").await.unwrap();
+    assert_eq!(value(&service, "SELECT what FROM audit").await, Value::Text("3".into()));
+    assert!(query(&ann, "WITH log AS (SELECT * FROM main.notes) SELECT * FROM log").await.is_err());
+    execute(&service, "ALTER TABLE audit ENABLE ROW LEVEL SECURITY").await.unwrap();
+    let refused = execute(&ann, "UPDATE notes SET body = 'x' WHERE id = 1").await;
+    assert!(matches!(refused, Err(Error::Denied(text)) if text.contains("table \"audit\"")));
+}
+
+#[tokio::test]
+async fn a_transaction_keeps_to_the_policies() {
+    let host = Host::new();
+    let service = database(&host).await;
+    let transaction = user(&service, "ann").begin(TransactionMode::ReadWrite, soon()).await.unwrap();
+    let run = async |sql: &str| transaction.execute(sql.to_owned(), vec![], soon()).await;
+    assert_eq!(run("UPDATE notes SET body = 'x' || id").await.unwrap().rows_affected, 2);
+    assert!(matches!(run("UPDATE notes SET owner = 'bob'").await, Err(Error::Denied(_))));
+    assert!(matches!(run("CREATE TABLE mine (x)").await, Err(Error::Denied(_))));
+    transaction.commit().await.unwrap();
+    assert_eq!(
+        value(&service, "SELECT count(*) FROM notes WHERE body LIKE 'x%' AND owner = 'ann'").await,
+        Value::Integer(2)
+    );
+}
