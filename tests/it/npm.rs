@@ -104,6 +104,17 @@ async fn jose_signs_and_verifies() {
           .setIssuedAt().setExpirationTime('2h').sign(key);";
     let round = "jwtVerify(await token(key, 'HS256'), key).then(({ payload }) => [payload.sub, payload.role])";
     assert_eq!(value(imports, round).await, json!(["u1", "admin"]));
+    let imports = format!("{imports} import {{ generateKeyPair }} from 'jose';");
+    let round = "Promise.all(['RS256', 'ES256', 'EdDSA'].map(async (alg) => {
+        const { privateKey, publicKey } = await generateKeyPair(alg, { extractable: true });
+        const { payload, protectedHeader } = await jwtVerify(await token(privateKey, alg), publicKey);
+        const other = await generateKeyPair(alg);
+        const forged = await jwtVerify(await token(other.privateKey, alg), publicKey).catch((error) => error.code);
+        return [protectedHeader.alg, payload.sub, forged];
+    }))";
+    let forged = "ERR_JWS_SIGNATURE_VERIFICATION_FAILED";
+    let expected = json!([["RS256", "u1", forged], ["ES256", "u1", forged], ["EdDSA", "u1", forged]]);
+    assert_eq!(value(&imports, round).await, expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]

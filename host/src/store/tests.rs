@@ -31,8 +31,15 @@ pub(super) fn sealer_of(byte: &str) -> Arc<Sealer> {
     Arc::new(Sealer::new(&key))
 }
 
+/// Opens a directory again. A process that another test starts has the lock from its fork to its exec, so this may take a moment.
 fn reopen(directory: &Path) -> Store {
-    Store::open(directory, sealer_of("5e")).unwrap()
+    let begun = std::time::Instant::now();
+    loop {
+        match Store::open(directory, sealer_of("5e")) {
+            Err(OpenError::InUse(_)) if begun.elapsed() < std::time::Duration::from_secs(5) => std::thread::yield_now(),
+            opened => return opened.unwrap(),
+        }
+    }
 }
 
 pub(super) fn open_with(options: Options) -> (TempDir, Store) {
