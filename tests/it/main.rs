@@ -9,6 +9,7 @@
 
 mod access;
 mod apps;
+mod butterbase;
 mod components;
 mod crypto;
 mod db;

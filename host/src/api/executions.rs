@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::Api;
@@ -13,6 +13,7 @@ use super::extract::{InApp, InPath, InQuery};
 use super::functions::{FunctionPath, no_function};
 use crate::error::Error;
 use crate::ids::{ExecutionId, FunctionId};
+use crate::store::executions::stats::Stats;
 use crate::store::executions::{ExecutionRow, Page, Status, Trigger};
 use crate::store::functions;
 
@@ -125,6 +126,75 @@ impl From<ExecutionRow> for ExecutionObject {
             completed_at: row.completed_at,
         }
     }
+}
+
+/// Hours the statistics are about: by default, and at most, which is how long they are kept.
+const HOURS: u32 = 24;
+const HOURS_MAX: u32 = 720;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StatsQuery {
+    hours: Option<u32>,
+}
+
+/// What BB10 asks for, and percentiles. Times in milliseconds.
+#[derive(Serialize)]
+struct StatsObject {
+    hours: u32,
+    count: u64,
+    errors: u64,
+    timeouts: u64,
+    error_rate: f64,
+    average_ms: Option<f64>,
+    p50_ms: Option<f64>,
+    p95_ms: Option<f64>,
+    p99_ms: Option<f64>,
+    last_invocation: Option<Timestamp>,
+}
+
+impl StatsObject {
+    fn new(hours: u32, stats: &Stats) -> Self {
+        let Stats { success, error, timeout, .. } = *stats;
+        let failed = error + timeout;
+        let count = success + failed;
+        let milliseconds = |microseconds: f64| (microseconds / 10.0).round() / 100.0;
+        let [p50, p95, p99] = match stats.percentiles_us {
+            Some(percentiles) => percentiles.map(milliseconds).map(Some),
+            None => [None; 3],
+        };
+        Self {
+            hours,
+            count,
+            errors: failed,
+            timeouts: timeout,
+            error_rate: if count == 0 { 0.0 } else { failed as f64 / count as f64 },
+            average_ms: stats.average_us.map(milliseconds),
+            p50_ms: p50,
+            p95_ms: p95,
+            p99_ms: p99,
+            last_invocation: stats.last,
+        }
+    }
+}
+
+/// `GET /functions/{name}/stats?hours=`
+pub(super) async fn stats(
+    State(api): State<Arc<Api>>,
+    InApp(app): InApp,
+    InPath(FunctionPath { name }): InPath<FunctionPath>,
+    InQuery(query): InQuery<StatsQuery>,
+) -> Result<Response, Error> {
+    let hours = query.hours.unwrap_or(HOURS);
+    if !(1..=HOURS_MAX).contains(&hours) {
+        return Err(Error::invalid(format!("query: hours must be between 1 and {HOURS_MAX}, got {hours}")));
+    }
+    let app_name = app.name.clone();
+    let id = api.store.read(move |tx| functions::get(tx, &app_name, &name)).await.map_err(no_function)?.id;
+    api.store.executions().flush().await?;
+    let since = Timestamp::now() - SignedDuration::from_hours(hours.into());
+    let stats = api.store.executions().stats(id, since).await?;
+    Ok(Json(StatsObject::new(hours, &stats)).into_response())
 }
 
 /// `GET /functions/{name}/executions?limit=&offset=&status=&trigger_type=`

@@ -58,6 +58,7 @@ fn of_an_app() -> Router<Arc<Api>> {
     Router::new()
         .route("/functions", get(functions::list).post(functions::create))
         .route("/functions/{name}", get(functions::get).put(functions::put).delete(functions::delete))
+        .route("/functions/{name}/stats", get(executions::stats))
         .route("/functions/{name}/versions", get(versions::list))
         .route("/functions/{name}/rollback", post(versions::rollback))
         .route("/functions/{name}/traffic", post(versions::traffic))

@@ -5,6 +5,7 @@
 //! much. [`ExecutionLog::flush`] waits until everything recorded before is readable.
 
 mod queue;
+pub mod stats;
 mod writer;
 
 use std::io;
@@ -284,6 +285,7 @@ impl ExecutionLog {
     /// [`StoreError::Busy`] or [`StoreError::Internal`].
     pub async fn delete_function(&self, function: FunctionId) -> Result<(), StoreError> {
         self.flush().await?;
+        self.0.database.write(move |connection| stats::delete_function(connection, function)).await?;
         loop {
             let delete = move |connection: &Connection| {
                 let mut statement = connection.prepare_cached(DELETE_FUNCTION)?;

@@ -8,7 +8,7 @@ use rusqlite::{Connection, params};
 use tokio::sync::watch;
 
 use super::queue::Queue;
-use super::{ExecutionRow, Options};
+use super::{ExecutionRow, Options, stats};
 use crate::ids::FunctionId;
 use crate::store::StoreError;
 use crate::store::columns::{Count, Micros};
@@ -50,7 +50,10 @@ fn write(database: &Database, batch: &[ExecutionRow]) -> Result<(), StoreError> 
     if batch.is_empty() {
         return Ok(());
     }
-    database.write_blocking(|connection| batch.iter().try_for_each(|row| insert(connection, row)))
+    database.write_blocking(|connection| {
+        batch.iter().try_for_each(|row| insert(connection, row))?;
+        stats::add(connection, batch)
+    })
 }
 
 fn insert(connection: &Connection, row: &ExecutionRow) -> Result<(), StoreError> {
@@ -125,7 +128,7 @@ impl Retention {
         let most = Count(2 * self.options.trim_rows as u64);
         database.write_blocking(|connection| {
             connection.prepare_cached(DELETE_OLD)?.execute((Micros(oldest), most))?;
-            Ok(())
+            stats::delete_old(connection, oldest)
         })
     }
 }
