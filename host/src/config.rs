@@ -193,6 +193,11 @@ impl ServeOptions {
         Self { data: self.data.or_else(|| Some(default.into())), ..self }
     }
 
+    /// For a host that nobody calls, with nothing but a directory that goes with it.
+    pub fn for_scratch(self, data: impl Into<PathBuf>) -> Self {
+        Self { data: Some(data.into()), listen: Some(SocketAddr::from(([127, 0, 0, 1], 0))), ..self }
+    }
+
     fn or(self, other: Self) -> Self {
         Self {
             data: self.data.or(other.data),

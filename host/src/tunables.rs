@@ -64,6 +64,9 @@ pub const BODY_BY_VALUE_BYTES: usize = 64 * 1024;
 /// Outgoing requests of one execution.
 pub const SUBREQUESTS: u32 = 50;
 
+/// How many functions may call one another in a chain that a client's request began (BB13).
+pub const FUNCTION_CALL_DEPTH: u8 = 4;
+
 /// Outgoing requests of one execution that are open at the same time.
 pub const OPEN_SUBREQUESTS: usize = 6;
 

@@ -10,6 +10,7 @@
 mod access;
 mod apps;
 mod butterbase;
+mod command_line;
 mod components;
 mod crypto;
 mod db;
@@ -28,6 +29,8 @@ mod npm;
 mod packages;
 mod row_security;
 mod server;
+mod siblings;
+mod snippets;
 mod uploads;
 mod versions;
 
