@@ -363,7 +363,8 @@ impl Host {
         // What depends on a locale is tested where it is done, in the host.
         let mut encodings = linker.instance("caddis:engine/encodings@0.1.0")?;
         encodings.resource("decoder", ResourceType::host::<()>(), |_, _| Ok(()))?;
-        for name in ["name", "[static]decoder.open", "[method]decoder.decode"] {
+        encodings.func_wrap("name", |_, (_,): (String,)| Ok((None::<String>,)))?;
+        for name in ["[static]decoder.open", "[method]decoder.decode"] {
             encodings.func_new(name, |_, _, _, _| Err(wasmtime::format_err!("this host knows no legacy encodings")))?;
         }
         let mut intl = linker.instance("caddis:engine/intl@0.1.0")?;
