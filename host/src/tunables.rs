@@ -254,6 +254,9 @@ pub const INTL_SERVICES: usize = 32;
 /// Longest text `Intl` compares, divides or converts at once, in bytes. 64 KiB take less than a millisecond to a few.
 pub const INTL_TEXT_BYTES: usize = 64 << 10;
 
+/// Bytes in a legacy encoding that one call decodes: some hundred microseconds.
+pub const LEGACY_TEXT_BYTES: usize = 64 << 10;
+
 /// Longest number `Intl` formats, in characters.
 pub const INTL_NUMBER_BYTES: usize = 2_000;
 
