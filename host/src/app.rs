@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::api::{self, Api};
 use crate::auth::KeyHash;
+use crate::auth::verifier::Verifiers;
 use crate::bindings::egress::EgressPolicy;
 use crate::bindings::fetch::Dialer;
 use crate::config::Config;
@@ -87,10 +88,12 @@ impl App {
             opened: config.allow_egress.clone(),
         };
         let npm = Arc::new(Npm::open(registries, &config.data.join("packages"))?);
+        let dialer = Arc::new(Dialer::new(b"")?);
+        let verifiers = Verifiers::new(dialer.clone(), config.allow_egress.clone(), config.issuers);
         let resources = Arc::new(Resources {
             store: store.clone(),
             databases: Databases::new(config.data.clone()),
-            dialer: Arc::new(Dialer::new(b"")?),
+            dialer,
             egress: Arc::new(EgressPolicy::new(config.allow_egress)),
             memory: MemoryBudget::new(mebibytes(config.guest_memory_mb)),
         });
@@ -107,6 +110,7 @@ impl App {
             scripts: Scripts::new(components, resources.clone(), npm),
             admission: admission.clone(),
             maxima: config.maxima,
+            verifiers,
             publishing: Mutex::default(),
         });
         deployer.load().await?;

@@ -28,6 +28,7 @@ mod npm;
 mod packages;
 mod row_security;
 mod server;
+mod tokens;
 mod uploads;
 mod versions;
 

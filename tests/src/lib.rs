@@ -11,11 +11,13 @@ pub mod client;
 pub mod guests;
 pub mod raw;
 pub mod server;
+pub mod signer;
 pub mod stub;
 
 pub use client::{Call, Client, Reply, Session};
 pub use guests::Guest;
 pub use server::{Options, Server};
+pub use signer::Signer;
 pub use stub::Stub;
 
 use std::path::{Path, PathBuf};

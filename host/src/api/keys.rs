@@ -123,6 +123,6 @@ pub(super) async fn sign_user_token(InApp(app): InApp, request: Request) -> Resu
     claims.insert("sub".to_owned(), Value::from(sub));
     claims.insert("iat".to_owned(), Value::from(now));
     claims.insert("exp".to_owned(), Value::from(now + expires_in));
-    let token = app.tokens.sign(&claims).map_err(Error::internal)?;
+    let token = app.verifier().own().sign(claims).map_err(Error::internal)?;
     Ok((StatusCode::CREATED, Json(TokenObject { token, expires_in })).into_response())
 }

@@ -45,6 +45,7 @@ pub struct Api {
 pub fn router(api: Arc<Api>) -> Router {
     let managed = Router::new()
         .route("/api/v1/apps", get(apps::list).post(apps::create))
+        .route("/api/v1/apps/{app}", get(apps::get).patch(apps::change))
         .nest("/api/v1", of_an_app())
         .nest("/v1/{app}", of_an_app())
         .fallback(not_found)

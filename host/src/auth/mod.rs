@@ -1,7 +1,10 @@
 //! Who makes a request. The app knows its keys, the request brings a credential; neither knows HTTP.
 
+pub mod jwks;
 pub mod jwt;
+pub mod keys;
 pub mod policy;
+pub mod verifier;
 
 use std::sync::Arc;
 

@@ -4,7 +4,7 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::auth::{Identity, KeyHash};
-use crate::error::{Code, Error};
+use crate::error::Error;
 use crate::router::table::App;
 
 /// The header Supabase clients send their key in.
@@ -35,7 +35,7 @@ pub fn is_host_credential(name: &HeaderName, value: &HeaderValue, app: &App, adm
 }
 
 /// Who makes a request to a function of this app: an `Authorization` header counts before an `apikey` header.
-pub fn identify(headers: &HeaderMap, app: &App, admin_token: KeyHash) -> Result<Identity, Error> {
+pub async fn identify(headers: &HeaderMap, app: &App, admin_token: KeyHash) -> Result<Identity, Error> {
     let apikey = || headers.get(APIKEY).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let Some(token) = bearer(headers).or_else(apikey) else { return Ok(Identity::Anonymous) };
     let hash = KeyHash::of(&token);
@@ -45,6 +45,5 @@ pub fn identify(headers: &HeaderMap, app: &App, admin_token: KeyHash) -> Result<
     if let Some(identity) = app.api_key(hash) {
         return Ok(identity);
     }
-    let user = app.tokens.verify(&token).map_err(|error| Error::new(Code::Unauthorized, error.to_string()))?;
-    Ok(Identity::User(user))
+    Ok(Identity::User(app.verifier().verify(&token).await?))
 }

@@ -66,7 +66,7 @@ impl Service {
         rest: &str,
         request: Request<Incoming>,
     ) -> Response<AnyBody> {
-        let call = match self.call_of(&app, function.clone(), rest, request) {
+        let call = match self.call_of(&app, function.clone(), rest, request).await {
             Ok(call) => call,
             Err(error) => return respond::refused(&error, &function),
         };
@@ -77,7 +77,7 @@ impl Service {
         }
     }
 
-    fn call_of(
+    async fn call_of(
         &self,
         app: &AppName,
         function: FunctionName,
@@ -93,8 +93,8 @@ impl Service {
                 format!("the body must have at most {limit} bytes, it has {announced}"),
             ));
         }
-        let identity = identify(request.headers(), &app, self.admin_token);
         let (head, body) = request.into_parts();
+        let identity = identify(&head.headers, &app, self.admin_token).await;
         let authority = authority(&head.uri, &head.headers)?;
         let url = absolute(&authority, head.uri.path_and_query().cloned())?;
         let (body, arrival) = incoming(body, self.max_request_bytes);

@@ -9,6 +9,7 @@ use super::executions::{Status, Trigger};
 use crate::error::Code;
 use crate::ids::{ApiKeyId, AppName, ContentHash, ExecutionId, FunctionId, FunctionName, VariableName};
 use crate::settings::Settings;
+use crate::settings::app::AppSettings;
 
 macro_rules! text_column {
     ($($name:ident),*) => {$(
@@ -76,19 +77,25 @@ impl FromSql for ContentHash {
     }
 }
 
-impl ToSql for Settings {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        serde_json::to_string(self)
-            .map(ToSqlOutput::from)
-            .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
-    }
+macro_rules! json_column {
+    ($($name:ident),*) => {$(
+        impl ToSql for $name {
+            fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+                serde_json::to_string(self)
+                    .map(ToSqlOutput::from)
+                    .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
+            }
+        }
+
+        impl FromSql for $name {
+            fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+                serde_json::from_str(value.as_str()?).map_err(FromSqlError::other)
+            }
+        }
+    )*};
 }
 
-impl FromSql for Settings {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        serde_json::from_str(value.as_str()?).map_err(FromSqlError::other)
-    }
-}
+json_column!(AppSettings, Settings);
 
 /// A point in time, to the microsecond.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

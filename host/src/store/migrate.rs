@@ -9,6 +9,7 @@ pub(super) type Migrations = &'static [&'static str];
 pub(super) const SYSTEM: Migrations = &[
     include_str!("../../migrations/system/0001_initial.sql"),
     include_str!("../../migrations/system/0002_traffic.sql"),
+    include_str!("../../migrations/system/0010_app_settings.sql"),
 ];
 
 /// The schema of `executions.sqlite`.
