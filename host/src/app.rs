@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::api::{self, Api};
 use crate::auth::KeyHash;
+use crate::auth::management::ManagementTokens;
 use crate::auth::verifier::Verifiers;
 use crate::bindings::egress::EgressPolicy;
 use crate::bindings::fetch::Dialer;
@@ -33,7 +34,7 @@ use crate::sandbox::Resources;
 use crate::secrets::Secret;
 use crate::secrets::seal::{MasterKey, Sealer};
 use crate::store::tenant::Databases;
-use crate::store::{Store, StoreError, api_keys};
+use crate::store::{Store, StoreError, api_keys, tokens};
 use crate::tunables::{ADMISSION_QUEUE_FACTOR, ADMISSION_WAIT};
 
 /// Why a host does not start, in one line.
@@ -70,6 +71,7 @@ impl App {
         let store = Store::open(&config.data, sealer.clone())?;
         store.ensure_default_app(config.keys.jwt_secret).await?;
         let (admin_token, new_admin_token) = admin_token(&store, config.keys.admin_token).await?;
+        let tokens = Arc::new(ManagementTokens::new(admin_token, store.read(tokens::principals).await?));
 
         let cores = std::thread::available_parallelism()?.get();
         let (engine, allocation) = running_engine(config.max_executions)?;
@@ -110,6 +112,7 @@ impl App {
             scripts: Scripts::new(components, resources.clone(), npm),
             admission: admission.clone(),
             maxima: config.maxima,
+            databases: resources.databases.clone(),
             verifiers,
             publishing: Mutex::default(),
         });
@@ -128,14 +131,14 @@ impl App {
             table: table.clone(),
             store: store.clone(),
             deployer: deployer.clone(),
-            admin_token,
+            tokens: tokens.clone(),
             max_component_bytes: config.max_component_bytes,
         }));
         let service = Arc::new(Service {
             table,
             invoker,
             management,
-            admin_token,
+            tokens,
             max_request_bytes: config.max_request_bytes,
             max_response_bytes: config.max_response_bytes,
         });

@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod issuer;
+pub mod rate;
 
 use std::collections::BTreeMap;
 

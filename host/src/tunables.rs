@@ -114,6 +114,9 @@ pub const ISSUERS: usize = 10;
 /// Keys of one issuer.
 pub const ISSUER_KEYS: usize = 50;
 
+/// Tokens that may manage.
+pub const MANAGEMENT_TOKENS: usize = 1_000;
+
 /// Audiences of an app, and of an issuer.
 pub const AUDIENCES: usize = 20;
 

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Api;
-use super::extract::{InApp, Object, json};
-use crate::error::Error;
+use super::extract::{By, InApp, Object, json};
+use crate::error::{Code, Error};
 use crate::ids::AppName;
 use crate::secrets::Secret;
 use crate::settings::app::{AppPatch, AppSettings};
@@ -50,13 +50,19 @@ struct NewApp {
 }
 
 /// `GET /apps`
-pub(super) async fn list(State(api): State<Arc<Api>>) -> Result<Response, Error> {
+pub(super) async fn list(State(api): State<Arc<Api>>, By(principal): By) -> Result<Response, Error> {
     let apps = api.store.read(store::list).await?;
-    Ok(Json(apps.into_iter().map(|app| AppObject::new(app, None)).collect::<Vec<_>>()).into_response())
+    let apps = apps.into_iter().filter(|app| principal.require_app(Some(&app.name)).is_ok());
+    Ok(Json(apps.map(|app| AppObject::new(app, None)).collect::<Vec<_>>()).into_response())
 }
 
 /// `POST /apps`: the only answer that ever holds the app's secret.
-pub(super) async fn create(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Error> {
+pub(super) async fn create(
+    State(api): State<Arc<Api>>,
+    By(principal): By,
+    request: Request,
+) -> Result<Response, Error> {
+    principal.require_app(None)?;
     let NewApp { name, jwt_secret } = json(request, MANAGEMENT_BODY_BYTES).await?;
     if RESERVED.contains(&name.as_str()) {
         return Err(Error::invalid(format!("name: {name} is reserved")));
@@ -99,4 +105,14 @@ pub(super) async fn change(
         .map_err(|error| Error::invalid(format!("body: {}: {}", error.path(), error.inner())))?;
     let changed = api.deployer.change_app(&app, patch, secret).await?;
     Ok(Json(AppObject::new(changed, None)).into_response())
+}
+
+/// `DELETE /apps/{app}`: with everything that is in it.
+pub(super) async fn delete(State(api): State<Arc<Api>>, InApp(app): InApp) -> Result<Response, Error> {
+    if app.name == AppName::default_app() {
+        return Err(Error::new(Code::Conflict, "the default app is always there; delete its functions instead"));
+    }
+    api.deployer.delete_app(&app).await?;
+    api.tokens.retain(|principal| principal.app.as_ref() != Some(&app.name));
+    Ok(StatusCode::NO_CONTENT.into_response())
 }

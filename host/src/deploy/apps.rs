@@ -63,6 +63,27 @@ impl Deployer {
         Ok(changed)
     }
 
+    /// Removes an app with its functions, secrets, keys, tokens, database, files and executions. Requests that run end undisturbed.
+    pub async fn delete_app(&self, app: &App) -> Result<(), Error> {
+        let _order = self.publishing.lock().await;
+        let name = app.name.clone();
+        self.store.write(move |tx| stored::delete(tx, &name)).await?;
+        self.table.remove(&app.name);
+        self.finish_deletions().await
+    }
+
+    /// Removes what is left of apps that were deleted: now, or at the start after a crash.
+    pub(super) async fn finish_deletions(&self) -> Result<(), Error> {
+        for (name, functions) in self.store.read(stored::deleted).await? {
+            self.databases.delete(&name).await.map_err(Error::internal)?;
+            for function in functions {
+                self.store.executions().delete_function(function).await?;
+            }
+            self.store.write(move |tx| stored::forget_deleted(tx, &name)).await?;
+        }
+        Ok(())
+    }
+
     /// What a change of the issuers leads to, when their keys can be had.
     async fn check(&self, app: &App, patch: AppPatch) -> Result<Option<Checked>, Error> {
         let changes_issuers = patch.issuers.is_some();

@@ -24,6 +24,7 @@ use crate::runtime::admission::Admission;
 use crate::runtime::component::Linked;
 use crate::settings::{Maxima, Settings, SettingsPatch};
 use crate::store::functions::{self, Activation, FunctionVersion, Published, versions as stored_versions};
+use crate::store::tenant::Databases;
 use crate::store::{Store, StoreError, Writer, api_keys, apps as stored_apps};
 
 /// Makes versions active and keeps the table in step with the store.
@@ -40,6 +41,8 @@ pub struct Deployer {
     pub admission: Arc<Admission>,
     /// What authors may ask for.
     pub maxima: Maxima,
+    /// The apps' databases, which go with them.
+    pub databases: Databases,
     /// Makes what checks the tokens of an app's users.
     pub verifiers: Verifiers,
     /// Held while a version becomes active, so that the table changes in the order of the store.
@@ -117,7 +120,8 @@ struct Share {
 
 impl Deployer {
     /// Fills the table from the store. Components are loaded when they are first called.
-    pub async fn load(&self) -> Result<(), StoreError> {
+    pub async fn load(&self) -> Result<(), Error> {
+        self.finish_deletions().await?;
         let (apps, functions) = self
             .store
             .read(|tx| {

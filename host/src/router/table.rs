@@ -28,6 +28,15 @@ impl Table {
         self.apps.load().get(name).cloned()
     }
 
+    /// Takes an app out of service.
+    pub fn remove(&self, name: &AppName) {
+        self.apps.rcu(|apps| {
+            let mut apps = HashMap::clone(apps);
+            apps.remove(name);
+            apps
+        });
+    }
+
     /// Adds an app.
     pub fn insert(&self, app: Arc<App>) {
         self.apps.rcu(|apps| {

@@ -10,6 +10,8 @@ pub(super) const SYSTEM: Migrations = &[
     include_str!("../../migrations/system/0001_initial.sql"),
     include_str!("../../migrations/system/0002_traffic.sql"),
     include_str!("../../migrations/system/0010_app_settings.sql"),
+    include_str!("../../migrations/system/0011_management_tokens.sql"),
+    include_str!("../../migrations/system/0012_deleted_apps.sql"),
 ];
 
 /// The schema of `executions.sqlite`.
