@@ -10,6 +10,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::api::{self, Api};
 use crate::auth::KeyHash;
+use crate::auth::management::ManagementTokens;
+use crate::auth::verifier::Verifiers;
 use crate::bindings::egress::EgressPolicy;
 use crate::bindings::fetch::Dialer;
 use crate::config::Config;
@@ -34,7 +36,7 @@ use crate::sandbox::Resources;
 use crate::secrets::Secret;
 use crate::secrets::seal::{MasterKey, Sealer};
 use crate::store::tenant::Databases;
-use crate::store::{Store, StoreError, api_keys};
+use crate::store::{Store, StoreError, api_keys, tokens};
 use crate::tunables::{ADMISSION_QUEUE_FACTOR, ADMISSION_WAIT};
 
 /// Why a host does not start, in one line.
@@ -72,6 +74,7 @@ impl App {
         let store = Store::open(&config.data, sealer.clone())?;
         store.ensure_default_app(config.keys.jwt_secret).await?;
         let (admin_token, new_admin_token) = admin_token(&store, config.keys.admin_token).await?;
+        let tokens = Arc::new(ManagementTokens::new(admin_token, store.read(tokens::principals).await?));
 
         let cores = std::thread::available_parallelism()?.get();
         let (engine, allocation) = running_engine(config.max_executions)?;
@@ -90,10 +93,12 @@ impl App {
             opened: config.allow_egress.clone(),
         };
         let npm = Arc::new(Npm::open(registries, &config.data.join("packages"))?);
+        let dialer = Arc::new(Dialer::new(b"")?);
+        let verifiers = Verifiers::new(dialer.clone(), config.allow_egress.clone(), config.issuers);
         let resources = Arc::new(Resources {
             store: store.clone(),
             databases: Databases::new(config.data.clone()),
-            dialer: Arc::new(Dialer::new(b"")?),
+            dialer,
             egress: Arc::new(EgressPolicy::new(config.allow_egress)),
             memory: MemoryBudget::new(mebibytes(config.guest_memory_mb)),
         });
@@ -110,6 +115,8 @@ impl App {
             scripts: Scripts::new(components, resources.clone(), npm),
             admission: admission.clone(),
             maxima: config.maxima,
+            databases: resources.databases.clone(),
+            verifiers,
             publishing: Mutex::default(),
         });
         deployer.load().await?;
@@ -128,14 +135,14 @@ impl App {
             table: table.clone(),
             store: store.clone(),
             deployer: deployer.clone(),
-            admin_token,
+            tokens: tokens.clone(),
             max_component_bytes: config.max_component_bytes,
         }));
         let service = Arc::new(Service {
             table,
             invoker: invoker.clone(),
             management,
-            admin_token,
+            tokens,
             max_request_bytes: config.max_request_bytes,
             max_response_bytes: config.max_response_bytes,
         });

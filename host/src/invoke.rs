@@ -252,7 +252,7 @@ fn authorize(call: &Call) -> Result<Arc<Function>, Error> {
 /// Who the database is asked for. A token of the app may name another role, as Supabase's keys do.
 fn caller(identity: &Identity) -> Caller {
     let user = match identity {
-        Identity::ApiKey(_) | Identity::Admin => return Caller::service(),
+        Identity::ApiKey(_) | Identity::Token(_) | Identity::Admin => return Caller::service(),
         Identity::Anonymous => return Caller { role: DbRole::Anon, ..Caller::service() },
         Identity::User(user) => user,
     };

@@ -24,6 +24,7 @@ mod isolation;
 mod javascript;
 mod kliv;
 mod limits;
+mod management;
 mod notes;
 mod npm;
 mod packages;
@@ -31,6 +32,7 @@ mod row_security;
 mod server;
 mod siblings;
 mod snippets;
+mod tokens;
 mod uploads;
 mod versions;
 

@@ -11,12 +11,14 @@ pub mod client;
 pub mod guests;
 pub mod raw;
 pub mod server;
+pub mod signer;
 pub mod stub;
 mod template;
 
 pub use client::{Call, Client, Reply, Session};
 pub use guests::Guest;
 pub use server::{Options, Server};
+pub use signer::Signer;
 pub use stub::Stub;
 
 use std::path::{Path, PathBuf};

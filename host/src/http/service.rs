@@ -17,7 +17,7 @@ use super::body::{AnyBody, BodyError, ResponseBody, incoming};
 use super::credential::{identify, is_host_credential};
 use super::headers::end_to_end;
 use super::respond;
-use crate::auth::KeyHash;
+use crate::auth::management::ManagementTokens;
 use crate::deploy::find_app;
 use crate::error::{Code, Error};
 use crate::ids::{AppName, FunctionName};
@@ -33,8 +33,8 @@ pub struct Service {
     pub invoker: Arc<Invoker>,
     /// The management API.
     pub management: Router,
-    /// Hash of the operator's token.
-    pub admin_token: KeyHash,
+    /// Who may manage, and so also call.
+    pub tokens: Arc<ManagementTokens>,
     /// Largest body of a request to a function, in bytes.
     pub max_request_bytes: usize,
     /// Largest body of a function's response, in bytes.
@@ -68,7 +68,7 @@ impl Service {
         rest: &str,
         request: Request<Incoming>,
     ) -> Response<AnyBody> {
-        let call = match self.call_of(&app, function.clone(), rest, request) {
+        let call = match self.call_of(&app, function.clone(), rest, request).await {
             Ok(call) => call,
             Err(error) => return respond::refused(&error, &function),
         };
@@ -84,7 +84,7 @@ impl Service {
         }
     }
 
-    fn call_of(
+    async fn call_of(
         &self,
         app: &AppName,
         function: FunctionName,
@@ -100,15 +100,15 @@ impl Service {
                 format!("the body must have at most {limit} bytes, it has {announced}"),
             ));
         }
-        let identity = identify(request.headers(), &app, self.admin_token);
         let (head, body) = request.into_parts();
+        let identity = identify(&head.headers, &app, &self.tokens).await;
         let authority = authority(&head.uri, &head.headers)?;
         let url = absolute(&authority, head.uri.path_and_query().cloned())?;
         let (body, arrival) = incoming(body, self.max_request_bytes);
         let mut below = Request::new(body);
         *below.method_mut() = head.method;
         *below.uri_mut() = absolute(&authority, Some(path_below(rest, head.uri.query())?))?;
-        let withheld = |name: &_, value: &_| is_host_credential(name, value, &app, self.admin_token);
+        let withheld = |name: &_, value: &_| is_host_credential(name, value, &app, &self.tokens);
         *below.headers_mut() = end_to_end(&head.headers, withheld);
         if head.uri.authority().is_some() {
             // The target's authority stands for whatever Host says (RFC 9112, section 3.2.2).
