@@ -89,7 +89,7 @@ impl App {
         let npm = Arc::new(Npm::open(registries, &config.data.join("packages"))?);
         let resources = Arc::new(Resources {
             store: store.clone(),
-            databases: Databases::new(config.data.clone()),
+            databases: Databases::new(config.data.clone(), config.durability),
             dialer: Arc::new(Dialer::new(b"")?),
             egress: Arc::new(EgressPolicy::new(config.allow_egress)),
             memory: MemoryBudget::new(mebibytes(config.guest_memory_mb)),

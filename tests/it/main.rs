@@ -13,6 +13,7 @@ mod butterbase;
 mod components;
 mod crypto;
 mod db;
+mod durability;
 mod egress;
 mod executions;
 mod floods;

@@ -1,6 +1,7 @@
 //! The database of an app as a guest meets it.
 
 mod crash;
+mod durability;
 mod guarding;
 mod limits;
 mod speed;
