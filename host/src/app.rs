@@ -97,7 +97,7 @@ impl App {
         let verifiers = Verifiers::new(dialer.clone(), config.allow_egress.clone(), config.issuers);
         let resources = Arc::new(Resources {
             store: store.clone(),
-            databases: Databases::new(config.data.clone()),
+            databases: Databases::new(config.data.clone(), config.durability),
             dialer,
             egress: Arc::new(EgressPolicy::new(config.allow_egress)),
             memory: MemoryBudget::new(mebibytes(config.guest_memory_mb)),
