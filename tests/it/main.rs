@@ -14,6 +14,7 @@ mod command_line;
 mod components;
 mod crypto;
 mod db;
+mod density;
 mod durability;
 mod egress;
 mod executions;
