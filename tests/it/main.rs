@@ -28,6 +28,7 @@ mod notes;
 mod npm;
 mod packages;
 mod row_security;
+mod secrets;
 mod server;
 mod tokens;
 mod uploads;

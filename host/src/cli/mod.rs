@@ -2,6 +2,7 @@
 
 mod client;
 mod dev;
+mod secrets;
 mod serve;
 
 use std::path::PathBuf;
@@ -38,11 +39,27 @@ enum Command {
         #[command(flatten)]
         options: ServeOptions,
     },
+    /// Manage what is sealed in a data directory
+    Secrets {
+        #[command(subcommand)]
+        command: SecretsCommand,
+    },
     /// Compile a component (used by the host itself)
     #[command(name = COMPILE_COMMAND, hide = true)]
     Compile {
         /// Memory limit in MiB
         memory_mb: u32,
+    },
+}
+
+#[derive(Subcommand)]
+enum SecretsCommand {
+    /// Seal everything with a new master key, while the host does not run. CADDIS_MASTER_KEY and CADDIS_NEW_MASTER_KEY are the old and
+    /// the new key; without them, master.key is replaced by a new one
+    RotateKey {
+        /// Directory of the host's data
+        #[arg(long, env = "CADDIS_DATA", value_name = "DIR")]
+        data: PathBuf,
     },
 }
 
@@ -58,6 +75,7 @@ pub fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Serve { options, config } => serve::run(options, config.as_deref()),
         Command::Dev { directory, options } => dev::run(&directory, options),
+        Command::Secrets { command: SecretsCommand::RotateKey { data } } => secrets::rotate_key(&data),
         Command::Compile { memory_mb } => return compile(memory_mb),
     };
     match result {
