@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, watch};
@@ -20,9 +20,11 @@ use crate::deploy::Deployer;
 use crate::deploy::components::Components;
 use crate::deploy::packages::{Npm, Registries};
 use crate::deploy::script::Scripts;
+use crate::error::Error;
 use crate::http::listener::Listener;
 use crate::http::service::Service;
-use crate::invoke::Invoker;
+use crate::invoke::{Invoker, Switchboard};
+use crate::js::source::Source;
 use crate::router::table::Table;
 use crate::runtime::admission::Admission;
 use crate::runtime::cache::Cache;
@@ -48,6 +50,7 @@ pub struct App {
     listener: Listener,
     address: SocketAddr,
     service: Arc<Service>,
+    deployer: Arc<Deployer>,
     store: Store,
     running: TaskTracker,
     drain: Duration,
@@ -92,7 +95,7 @@ impl App {
         let verifiers = Verifiers::new(dialer.clone(), config.allow_egress.clone(), config.issuers);
         let resources = Arc::new(Resources {
             store: store.clone(),
-            databases: Databases::new(config.data.clone()),
+            databases: Databases::new(config.data.clone(), config.durability),
             dialer,
             egress: Arc::new(EgressPolicy::new(config.allow_egress)),
             memory: MemoryBudget::new(mebibytes(config.guest_memory_mb)),
@@ -124,6 +127,7 @@ impl App {
             scheduler: Scheduler::start(cores)?,
             resources,
             running: running.clone(),
+            switchboard: OnceLock::new(),
         });
         let management = api::router(Arc::new(Api {
             table: table.clone(),
@@ -134,12 +138,14 @@ impl App {
         }));
         let service = Arc::new(Service {
             table,
-            invoker,
+            invoker: invoker.clone(),
             management,
             tokens,
             max_request_bytes: config.max_request_bytes,
             max_response_bytes: config.max_response_bytes,
         });
+        let switchboard: Weak<dyn Switchboard> = Arc::downgrade(&service) as _;
+        let _ = invoker.switchboard.set(switchboard);
         let listener = Listener::bind(config.listen, config.max_connections)
             .await
             .map_err(|error| format!("cannot listen on {}: {error}", config.listen))?;
@@ -153,13 +159,18 @@ impl App {
                 }
             }
         });
-        let app = Self { listener, address, service, store, running, drain: config.drain };
+        let app = Self { listener, address, service, deployer, store, running, drain: config.drain };
         Ok(Started { app, new_admin_token })
     }
 
     /// Where the host listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// A program as one component, for any host of the lean world. It is evaluated as a new function of the default app would be.
+    pub async fn standalone(&self, source: Source) -> Result<Vec<u8>, Error> {
+        self.deployer.scripts.standalone(source).await
     }
 
     /// Serves until `stop` ends, then lets running requests end within the deadline.

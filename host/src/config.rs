@@ -15,6 +15,7 @@ use crate::ids::AppName;
 use crate::secrets::Secret;
 use crate::settings::Maxima;
 use crate::settings::issuer::IssuerSettings;
+use crate::store::tenant::Durability;
 use crate::tunables::{FUEL, MEMORY_LIMIT_MB, Range, TIMEOUT_SECONDS};
 
 /// What `caddis serve` can be told. Each option is a flag, a variable `CADDIS_…` and a key of `caddis.toml`; in that order the first
@@ -25,6 +26,10 @@ pub struct ServeOptions {
     /// Directory for everything the host keeps
     #[arg(long, env = "CADDIS_DATA", value_name = "DIR")]
     data: Option<PathBuf>,
+
+    /// What a commit of an app survives: full (loss of power) or normal (the end of this process; faster) [default: full]
+    #[arg(long, env = "CADDIS_DURABILITY", value_name = "LEVEL")]
+    durability: Option<Durability>,
 
     /// Address and port to listen on; port 0 picks a free one [default: 127.0.0.1:8080]
     #[arg(long, env = "CADDIS_LISTEN", value_name = "ADDR:PORT")]
@@ -104,6 +109,7 @@ pub struct ServeOptions {
 #[expect(missing_docs, reason = "the fields are those of ServeOptions, which documents them")]
 pub struct Config {
     pub data: PathBuf,
+    pub durability: Durability,
     pub listen: SocketAddr,
     pub allow_egress: Vec<AllowRule>,
     pub npm_registry: RegistryChoice,
@@ -160,6 +166,7 @@ impl Config {
         })?;
         Ok(Self {
             data,
+            durability: options.durability.unwrap_or_default(),
             listen: options.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
             allow_egress: options.allow_egress.unwrap_or_default(),
             npm_registry: options.npm_registry.map_or_else(|| registry("https://registry.npmjs.org"), Ok)?,
@@ -203,9 +210,15 @@ impl ServeOptions {
         Self { data: self.data.or_else(|| Some(default.into())), ..self }
     }
 
+    /// For a host that nobody calls, with nothing but a directory that goes with it.
+    pub fn for_scratch(self, data: impl Into<PathBuf>) -> Self {
+        Self { data: Some(data.into()), listen: Some(SocketAddr::from(([127, 0, 0, 1], 0))), ..self }
+    }
+
     fn or(self, other: Self) -> Self {
         Self {
             data: self.data.or(other.data),
+            durability: self.durability.or(other.durability),
             listen: self.listen.or(other.listen),
             allow_egress: self.allow_egress.or(other.allow_egress),
             npm_registry: self.npm_registry.or(other.npm_registry),

@@ -64,6 +64,9 @@ pub const BODY_BY_VALUE_BYTES: usize = 64 * 1024;
 /// Outgoing requests of one execution.
 pub const SUBREQUESTS: u32 = 50;
 
+/// How many functions may call one another in a chain that a client's request began (BB13).
+pub const FUNCTION_CALL_DEPTH: u8 = 4;
+
 /// Outgoing requests of one execution that are open at the same time.
 pub const OPEN_SUBREQUESTS: usize = 6;
 
@@ -284,6 +287,9 @@ pub const INTL_SERVICES: usize = 32;
 
 /// Longest text `Intl` compares, divides or converts at once, in bytes. 64 KiB take less than a millisecond to a few.
 pub const INTL_TEXT_BYTES: usize = 64 << 10;
+
+/// Bytes in a legacy encoding that one call decodes: some hundred microseconds.
+pub const LEGACY_TEXT_BYTES: usize = 64 << 10;
 
 /// Longest number `Intl` formats, in characters.
 pub const INTL_NUMBER_BYTES: usize = 2_000;

@@ -13,6 +13,7 @@ pub mod raw;
 pub mod server;
 pub mod signer;
 pub mod stub;
+mod template;
 
 pub use client::{Call, Client, Reply, Session};
 pub use guests::Guest;
@@ -24,7 +25,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How long anything may take that should happen at once. Generous, because a loaded machine is no failure.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Waits for a future, but not forever.
 ///

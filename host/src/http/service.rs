@@ -4,14 +4,16 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::Router;
+use futures::future::BoxFuture;
 use http::header::{CONTENT_LENGTH, HOST};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use tower::ServiceExt;
+use wasmtime_wasi_http::WasiBody;
 
-use super::body::{AnyBody, ResponseBody, incoming};
+use super::body::{AnyBody, BodyError, ResponseBody, incoming};
 use super::credential::{identify, is_host_credential};
 use super::headers::end_to_end;
 use super::respond;
@@ -19,7 +21,7 @@ use crate::auth::management::ManagementTokens;
 use crate::deploy::find_app;
 use crate::error::{Code, Error};
 use crate::ids::{AppName, FunctionName};
-use crate::invoke::{Answer, Call, Invoker, NoAnswer};
+use crate::invoke::{Answer, Call, Invoker, NoAnswer, Origin, Switchboard};
 use crate::router::table::Table;
 use crate::router::{Route, route};
 
@@ -70,6 +72,11 @@ impl Service {
             Ok(call) => call,
             Err(error) => return respond::refused(&error, &function),
         };
+        self.answer(call).await
+    }
+
+    async fn answer(&self, call: Call) -> Response<AnyBody> {
+        let function = call.function.clone();
         match self.invoker.invoke(call).await {
             Ok(answer) => self.response(answer),
             Err(NoAnswer::Refused(error)) => respond::refused(&error, &function),
@@ -107,7 +114,7 @@ impl Service {
             // The target's authority stands for whatever Host says (RFC 9112, section 3.2.2).
             below.headers_mut().insert(HOST, HeaderValue::try_from(authority.as_str()).map_err(Error::internal)?);
         }
-        Ok(Call { app, function, identity, url: url.to_string(), request: below, arrival })
+        Ok(Call { app, function, identity, url: url.to_string(), request: below, arrival, origin: Origin::Client })
     }
 
     fn response(&self, answer: Answer) -> Response<AnyBody> {
@@ -119,6 +126,13 @@ impl Service {
         let mut response = Response::from_parts(head, body.boxed_unsync());
         respond::identify(&mut response, execution);
         response
+    }
+}
+
+impl Switchboard for Service {
+    fn connect(self: Arc<Self>, call: Call) -> BoxFuture<'static, Response<WasiBody>> {
+        let broken = |error: BodyError| wasmtime_wasi_http::Error::InternalError(Some(error.to_string()));
+        Box::pin(async move { self.answer(call).await.map(|body| body.map_err(broken).boxed_unsync()) })
     }
 }
 

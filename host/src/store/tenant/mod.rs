@@ -19,6 +19,7 @@ mod error;
 mod functions;
 mod guard;
 mod heap;
+mod journal;
 mod lane;
 mod rls;
 mod text;
@@ -44,12 +45,14 @@ use crate::tunables::{DATABASE_BYTES, READERS_PER_APP, RESULT_BYTES, RESULT_ROWS
 use connection::{Connection, Role};
 use guard::{Call, OnBehalf};
 use heap::Budget;
+use journal::Journal;
 use lane::{Lane, Lease};
 use rls::command::{self, Command};
 use text::Kind;
 
 pub use error::{ConstraintKind, Error};
 pub use heap::install as install_allocator;
+pub use journal::Durability;
 pub use rls::{Caller, DbRole};
 pub use transaction::{Transaction, TransactionMode};
 pub use value::{Changes, Rows, Value};
@@ -70,6 +73,7 @@ struct Limits {
     result_rows: usize,
     result_bytes: usize,
     open_apps: usize,
+    durability: Durability,
 }
 
 impl Default for Limits {
@@ -81,6 +85,7 @@ impl Default for Limits {
             result_rows: RESULT_ROWS,
             result_bytes: RESULT_BYTES,
             open_apps: OPEN_APPS,
+            durability: Durability::default(),
         }
     }
 }
@@ -110,6 +115,7 @@ struct App {
     writer: Arc<Lane>,
     readers: Arc<Lane>,
     snapshots: Arc<Lane>,
+    journal: Arc<Journal>,
     /// Whether any table has row-level security: before that, all callers are the app itself.
     row_security: AtomicBool,
     limits: Arc<Limits>,
@@ -118,8 +124,8 @@ struct App {
 impl Databases {
     /// The databases below `directory/apps`. Touches no file. Sets SQLite's allocator, so that no other part of the
     /// process may have used SQLite before, unless it called [`install_allocator`].
-    pub fn new(directory: PathBuf) -> Self {
-        Self::with_limits(directory, Limits::default())
+    pub fn new(directory: PathBuf, durability: Durability) -> Self {
+        Self::with_limits(directory, Limits { durability, ..Limits::default() })
     }
 
     fn with_limits(directory: PathBuf, limits: Limits) -> Self {
@@ -254,6 +260,7 @@ impl App {
             writer: lane(Role::Writer, 1),
             readers: lane(Role::Reader, READERS_PER_APP),
             snapshots: lane(Role::Reader, READERS_PER_APP),
+            journal: Journal::of(&file, limits.durability),
             row_security: AtomicBool::new(false),
             limits: Arc::clone(limits),
             file,
@@ -287,15 +294,35 @@ impl Database {
     }
 
     async fn apply(&self, command: Command, deadline: Instant) -> Result<(), Error> {
-        let mut lease = self.app.writer.lease(false, deadline).await?;
         let app = Arc::clone(&self.app);
-        blocking(move || {
-            let connection = lease.connection()?;
+        let work = move |connection: &mut Connection| {
             connection.apply(&command)?;
             app.row_security.store(connection.has_row_security()?, Ordering::Release);
             Ok(())
-        })
-        .await
+        };
+        self.write(false, deadline, work).await
+    }
+
+    /// Runs work that writes on the connection that can, and waits until what it committed is on the disk.
+    async fn write<T: Send + 'static>(
+        &self,
+        limited: bool,
+        deadline: Instant,
+        work: impl FnOnce(&mut Connection) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let mut lease = self.app.writer.lease(limited, deadline).await?;
+        let journal = Arc::clone(&self.app.journal);
+        let writing = async {
+            let (value, commit) = blocking(move || {
+                let value = work(lease.connection()?)?;
+                // Before the flush, so that the next one can write meanwhile.
+                drop(lease);
+                Ok((value, journal.committed()))
+            })
+            .await?;
+            self.app.journal.settle(commit).await.map(|()| value)
+        };
+        tokio::time::timeout_at(deadline.into(), writing).await.unwrap_or(Err(Error::Timeout))
     }
 
     /// Runs one statement and returns its rows; what it writes is committed and durable by then. Dropping the future, or
@@ -318,8 +345,8 @@ impl Database {
                 return Ok(rows);
             }
         }
-        let lease = self.app.writer.lease(limited, deadline).await?;
-        run(lease, &call, deadline, Connection::query).await
+        let writing = Arc::clone(&call);
+        self.write(limited, deadline, move |connection| connection.query(&writing)).await
     }
 
     /// Runs one statement and returns what it changed; rows it yields are dropped. Committed and durable by then.
@@ -334,8 +361,8 @@ impl Database {
             return Ok(Changes { rows_affected: 0, last_insert_id: 0 });
         }
         let _cancel = Cancel(Arc::clone(&call));
-        let lease = self.app.writer.lease(limited, deadline).await?;
-        run(lease, &call, deadline, Connection::execute).await
+        let writing = Arc::clone(&call);
+        self.write(limited, deadline, move |connection| connection.execute(&writing)).await
     }
 
     /// Starts a transaction.
@@ -351,7 +378,8 @@ impl Database {
         let lease = lane.lease(on_behalf.limited, deadline).await?;
         let expires = Instant::now() + self.app.limits.transaction_time;
         let runtime = Handle::current();
-        blocking(move || Transaction::begin(lease, mode, on_behalf, expires, &runtime)).await
+        let journal = Arc::clone(&self.app.journal);
+        blocking(move || Transaction::begin(lease, mode, on_behalf, expires, journal, &runtime)).await
     }
 }
 

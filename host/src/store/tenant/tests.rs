@@ -1,6 +1,7 @@
 //! The database of an app as a guest meets it.
 
 mod crash;
+mod durability;
 mod guarding;
 mod limits;
 mod speed;
@@ -60,7 +61,7 @@ fn single(rows: Rows) -> Value {
 #[tokio::test]
 async fn what_ran_in_a_deleted_app_has_no_database_any_more() {
     let directory = tempfile::tempdir().unwrap();
-    let databases = Databases::new(directory.path().to_owned());
+    let databases = Databases::new(directory.path().to_owned(), Durability::default());
     let name: AppName = "shop".parse().unwrap();
     let life = databases.life(&name);
     let deadline = Instant::now() + Duration::from_secs(60);
