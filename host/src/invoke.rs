@@ -143,7 +143,7 @@ impl Invoker {
             false => SentResponse::default(),
         };
         let (responder, response) = Responder::new(sent.clone());
-        let log = LogCapture::default();
+        let log = LogCapture::without(environment.clone());
         let completion = Completion::default();
         let executions = self.resources.store.executions();
         let record = Record::open(executions, id, &function, &identity, &call.request, log.clone(), sent.clone());
@@ -190,10 +190,11 @@ impl Invoker {
     ) -> (CancelOnDrop, oneshot::Receiver<Failure>) {
         let (sender, receiver) = oneshot::channel();
         let host = self.host.clone();
+        let log = execution.parts.log.clone();
         let (task, handle) = abortable(async move {
             let linked = execution.linked.clone();
             let mut finished = execution.run(host.engine()).await;
-            finished.result = finished.result.map_err(|failure| map_failure(failure, &linked));
+            finished.result = finished.result.map_err(|failure| map_failure(failure, &linked).redacted(&log));
             drop(permit);
             if let Err(failure) = &finished.result {
                 let _ = sender.send(failure.clone());

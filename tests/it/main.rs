@@ -31,6 +31,7 @@ mod notes;
 mod npm;
 mod packages;
 mod row_security;
+mod secrets;
 mod server;
 mod siblings;
 mod snippets;

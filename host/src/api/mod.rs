@@ -17,7 +17,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, patch, post};
+use axum::routing::{delete, get, post};
 use http::StatusCode;
 
 use crate::auth::management::ManagementTokens;
@@ -65,7 +65,7 @@ fn of_an_app() -> Router<Arc<Api>> {
         .route("/functions/{name}/versions", get(versions::list))
         .route("/functions/{name}/rollback", post(versions::rollback))
         .route("/functions/{name}/traffic", post(versions::traffic))
-        .route("/functions/{name}/env", patch(secrets::patch_function))
+        .route("/functions/{name}/env", get(secrets::list_function).patch(secrets::patch_function))
         .route("/functions/{name}/executions", get(executions::list))
         .route("/secrets", get(secrets::list).put(secrets::put))
         .route("/secrets/{name}", delete(secrets::delete))

@@ -197,7 +197,7 @@ impl Scripts {
         let deadline = Instant::now() + time;
         let nobody = FunctionId(uuid::Uuid::nil());
         let environment = self.resources.environment(app, function.unwrap_or(nobody), settings).await?;
-        let log = LogCapture::default();
+        let log = LogCapture::without(environment.clone());
         // Nothing is answered at top level.
         let (responder, _) = Responder::new(SentResponse::default());
         let occasion = Occasion {
@@ -212,7 +212,7 @@ impl Scripts {
         };
         let parts = self.resources.parts(app, settings, occasion);
         let image = engine.image(program(bundle), parts, Limits::from(settings), deadline.into()).await;
-        image.map_err(|failure| explain(failure, bundle, &log))
+        image.map_err(|failure| explain(failure.redacted(&log), bundle, &log))
     }
 }
 
