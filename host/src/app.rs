@@ -29,6 +29,7 @@ use crate::runtime::engine::{Allocation, mebibytes, running_engine};
 use crate::runtime::limits::MemoryBudget;
 use crate::runtime::scheduler::Scheduler;
 use crate::sandbox::Resources;
+use crate::sandbox::origin::Origin;
 use crate::secrets::Secret;
 use crate::secrets::seal::{MasterKey, Sealer};
 use crate::store::tenant::Databases;
@@ -60,7 +61,7 @@ pub struct Started {
 }
 
 impl App {
-    /// Opens the data directory, builds the engine, and last of all binds the port.
+    /// Opens the data directory, binds the port, and builds the engine. Who connects meanwhile waits.
     pub async fn start(config: Config) -> Result<Started, StartError> {
         raise_file_limit();
         return_large_blocks();
@@ -71,6 +72,11 @@ impl App {
         let (admin_token, new_admin_token) = admin_token(&store, config.keys.admin_token).await?;
 
         let cores = std::thread::available_parallelism()?.get();
+        let listener = Listener::bind(config.listen, config.max_connections)
+            .await
+            .map_err(|error| format!("cannot listen on {}: {error}", config.listen))?;
+        let address = listener.address()?;
+        let origin = Origin::new(config.public_url, address);
         let (engine, allocation) = running_engine(config.max_executions)?;
         if allocation == Allocation::OnDemand {
             tracing::warn!("no pool of instances: requests are several times slower on this machine");
@@ -92,6 +98,7 @@ impl App {
             databases: Databases::new(config.data.clone()),
             dialer: Arc::new(Dialer::new(b"")?),
             egress: Arc::new(EgressPolicy::new(config.allow_egress)),
+            origin: origin.clone(),
             memory: MemoryBudget::new(mebibytes(config.guest_memory_mb)),
         });
         let components = Arc::new(Components {
@@ -125,6 +132,7 @@ impl App {
             store: store.clone(),
             deployer: deployer.clone(),
             admin_token,
+            origin,
             max_component_bytes: config.max_component_bytes,
         }));
         let service = Arc::new(Service {
@@ -135,10 +143,6 @@ impl App {
             max_request_bytes: config.max_request_bytes,
             max_response_bytes: config.max_response_bytes,
         });
-        let listener = Listener::bind(config.listen, config.max_connections)
-            .await
-            .map_err(|error| format!("cannot listen on {}: {error}", config.listen))?;
-        let address = listener.address()?;
         // Compiled while nobody waits for it; a deployment that comes first does so itself.
         tokio::spawn({
             let deployer = deployer.clone();

@@ -45,6 +45,8 @@ pub struct Call {
     pub function: FunctionName,
     /// Who calls.
     pub identity: Result<Identity, Error>,
+    /// Whether a browser asks first what it may do: it sends no credentials, and functions answer it themselves.
+    pub preflight: bool,
     /// The absolute URL the client asked for.
     pub url: String,
     /// The request: an absolute URI whose path is the one below the function.
@@ -193,6 +195,9 @@ fn authorize(call: &Call) -> Result<Arc<Function>, Error> {
         Error::new(Code::NotFound, format!("there is no enabled function {} in app {}", call.function, call.app.name))
     })?;
     let access = &function.version.settings.access;
+    if call.preflight {
+        return Ok(function);
+    }
     let identity = match &call.identity {
         Ok(identity) => identity,
         // A public function may have an authentication of its own in the same header.
@@ -201,6 +206,10 @@ fn authorize(call: &Call) -> Result<Arc<Function>, Error> {
     };
     match judge(access, identity) {
         Verdict::Allowed => Ok(function),
+        Verdict::Unauthorized if *identity == Identity::AnonKey => Err(Error::new(
+            Code::Unauthorized,
+            "this function needs a user's token; the anon key alone opens functions with the policy key or public",
+        )),
         Verdict::Unauthorized => Err(Error::new(
             Code::Unauthorized,
             "this function needs a token of the app or an API key in the Authorization header",
@@ -214,8 +223,8 @@ fn authorize(call: &Call) -> Result<Arc<Function>, Error> {
 /// Who the database is asked for. A token of the app may name another role, as Supabase's keys do.
 fn caller(identity: &Identity) -> Caller {
     let user = match identity {
-        Identity::ApiKey(_) | Identity::Admin => return Caller::service(),
-        Identity::Anonymous => return Caller { role: DbRole::Anon, ..Caller::service() },
+        Identity::ApiKey(_) | Identity::ServiceRole | Identity::Admin => return Caller::service(),
+        Identity::Anonymous | Identity::AnonKey => return Caller { role: DbRole::Anon, ..Caller::service() },
         Identity::User(user) => user,
     };
     Caller {

@@ -1,9 +1,14 @@
 //! What every store is made from: the host's databases, its way out, its memory. Shared by requests and by the evaluation of programs.
 
+pub mod origin;
+
 use std::sync::Arc;
 use std::time::Instant;
 
+use self::origin::Origin;
 use crate::auth::User;
+use crate::auth::jwt::TokenKey;
+use crate::auth::project::ProjectKeys;
 use crate::bindings::crypto::CryptoState;
 use crate::bindings::db::DbState;
 use crate::bindings::egress::EgressPolicy;
@@ -18,7 +23,7 @@ use crate::runtime::limits::{MemoryBudget, MemoryLimiter};
 use crate::runtime::outcome::Limits;
 use crate::settings::Settings;
 use crate::store::tenant::{Caller, Databases};
-use crate::store::{Store, StoreError, secrets};
+use crate::store::{Reader, Store, StoreError, apps, secrets};
 
 /// The host's resources.
 pub struct Resources {
@@ -30,6 +35,8 @@ pub struct Resources {
     pub dialer: Arc<Dialer>,
     /// Where they may go.
     pub egress: Arc<EgressPolicy>,
+    /// Where functions find the host itself.
+    pub origin: Origin,
     /// What guests may use of the host's memory.
     pub memory: Arc<MemoryBudget>,
 }
@@ -57,7 +64,8 @@ impl Resources {
     pub fn parts(&self, app: &AppName, settings: &Settings, occasion: Occasion) -> CtxParts {
         let Occasion { deadline, environment, wasi_environment, user, caller, log, responder } = occasion;
         CtxParts {
-            fetch: Fetch::new(self.dialer.clone(), self.egress.clone(), settings.allow_net),
+            fetch: Fetch::new(self.dialer.clone(), self.egress.clone(), settings.allow_net)
+                .with_own_host(self.origin.address()),
             db: DbState::new(self.databases.clone(), app.clone(), caller, deadline),
             crypto: CryptoState::new(deadline),
             environment,
@@ -79,8 +87,15 @@ impl Resources {
         if !settings.allow_env {
             return Ok(Arc::default());
         }
-        let app = app.clone();
-        self.store.read(move |tx| secrets::environment(tx, &app, function)).await.map(Arc::new)
+        let (app, origin) = (app.clone(), self.origin.clone());
+        let read = move |tx: &Reader<'_>| {
+            let tokens = TokenKey::new(&apps::jwt_secret(tx, &app)?);
+            let keys = ProjectKeys::new(&app, &tokens).map_err(|error| StoreError::Internal(error.into()))?;
+            let mut environment = origin.variables(&app, &keys);
+            environment.extend(secrets::environment(tx, &app, function)?);
+            Ok(Arc::new(environment))
+        };
+        self.store.read(read).await
     }
 }
 

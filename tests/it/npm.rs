@@ -19,7 +19,7 @@ fn configured(key: &str) -> Option<String> {
 }
 
 /// Options with npm's registry, and whom npm trusts to be it.
-static WITH_REGISTRY: LazyLock<Options> = LazyLock::new(|| {
+pub(crate) static WITH_REGISTRY: LazyLock<Options> = LazyLock::new(|| {
     let flags = [("--npm-registry", "registry"), ("--npm-ca", "cafile")];
     let set = flags.into_iter().filter_map(|(flag, key)| Some((flag, configured(key)?)));
     set.fold(options(), |options, (flag, value)| options.flag(flag, value))

@@ -61,7 +61,8 @@ pub(super) async fn create(State(api): State<Arc<Api>>, request: Request) -> Res
     let tokens = TokenKey::new(&secret);
     let shown = secret.expose().to_owned();
     let app = api.store.write(move |tx| store::create(tx, &name, &secret)).await?;
-    api.table.insert(Arc::new(App::new(app.name.clone(), tokens, HashMap::new())));
+    let served = App::new(app.name.clone(), tokens, HashMap::new()).map_err(Error::internal)?;
+    api.table.insert(Arc::new(served));
     let object = AppObject { name: app.name, created_at: app.created_at, jwt_secret: Some(shown) };
     Ok((StatusCode::CREATED, Json(object)).into_response())
 }

@@ -25,10 +25,10 @@ use crate::store::Reader;
 use crate::store::functions::{self as store, FunctionVersion};
 
 /// How the execution records and versions name the holder of the admin token.
-const ADMIN: &str = "admin";
+pub(super) const ADMIN: &str = "admin";
 
 /// Bytes of a JSON body with a source in it: the source's own limit, with room for the escapes of JSON.
-const SOURCE_BODY_BYTES: usize = 2 * crate::js::source::MAX_BYTES;
+pub(super) const SOURCE_BODY_BYTES: usize = 2 * crate::js::source::MAX_BYTES;
 
 /// The function of a route.
 #[derive(Deserialize)]
@@ -187,6 +187,7 @@ pub(super) struct UploadQuery {
 #[serde(rename_all = "lowercase")]
 enum UploadAccess {
     Public,
+    Key,
     Authenticated,
 }
 
@@ -198,6 +199,7 @@ impl From<UploadQuery> for SettingsPatch {
             enabled: Some(query.enabled.unwrap_or(true)),
             access: query.access.map(|access| match access {
                 UploadAccess::Public => Access::Public,
+                UploadAccess::Key => Access::Key,
                 UploadAccess::Authenticated => Access::Authenticated,
             }),
             timeout_seconds: query.timeout_seconds,

@@ -3,11 +3,14 @@
 //! Everything of an app is there twice: `/api/v1/…` is the default app (FX1), `/v1/{app}/…` any app (BB1).
 
 pub mod apps;
+mod auth_user;
 pub mod executions;
 pub mod extract;
 pub mod functions;
 pub mod keys;
+mod multipart;
 pub mod secrets;
+mod supabase;
 mod versions;
 
 use std::sync::Arc;
@@ -25,6 +28,7 @@ use crate::error::{Code, Error};
 use crate::http::credential::bearer;
 use crate::http::respond;
 use crate::router::table::Table;
+use crate::sandbox::origin::Origin;
 use crate::store::Store;
 
 /// What the handlers work with.
@@ -37,6 +41,8 @@ pub struct Api {
     pub deployer: Arc<Deployer>,
     /// Who may manage.
     pub admin_token: KeyHash,
+    /// Where the host is reached.
+    pub origin: Origin,
     /// Largest upload, in bytes.
     pub max_component_bytes: usize,
 }
@@ -47,11 +53,17 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/api/v1/apps", get(apps::list).post(apps::create))
         .nest("/api/v1", of_an_app())
         .nest("/v1/{app}", of_an_app())
+        .nest("/v1/projects/{app}", supabase::of_a_project())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(api.clone(), authorize))
+        .with_state(api.clone());
+    let open = Router::new()
+        .route("/auth/v1/user", get(auth_user::user))
+        .route("/projects/{app}/auth/v1/user", get(auth_user::user))
+        .method_not_allowed_fallback(method_not_allowed)
         .with_state(api);
-    Router::new().route("/healthz", get(healthy)).route("/readyz", get(healthy)).merge(managed)
+    Router::new().merge(open).route("/healthz", get(healthy)).route("/readyz", get(healthy)).merge(managed)
 }
 
 fn of_an_app() -> Router<Arc<Api>> {
@@ -69,6 +81,7 @@ fn of_an_app() -> Router<Arc<Api>> {
         .route("/api-keys", get(keys::list).post(keys::create))
         .route("/api-keys/{id}", delete(keys::delete))
         .route("/user-tokens", post(keys::sign_user_token))
+        .route("/project", get(keys::project))
 }
 
 async fn authorize(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {

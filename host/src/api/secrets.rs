@@ -94,11 +94,18 @@ pub(super) async fn patch_function(
     Ok(listed(variables))
 }
 
-type Changes = BTreeMap<VariableName, Option<Secret>>;
+/// Values to set, and names to remove.
+pub(super) type Changes = BTreeMap<VariableName, Option<Secret>>;
 
 async fn changes(request: Request) -> Result<Changes, Error> {
     let changes: Changes = json(request, MANAGEMENT_BODY_BYTES).await?;
-    for (name, value) in &changes {
+    check(&changes)?;
+    Ok(changes)
+}
+
+/// Refuses names and values that cannot be.
+pub(super) fn check(changes: &Changes) -> Result<(), Error> {
+    for (name, value) in changes {
         if name.as_str().starts_with(RESERVED_PREFIX) {
             return Err(Error::invalid(format!("{name}: names that start with {RESERVED_PREFIX} are reserved")));
         }
@@ -110,10 +117,11 @@ async fn changes(request: Request) -> Result<Changes, Error> {
             return Err(Error::invalid(format!("{name}: a value cannot contain a NUL character")));
         }
     }
-    Ok(changes)
+    Ok(())
 }
 
-fn apply(tx: &Writer<'_>, scope: &Scope, changes: Changes) -> Result<Vec<Variable>, StoreError> {
+/// Sets and removes, and says what there is now.
+pub(super) fn apply(tx: &Writer<'_>, scope: &Scope, changes: Changes) -> Result<Vec<Variable>, StoreError> {
     let mut values = BTreeMap::new();
     for (name, value) in changes {
         match value {

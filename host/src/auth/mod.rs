@@ -2,6 +2,7 @@
 
 pub mod jwt;
 pub mod policy;
+pub mod project;
 
 use std::sync::Arc;
 
@@ -35,6 +36,10 @@ pub enum Identity {
     User(Arc<User>),
     /// A program with an API key of the app.
     ApiKey(ApiKeyId),
+    /// Whoever has the app's public `anon` key: nobody in particular, by way of a client of the app.
+    AnonKey,
+    /// A program with the app's `service_role` key.
+    ServiceRole,
     /// The operator.
     Admin,
 }
@@ -44,7 +49,7 @@ impl Identity {
     pub fn user(&self) -> Option<&Arc<User>> {
         match self {
             Self::User(user) => Some(user),
-            Self::Anonymous | Self::ApiKey(_) | Self::Admin => None,
+            Self::Anonymous | Self::AnonKey | Self::ApiKey(_) | Self::ServiceRole | Self::Admin => None,
         }
     }
 
@@ -54,6 +59,8 @@ impl Identity {
             Self::Anonymous => None,
             Self::User(user) => Some(user.id.clone()),
             Self::ApiKey(id) => Some(format!("api-key:{id}")),
+            Self::AnonKey => Some("anon".to_owned()),
+            Self::ServiceRole => Some("service_role".to_owned()),
             Self::Admin => Some("admin".to_owned()),
         }
     }

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use bytes::Bytes;
 use http::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -57,7 +58,12 @@ pub(super) fn run(directory: &Path, options: ServeOptions) -> Result<(), Failure
         for project in &projects {
             deploy(&client, project).await?;
         }
+        let project = client.send(Method::GET, "/api/v1/project", "application/json", Bytes::new()).await?;
         print(&format!("\nadmin token: {}", client.token.expose()));
+        for name in ["anon_key", "service_role_key"] {
+            let key = project.get(name).and_then(Value::as_str).unwrap_or_default();
+            print(&format!("{}: {key}", name.replace('_', " ")));
+        }
         print(&format!("listening on http://{} (Ctrl-C stops)", client.address));
         serving.await?;
         Ok(())

@@ -133,7 +133,9 @@ impl Deployer {
             })
             .await?;
         for (name, secret, keys) in apps {
-            self.table.insert(Arc::new(App::new(name, TokenKey::new(&secret), keys)));
+            let app =
+                App::new(name, TokenKey::new(&secret), keys).map_err(|error| StoreError::Internal(error.into()))?;
+            self.table.insert(Arc::new(app));
         }
         for (active, canaries) in functions {
             if let Some(app) = self.table.app(&active.app) {

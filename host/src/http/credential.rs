@@ -42,7 +42,7 @@ pub fn identify(headers: &HeaderMap, app: &App, admin_token: KeyHash) -> Result<
     if admin_token.matches(&hash) {
         return Ok(Identity::Admin);
     }
-    if let Some(identity) = app.api_key(hash) {
+    if let Some(identity) = app.key(hash) {
         return Ok(identity);
     }
     let user = app.tokens.verify(&token).map_err(|error| Error::new(Code::Unauthorized, error.to_string()))?;

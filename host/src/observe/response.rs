@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use http::StatusCode;
 
+use crate::bindings::env::{ANON_KEY, URL};
 use crate::secrets::Secret;
 use crate::secrets::redact::redact;
 use crate::tunables::RESPONSE_COPY_BYTES;
@@ -22,6 +23,9 @@ struct State {
     secrets: Option<Arc<Variables>>,
     copy: Mutex<Vec<u8>>,
 }
+
+/// Variables that are no secrets.
+const PUBLIC: [&str; 2] = [URL, ANON_KEY];
 
 /// Variables of a function, whose values must not get into its records.
 type Variables = BTreeMap<String, Secret>;
@@ -67,7 +71,8 @@ impl SentResponse {
             Err(error) if error.error_len().is_none() => str::from_utf8(copy.get(..error.valid_up_to())?).ok()?,
             Err(_) => return None,
         };
-        let secrets = self.0.secrets.iter().flat_map(|secrets| secrets.values());
+        let secrets = self.0.secrets.iter().flat_map(|variables| variables.iter());
+        let secrets = secrets.filter(|(name, _)| !PUBLIC.contains(&name.as_str())).map(|(_, value)| value);
         (!text.is_empty()).then(|| redact(text.to_owned(), secrets))
     }
 }

@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::OnceCell;
 
 use crate::auth::jwt::TokenKey;
+use crate::auth::project::ProjectKeys;
 use crate::auth::{Identity, KeyHash};
 use crate::bindings::env::Environment;
 use crate::ids::{ApiKeyId, AppName, FunctionName};
@@ -44,6 +45,8 @@ pub struct App {
     pub name: AppName,
     /// Checks its users' tokens.
     pub tokens: TokenKey,
+    /// What Supabase's clients identify themselves with.
+    pub project_keys: ProjectKeys,
     api_keys: ArcSwap<HashMap<KeyHash, ApiKeyId>>,
     functions: ArcSwap<HashMap<FunctionName, Arc<Served>>>,
 }
@@ -88,13 +91,27 @@ impl Served {
 
 impl App {
     /// An app without functions.
-    pub fn new(name: AppName, tokens: TokenKey, api_keys: HashMap<KeyHash, ApiKeyId>) -> Self {
-        Self { name, tokens, api_keys: ArcSwap::from_pointee(api_keys), functions: ArcSwap::default() }
+    ///
+    /// # Errors
+    /// When its secret cannot sign tokens.
+    pub fn new(
+        name: AppName,
+        tokens: TokenKey,
+        api_keys: HashMap<KeyHash, ApiKeyId>,
+    ) -> Result<Self, jsonwebtoken::errors::Error> {
+        let project_keys = ProjectKeys::new(&name, &tokens)?;
+        let (api_keys, functions) = (ArcSwap::from_pointee(api_keys), ArcSwap::default());
+        Ok(Self { name, tokens, project_keys, api_keys, functions })
     }
 
     /// Who presents this API key.
     pub fn api_key(&self, hash: KeyHash) -> Option<Identity> {
         self.api_keys.load().get(&hash).copied().map(Identity::ApiKey)
+    }
+
+    /// Who presents this key of the app, of whatever kind.
+    pub fn key(&self, hash: KeyHash) -> Option<Identity> {
+        self.api_key(hash).or_else(|| self.project_keys.identify(&hash))
     }
 
     /// Adds an API key.

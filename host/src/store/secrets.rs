@@ -136,17 +136,25 @@ pub fn environment(
     app: &AppName,
     function: FunctionId,
 ) -> Result<BTreeMap<String, Secret>, StoreError> {
-    let mut environment = BTreeMap::new();
-    for scope in [Scope::App(app.clone()), Scope::Function(function)] {
-        let mut statement = tx.connection.prepare_cached(scope.statements().values)?;
-        let mut rows = statement.query([scope.owner()])?;
-        while let Some(row) = rows.next()? {
-            let name: VariableName = row.get("name")?;
-            let value = tx.unseal(&scope.context(&name), row.get_ref("value")?.as_blob().map_err(damaged)?)?;
-            environment.insert(name.into(), value);
-        }
-    }
+    let mut environment = values(tx, &Scope::App(app.clone()))?;
+    environment.extend(values(tx, &Scope::Function(function))?);
     Ok(environment)
+}
+
+/// All variables of a scope, with their values.
+///
+/// # Errors
+/// As [`environment`].
+pub fn values(tx: &Reader<'_>, scope: &Scope) -> Result<BTreeMap<String, Secret>, StoreError> {
+    let mut values = BTreeMap::new();
+    let mut statement = tx.connection.prepare_cached(scope.statements().values)?;
+    let mut rows = statement.query([scope.owner()])?;
+    while let Some(row) = rows.next()? {
+        let name: VariableName = row.get("name")?;
+        let value = tx.unseal(&scope.context(&name), row.get_ref("value")?.as_blob().map_err(damaged)?)?;
+        values.insert(name.into(), value);
+    }
+    Ok(values)
 }
 
 fn damaged(error: rusqlite::types::FromSqlError) -> StoreError {
