@@ -31,6 +31,7 @@ use crate::runtime::scheduler::Scheduler;
 use crate::runtime::signals::{Arrival, CancelOnDrop, Completion};
 use crate::sandbox::{Occasion, Resources};
 use crate::store::functions::FunctionVersion;
+use crate::store::secrets::Changes;
 use crate::store::tenant::{Caller, DbRole};
 
 use self::record::Record;
@@ -116,7 +117,7 @@ impl Invoker {
             false => SentResponse::default(),
         };
         let (responder, response) = Responder::new(sent.clone());
-        let log = LogCapture::default();
+        let log = if linked.program.is_some() { LogCapture::of_a_console() } else { LogCapture::default() };
         let completion = Completion::default();
         let executions = self.resources.store.executions();
         let record = Record::open(executions, id, &function, &identity, &call.request, log.clone(), sent.clone());
@@ -183,7 +184,7 @@ impl Invoker {
             Err(generation) => generation,
         };
         let FunctionVersion { id, settings, .. } = &function.version;
-        let environment = self.resources.environment(&app.name, *id, settings).await?;
+        let environment = self.resources.environment(&app.name, Some(*id), settings, &Changes::new()).await?;
         function.environment.keep(generation, &environment);
         Ok(environment)
     }

@@ -22,6 +22,7 @@ use crate::runtime::engine::mebibytes;
 use crate::runtime::limits::{MemoryBudget, MemoryLimiter};
 use crate::runtime::outcome::Limits;
 use crate::settings::Settings;
+use crate::store::secrets::Changes;
 use crate::store::tenant::{Caller, Databases};
 use crate::store::{Reader, Store, StoreError, apps, secrets};
 
@@ -77,22 +78,24 @@ impl Resources {
         }
     }
 
-    /// The variables of a function as they are now.
+    /// The variables of a function as they are now, or as they would be with these changes. One that does not exist yet has none of
+    /// its own.
     pub async fn environment(
         &self,
         app: &AppName,
-        function: FunctionId,
+        function: Option<FunctionId>,
         settings: &Settings,
+        changes: &Changes,
     ) -> Result<Arc<Environment>, StoreError> {
         if !settings.allow_env {
             return Ok(Arc::default());
         }
-        let (app, origin) = (app.clone(), self.origin.clone());
+        let (app, origin, changes) = (app.clone(), self.origin.clone(), changes.clone());
         let read = move |tx: &Reader<'_>| {
             let tokens = TokenKey::new(&apps::jwt_secret(tx, &app)?);
             let keys = ProjectKeys::new(&app, &tokens).map_err(|error| StoreError::Internal(error.into()))?;
             let mut environment = origin.variables(&app, &keys);
-            environment.extend(secrets::environment(tx, &app, function)?);
+            environment.extend(secrets::environment(tx, &app, function, &changes)?);
             Ok(Arc::new(environment))
         };
         self.store.read(read).await

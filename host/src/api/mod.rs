@@ -4,6 +4,7 @@
 
 pub mod apps;
 mod auth_user;
+mod butterbase;
 pub mod executions;
 pub mod extract;
 pub mod functions;
@@ -51,8 +52,8 @@ pub struct Api {
 pub fn router(api: Arc<Api>) -> Router {
     let managed = Router::new()
         .route("/api/v1/apps", get(apps::list).post(apps::create))
-        .nest("/api/v1", of_an_app())
-        .nest("/v1/{app}", of_an_app())
+        .nest("/api/v1", native().merge(of_an_app()))
+        .nest("/v1/{app}", in_butterbase_s_words().merge(of_an_app()))
         .nest("/v1/projects/{app}", supabase::of_a_project())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
@@ -66,10 +67,22 @@ pub fn router(api: Arc<Api>) -> Router {
     Router::new().merge(open).route("/healthz", get(healthy)).route("/readyz", get(healthy)).merge(managed)
 }
 
-fn of_an_app() -> Router<Arc<Api>> {
+fn native() -> Router<Arc<Api>> {
     Router::new()
         .route("/functions", get(functions::list).post(functions::create))
         .route("/functions/{name}", get(functions::get).put(functions::put).delete(functions::delete))
+}
+
+fn in_butterbase_s_words() -> Router<Arc<Api>> {
+    Router::new()
+        .route("/functions", get(butterbase::list).post(butterbase::deploy))
+        .route("/functions/{name}", get(butterbase::get).put(functions::put).delete(functions::delete))
+}
+
+fn of_an_app() -> Router<Arc<Api>> {
+    Router::new()
+        .route("/functions/{name}/settings", patch(butterbase::settings))
+        .route("/functions/{name}/logs", get(butterbase::logs))
         .route("/functions/{name}/stats", get(executions::stats))
         .route("/functions/{name}/versions", get(versions::list))
         .route("/functions/{name}/rollback", post(versions::rollback))

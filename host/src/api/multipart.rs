@@ -12,6 +12,9 @@ use super::extract::bytes;
 use crate::error::Error;
 use crate::js::source;
 
+/// The media type.
+pub(super) const FORM: &str = "multipart/form-data";
+
 /// Parts that are no files: the description.
 const OTHER_PARTS: usize = 8;
 

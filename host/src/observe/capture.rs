@@ -36,6 +36,17 @@ impl Level {
             Self::Error => "error",
         }
     }
+
+    /// The method of `console` that logs at this level.
+    fn console(self) -> &'static str {
+        match self {
+            Self::Trace => "console.trace",
+            Self::Debug => "console.debug",
+            Self::Info => "console.log",
+            Self::Warn => "console.warn",
+            Self::Error => "console.error",
+        }
+    }
 }
 
 /// The log lines of one execution. Never blocks a guest: past the limits lines are counted and dropped.
@@ -44,6 +55,8 @@ pub struct LogCapture(Arc<Mutex<Lines>>);
 
 #[derive(Debug, Default)]
 struct Lines {
+    /// Whether lines are written as a console has them.
+    console: bool,
     text: String,
     count: usize,
     dropped: u64,
@@ -52,13 +65,18 @@ struct Lines {
 /// What was captured.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct CapturedLog {
-    /// One line each, as `level: message`.
+    /// One line each, as `level: message` or `console.method: message`.
     pub text: String,
     /// Lines that did not fit.
     pub dropped: u64,
 }
 
 impl LogCapture {
+    /// For a program that logs through `console`: its lines start with the method, as FX10 has them.
+    pub fn of_a_console() -> Self {
+        Self(Arc::new(Mutex::new(Lines { console: true, ..Lines::default() })))
+    }
+
     /// Adds a message; each line break starts a new line of the same level.
     pub fn write(&self, level: Level, message: &str) {
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -78,7 +96,8 @@ impl LogCapture {
     /// Takes what was captured so far.
     pub fn take(&self) -> CapturedLog {
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Lines { text, dropped, .. } = std::mem::take(&mut *lines);
+        let console = lines.console;
+        let Lines { text, dropped, .. } = std::mem::replace(&mut *lines, Lines { console, ..Lines::default() });
         CapturedLog { text, dropped }
     }
 
@@ -92,7 +111,7 @@ impl Lines {
     fn push(&mut self, level: Level, line: &str) {
         let cut = line.floor_char_boundary(LOG_LINE_BYTES);
         let line = line.get(..cut).unwrap_or_default();
-        let prefix = level.as_str();
+        let prefix = if self.console { level.console() } else { level.as_str() };
         let size = prefix.len() + ": ".len() + line.len() + 1;
         if self.count == LOG_LINES || self.text.len() + size > LOG_BYTES {
             self.dropped += 1;
@@ -232,6 +251,14 @@ mod tests {
         printer.print(b"o\r\nthree");
         printer.finish();
         assert_eq!(log.take().text, "info: one\ninfo: two\ninfo: three");
+    }
+
+    #[test]
+    fn lines_of_a_console_name_its_methods() {
+        let log = LogCapture::of_a_console();
+        log.write(Level::Info, "a\nb");
+        log.write(Level::Error, "c");
+        assert_eq!(log.take().text, "console.log: a\nconsole.log: b\nconsole.error: c");
     }
 
     #[test]

@@ -11,17 +11,18 @@ use serde::{Deserialize, Serialize};
 
 use super::super::Api;
 use super::super::extract::{InApp, InPath, InQuery, json};
-use super::super::functions::{ADMIN, SOURCE_BODY_BYTES, no_function};
+use super::super::functions::{Content, Draft, SOURCE_BODY_BYTES, no_function};
 use super::super::multipart::Form;
 use crate::deploy::packages::PackageVersions;
 use crate::deploy::script::{JAVASCRIPT, Recipe};
-use crate::deploy::{Deployed, Deployment, Expect, Mode};
+use crate::deploy::{Deployed, Expect, Mode};
 use crate::error::{Code, Error};
 use crate::ids::{FunctionId, FunctionName};
 use crate::js::source::Source;
 use crate::settings::{Access, SettingsPatch};
 use crate::store::Reader;
 use crate::store::functions::{self as store, FunctionVersion};
+use crate::store::secrets::Changes;
 use crate::tunables::MANAGEMENT_BODY_BYTES;
 
 /// Why what the CLI bundles in a container is refused.
@@ -121,15 +122,13 @@ pub(super) async fn deploy(
     let source = Source::from_files(form.into_files()?, &entrypoint_path)?;
     let is_new = app.function(&slug).is_none();
     let access = verify_jwt.or(is_new.then_some(true)).map(access);
-    let deployment = Deployment {
-        app: &app,
-        name: slug,
+    let draft = Draft {
         patch: SettingsPatch { enabled: Some(true), access, ..SettingsPatch::default() },
-        expect: Expect::Any,
+        variables: Changes::new(),
         mode: if bundle_only { Mode::DryRun } else { Mode::Activate },
-        by: ADMIN,
+        content: Some(Content::Source(source, PackageVersions::Keep)),
     };
-    let (deployed, _) = api.deployer.source(deployment, source, PackageVersions::Keep).await?;
+    let (deployed, _) = draft.deploy(&api, &app, slug, Expect::Any).await?;
     let version = match deployed {
         Deployed::Checked { name, .. } => return Ok(Json(serde_json::json!({ "slug": name })).into_response()),
         Deployed::Created(version) | Deployed::Updated(version) => version,
@@ -161,9 +160,9 @@ pub(super) async fn patch(
     }
     let SlugChange { verify_jwt } = json(request, MANAGEMENT_BODY_BYTES).await?;
     let patch = SettingsPatch { access: verify_jwt.map(access), ..SettingsPatch::default() };
-    let mode = Mode::Activate;
-    let deployment = Deployment { app: &app, name: slug, patch, expect: Expect::Existing, mode, by: ADMIN };
-    match api.deployer.settings(deployment).await.map_err(no_function)? {
+    let draft = Draft { patch, variables: Changes::new(), mode: Mode::Activate, content: None };
+    let (deployed, _) = draft.deploy(&api, &app, slug, Expect::Existing).await.map_err(no_function)?;
+    match deployed {
         Deployed::Created(version) | Deployed::Updated(version) => Ok(Json(SlugObject::from(version)).into_response()),
         Deployed::Checked { .. } => Ok(StatusCode::NO_CONTENT.into_response()),
     }
