@@ -148,6 +148,11 @@ identifier!(
     ApiKeyId,
     Uuid::new_v4
 );
+identifier!(
+    /// Identifies a management token.
+    TokenId,
+    Uuid::new_v4
+);
 
 impl ExecutionId {
     /// The least one that an execution can have that began then or later.

@@ -7,13 +7,12 @@ use std::time::Instant;
 
 use self::origin::Origin;
 use crate::auth::User;
-use crate::auth::jwt::TokenKey;
 use crate::auth::project::ProjectKeys;
 use crate::bindings::crypto::CryptoState;
 use crate::bindings::db::DbState;
 use crate::bindings::egress::EgressPolicy;
 use crate::bindings::env::Environment;
-use crate::bindings::fetch::{Dialer, Fetch};
+use crate::bindings::fetch::{Dialer, Fetch, Siblings};
 use crate::bindings::outgoing::Responder;
 use crate::ids::{AppName, FunctionId};
 use crate::observe::capture::LogCapture;
@@ -58,14 +57,16 @@ pub struct Occasion {
     pub log: LogCapture,
     /// Where the response goes.
     pub responder: Responder,
+    /// The app's other functions, if they may be called.
+    pub siblings: Option<Box<dyn Siblings>>,
 }
 
 impl Resources {
     /// What goes into the store of one execution.
     pub fn parts(&self, app: &AppName, settings: &Settings, occasion: Occasion) -> CtxParts {
-        let Occasion { deadline, environment, wasi_environment, user, caller, log, responder } = occasion;
+        let Occasion { deadline, environment, wasi_environment, user, caller, log, responder, siblings } = occasion;
         CtxParts {
-            fetch: Fetch::new(self.dialer.clone(), self.egress.clone(), settings.allow_net)
+            fetch: Fetch::new(self.dialer.clone(), self.egress.clone(), settings.allow_net, siblings)
                 .with_own_host(self.origin.address()),
             db: DbState::new(self.databases.clone(), app.clone(), caller, deadline),
             crypto: CryptoState::new(deadline),
@@ -92,8 +93,8 @@ impl Resources {
         }
         let (app, origin, changes) = (app.clone(), self.origin.clone(), changes.clone());
         let read = move |tx: &Reader<'_>| {
-            let tokens = TokenKey::new(&apps::jwt_secret(tx, &app)?);
-            let keys = ProjectKeys::new(&app, &tokens).map_err(|error| StoreError::Internal(error.into()))?;
+            let keys = ProjectKeys::new(&app, &apps::jwt_secret(tx, &app)?)
+                .map_err(|error| StoreError::Internal(error.into()))?;
             let mut environment = origin.variables(&app, &keys);
             environment.extend(secrets::environment(tx, &app, function, &changes)?);
             Ok(Arc::new(environment))

@@ -25,7 +25,7 @@ pub(crate) static WITH_REGISTRY: LazyLock<Options> = LazyLock::new(|| {
     set.fold(options(), |options, (flag, value)| options.flag(flag, value))
 });
 
-fn locked(name: &str) -> String {
+pub(crate) fn locked(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/packages").join(name);
     std::fs::read_to_string(path).unwrap()
 }

@@ -77,7 +77,7 @@ pub(super) async fn user(State(_): State<Arc<Api>>, InApp(app): InApp, headers: 
             "this route needs a user's token as a Bearer token",
         );
     };
-    match app.tokens.verify(&token) {
+    match app.verifier().verify(&token).await {
         Ok(user) => Json(UserObject::new(&user)).into_response(),
         Err(error) => refuse(StatusCode::FORBIDDEN, "bad_jwt", format!("invalid JWT: {error}")),
     }

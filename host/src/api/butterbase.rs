@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::Api;
 use super::executions::{LIMIT, LIMIT_MAX};
-use super::extract::{InApp, InPath, InQuery, Object, json};
+use super::extract::{By, InApp, InPath, InQuery, Object, json};
 use super::functions::{Draft, FunctionObject, FunctionPath, SOURCE_BODY_BYTES, answer_as, no_function, read};
 use super::secrets::check;
 use crate::deploy::Expect;
@@ -235,12 +235,13 @@ pub(super) async fn get(
 pub(super) async fn deploy(
     State(api): State<Arc<Api>>,
     InApp(app): InApp,
+    By(principal): By,
     request: Request,
 ) -> Result<Response, Error> {
     let Object(body) = json(request, SOURCE_BODY_BYTES).await?;
     let (name, draft) = Draft::named(body)?;
     draft.must_have_content()?;
-    let (deployed, recipe) = draft.deploy(&api, &app, name, Expect::Any).await?;
+    let (deployed, recipe) = draft.deploy(&api, &app, name, Expect::Any, &principal).await?;
     Ok(answer_as(ButterbaseObject::new, deployed, recipe))
 }
 
@@ -249,6 +250,7 @@ pub(super) async fn settings(
     State(api): State<Arc<Api>>,
     InApp(app): InApp,
     InPath(FunctionPath { name }): InPath<FunctionPath>,
+    By(principal): By,
     request: Request,
 ) -> Result<Response, Error> {
     let Object(body) = json(request, MANAGEMENT_BODY_BYTES).await?;
@@ -256,7 +258,7 @@ pub(super) async fn settings(
     if draft.content.is_some() {
         return Err(Error::invalid("body: code and files are no settings; POST or PUT the function to change them"));
     }
-    let (deployed, recipe) = draft.deploy(&api, &app, name, Expect::Existing).await.map_err(no_function)?;
+    let (deployed, recipe) = draft.deploy(&api, &app, name, Expect::Existing, &principal).await.map_err(no_function)?;
     Ok(answer_as(ButterbaseObject::new, deployed, recipe))
 }
 

@@ -13,9 +13,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::extract::{InApp, InPath, InQuery, Object, bytes, json};
+use super::extract::{By, InApp, InPath, InQuery, Object, bytes, json};
 use super::multipart::{FORM, Form};
 use super::{Api, butterbase};
+use crate::auth::management::Principal;
 use crate::deploy::packages::{LockedPackages, PackageVersions};
 use crate::deploy::script::{JAVASCRIPT, Recipe};
 use crate::deploy::{Deployed, Deployment, Expect, Mode};
@@ -27,9 +28,6 @@ use crate::settings::{Access, Settings, SettingsPatch};
 use crate::store::Reader;
 use crate::store::functions::{self as store, FunctionVersion};
 use crate::store::secrets::Changes;
-
-/// How the execution records and versions name the holder of the admin token.
-const ADMIN: &str = "admin";
 
 /// Bytes of a JSON body with a source in it: the source's own limit, with room for the escapes of JSON.
 pub(super) const SOURCE_BODY_BYTES: usize = 2 * crate::js::source::MAX_BYTES;
@@ -233,9 +231,11 @@ impl Draft {
         app: &App,
         name: FunctionName,
         expect: Expect,
+        by: &Principal,
     ) -> Result<(Deployed, Option<Recipe>), Error> {
+        let by = by.label();
         let Self { patch, variables, mode, content } = self;
-        let deployment = Deployment { app, name, patch, variables, expect, mode, by: ADMIN };
+        let deployment = Deployment { app, name, patch, variables, expect, mode, by: &by };
         match content {
             Some(Content::Source(source, versions)) => {
                 let (deployed, recipe) = api.deployer.source(deployment, source, versions).await?;
@@ -358,6 +358,7 @@ pub(super) async fn get(
 pub(super) async fn create(
     State(api): State<Arc<Api>>,
     InApp(app): InApp,
+    By(principal): By,
     request: Request,
 ) -> Result<Response, Error> {
     let (body, component) = description(&api, request).await?;
@@ -366,7 +367,7 @@ pub(super) async fn create(
     draft.patch.enabled.get_or_insert(false);
     draft.add(component)?;
     draft.must_have_content()?;
-    let (deployed, recipe) = draft.deploy(&api, &app, name, Expect::New).await?;
+    let (deployed, recipe) = draft.deploy(&api, &app, name, Expect::New, &principal).await?;
     Ok(answer(deployed, recipe))
 }
 
@@ -376,6 +377,7 @@ pub(super) async fn put(
     InApp(app): InApp,
     InPath(FunctionPath { name }): InPath<FunctionPath>,
     InQuery(query): InQuery<BTreeMap<String, String>>,
+    By(principal): By,
     request: Request,
 ) -> Result<Response, Error> {
     let draft = match media_type(&request) {
@@ -402,7 +404,7 @@ pub(super) async fn put(
         }
     };
     let expect = if matches!(draft.content, Some(Content::Component(_))) { Expect::Any } else { Expect::Existing };
-    let (deployed, recipe) = draft.deploy(&api, &app, name, expect).await.map_err(no_function)?;
+    let (deployed, recipe) = draft.deploy(&api, &app, name, expect, &principal).await.map_err(no_function)?;
     Ok(answer(deployed, recipe))
 }
 

@@ -8,25 +8,25 @@ mod butterbase;
 pub mod executions;
 pub mod extract;
 pub mod functions;
+mod gate;
 pub mod keys;
 mod multipart;
 pub mod secrets;
 mod supabase;
+mod tokens;
 mod versions;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Request, State};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, patch, post};
 use http::StatusCode;
 
-use crate::auth::KeyHash;
+use crate::auth::management::ManagementTokens;
 use crate::deploy::Deployer;
 use crate::error::{Code, Error};
-use crate::http::credential::bearer;
 use crate::http::respond;
 use crate::router::table::Table;
 use crate::sandbox::origin::Origin;
@@ -41,7 +41,7 @@ pub struct Api {
     /// Makes versions active.
     pub deployer: Arc<Deployer>,
     /// Who may manage.
-    pub admin_token: KeyHash,
+    pub tokens: Arc<ManagementTokens>,
     /// Where the host is reached.
     pub origin: Origin,
     /// Largest upload, in bytes.
@@ -52,12 +52,15 @@ pub struct Api {
 pub fn router(api: Arc<Api>) -> Router {
     let managed = Router::new()
         .route("/api/v1/apps", get(apps::list).post(apps::create))
+        .route("/api/v1/apps/{app}", get(apps::get).patch(apps::change).delete(apps::delete))
+        .route("/api/v1/tokens", get(tokens::list).post(tokens::create))
+        .route("/api/v1/tokens/{id}", delete(tokens::delete))
         .nest("/api/v1", native().merge(of_an_app()))
         .nest("/v1/{app}", in_butterbase_s_words().merge(of_an_app()))
         .nest("/v1/projects/{app}", supabase::of_a_project())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(from_fn_with_state(api.clone(), authorize))
+        .layer(from_fn_with_state(api.clone(), gate::authorize))
         .with_state(api.clone());
     let open = Router::new()
         .route("/auth/v1/user", get(auth_user::user))
@@ -95,15 +98,6 @@ fn of_an_app() -> Router<Arc<Api>> {
         .route("/api-keys/{id}", delete(keys::delete))
         .route("/user-tokens", post(keys::sign_user_token))
         .route("/project", get(keys::project))
-}
-
-async fn authorize(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
-    let presented = bearer(request.headers()).map(|token| KeyHash::of(&token));
-    if presented.is_some_and(|hash| api.admin_token.matches(&hash)) {
-        return next.run(request).await;
-    }
-    let message = "the management API needs the admin token: Authorization: Bearer <admin token>";
-    Error::new(Code::Unauthorized, message).into_response()
 }
 
 async fn healthy() -> StatusCode {

@@ -77,7 +77,8 @@ struct KeyObject<'a> {
 
 /// `GET /api-keys`
 async fn api_keys(InApp(app): InApp) -> Response {
-    let keys = &app.project_keys;
+    let verifier = app.verifier();
+    let keys = verifier.project_keys();
     let key = |name, api_key| KeyObject { name, api_key, kind: "legacy" };
     Json([key("anon", keys.anon.as_str()), key("service_role", keys.service_role.expose())]).into_response()
 }

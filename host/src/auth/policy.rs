@@ -17,7 +17,8 @@ pub enum Verdict {
 /// The verdict on one request. Keys and the operator pass every policy: they stand for the app itself.
 pub fn judge(access: &Access, identity: &Identity) -> Verdict {
     match (access, identity) {
-        (Access::Public, _) | (_, Identity::ApiKey(_) | Identity::ServiceRole | Identity::Admin) => Verdict::Allowed,
+        (Access::Public, _) => Verdict::Allowed,
+        (_, Identity::ApiKey(_) | Identity::ServiceRole | Identity::Token(_) | Identity::Admin) => Verdict::Allowed,
         (Access::Key, Identity::AnonKey) => Verdict::Allowed,
         (_, Identity::Anonymous | Identity::AnonKey) => Verdict::Unauthorized,
         (Access::Key | Access::Authenticated, Identity::User(_)) => Verdict::Allowed,

@@ -30,8 +30,10 @@ impl ProjectKeys {
     ///
     /// # Errors
     /// When the secret cannot sign.
-    pub fn new(app: &AppName, tokens: &TokenKey) -> Result<Self, Error> {
-        let [anon, service_role] = [sign(app, tokens, "anon")?, sign(app, tokens, "service_role")?];
+    pub fn new(app: &AppName, secret: &Secret) -> Result<Self, Error> {
+        // Whatever audience the tokens of users are for: a change of that must not make the keys useless.
+        let tokens = TokenKey::new(secret, &[]);
+        let [anon, service_role] = [sign(app, &tokens, "anon")?, sign(app, &tokens, "service_role")?];
         let hashes = [KeyHash::of(&anon), KeyHash::of(&service_role)];
         Ok(Self { anon, service_role: Secret::from(service_role), hashes })
     }
@@ -40,7 +42,7 @@ impl ProjectKeys {
     pub fn identify(&self, presented: &KeyHash) -> Option<Identity> {
         let [anon, service_role] = &self.hashes;
         // Both are looked at, whichever it is.
-        match (anon.matches(presented), service_role.matches(presented)) {
+        match (anon == presented, service_role == presented) {
             (true, _) => Some(Identity::AnonKey),
             (_, true) => Some(Identity::ServiceRole),
             (false, false) => None,
@@ -56,7 +58,7 @@ fn sign(app: &AppName, tokens: &TokenKey, role: &str) -> Result<String, Error> {
         ("iat", ISSUED_AT.into()),
         ("exp", EXPIRES_AT.into()),
     ];
-    tokens.sign(&claims.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+    tokens.sign(claims.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
 #[cfg(test)]
@@ -64,7 +66,7 @@ mod tests {
     use super::*;
 
     fn keys(app: &str, secret: &str) -> ProjectKeys {
-        ProjectKeys::new(&app.parse().unwrap(), &TokenKey::new(&Secret::from(secret.to_owned()))).unwrap()
+        ProjectKeys::new(&app.parse().unwrap(), &Secret::from(secret.to_owned())).unwrap()
     }
 
     #[test]

@@ -7,8 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use tokio::sync::OnceCell;
 
-use crate::auth::jwt::TokenKey;
-use crate::auth::project::ProjectKeys;
+use crate::auth::verifier::Verifier;
 use crate::auth::{Identity, KeyHash};
 use crate::bindings::env::Environment;
 use crate::ids::{ApiKeyId, AppName, FunctionName};
@@ -29,6 +28,15 @@ impl Table {
         self.apps.load().get(name).cloned()
     }
 
+    /// Takes an app out of service.
+    pub fn remove(&self, name: &AppName) {
+        self.apps.rcu(|apps| {
+            let mut apps = HashMap::clone(apps);
+            apps.remove(name);
+            apps
+        });
+    }
+
     /// Adds an app.
     pub fn insert(&self, app: Arc<App>) {
         self.apps.rcu(|apps| {
@@ -43,10 +51,7 @@ impl Table {
 pub struct App {
     /// Its name.
     pub name: AppName,
-    /// Checks its users' tokens.
-    pub tokens: TokenKey,
-    /// What Supabase's clients identify themselves with.
-    pub project_keys: ProjectKeys,
+    verifier: ArcSwap<Verifier>,
     api_keys: ArcSwap<HashMap<KeyHash, ApiKeyId>>,
     functions: ArcSwap<HashMap<FunctionName, Arc<Served>>>,
 }
@@ -91,17 +96,23 @@ impl Served {
 
 impl App {
     /// An app without functions.
-    ///
-    /// # Errors
-    /// When its secret cannot sign tokens.
-    pub fn new(
-        name: AppName,
-        tokens: TokenKey,
-        api_keys: HashMap<KeyHash, ApiKeyId>,
-    ) -> Result<Self, jsonwebtoken::errors::Error> {
-        let project_keys = ProjectKeys::new(&name, &tokens)?;
-        let (api_keys, functions) = (ArcSwap::from_pointee(api_keys), ArcSwap::default());
-        Ok(Self { name, tokens, project_keys, api_keys, functions })
+    pub fn new(name: AppName, verifier: Verifier, api_keys: HashMap<KeyHash, ApiKeyId>) -> Self {
+        Self {
+            name,
+            verifier: ArcSwap::from_pointee(verifier),
+            api_keys: ArcSwap::from_pointee(api_keys),
+            functions: ArcSwap::default(),
+        }
+    }
+
+    /// Checks its users' tokens.
+    pub fn verifier(&self) -> Arc<Verifier> {
+        self.verifier.load_full()
+    }
+
+    /// Checks its users' tokens in another way from now on.
+    pub fn set_verifier(&self, verifier: Verifier) {
+        self.verifier.store(Arc::new(verifier));
     }
 
     /// Who presents this API key.
@@ -111,7 +122,7 @@ impl App {
 
     /// Who presents this key of the app, of whatever kind.
     pub fn key(&self, hash: KeyHash) -> Option<Identity> {
-        self.api_key(hash).or_else(|| self.project_keys.identify(&hash))
+        self.api_key(hash).or_else(|| self.verifier.load().project_keys().identify(&hash))
     }
 
     /// Adds an API key.

@@ -10,7 +10,7 @@ use http::header::CONTENT_TYPE;
 use serde::{Deserialize, Serialize};
 
 use super::super::Api;
-use super::super::extract::{InApp, InPath, InQuery, json};
+use super::super::extract::{By, InApp, InPath, InQuery, json};
 use super::super::functions::{Content, Draft, SOURCE_BODY_BYTES, no_function};
 use super::super::multipart::Form;
 use crate::deploy::packages::PackageVersions;
@@ -113,6 +113,7 @@ pub(super) async fn deploy(
     State(api): State<Arc<Api>>,
     InApp(app): InApp,
     InQuery(DeployQuery { slug, bundle_only }): InQuery<DeployQuery>,
+    By(principal): By,
     request: Request,
 ) -> Result<Response, Error> {
     let mut form = Form::read(request, SOURCE_BODY_BYTES).await?;
@@ -128,7 +129,7 @@ pub(super) async fn deploy(
         mode: if bundle_only { Mode::DryRun } else { Mode::Activate },
         content: Some(Content::Source(source, PackageVersions::Keep)),
     };
-    let (deployed, _) = draft.deploy(&api, &app, slug, Expect::Any).await?;
+    let (deployed, _) = draft.deploy(&api, &app, slug, Expect::Any, &principal).await?;
     let version = match deployed {
         Deployed::Checked { name, .. } => return Ok(Json(serde_json::json!({ "slug": name })).into_response()),
         Deployed::Created(version) | Deployed::Updated(version) => version,
@@ -152,6 +153,7 @@ pub(super) async fn patch(
     State(api): State<Arc<Api>>,
     InApp(app): InApp,
     InPath(SlugPath { slug }): InPath<SlugPath>,
+    By(principal): By,
     request: Request,
 ) -> Result<Response, Error> {
     let content_type = request.headers().get(CONTENT_TYPE).map(|value| value.as_bytes());
@@ -161,7 +163,7 @@ pub(super) async fn patch(
     let SlugChange { verify_jwt } = json(request, MANAGEMENT_BODY_BYTES).await?;
     let patch = SettingsPatch { access: verify_jwt.map(access), ..SettingsPatch::default() };
     let draft = Draft { patch, variables: Changes::new(), mode: Mode::Activate, content: None };
-    let (deployed, _) = draft.deploy(&api, &app, slug, Expect::Existing).await.map_err(no_function)?;
+    let (deployed, _) = draft.deploy(&api, &app, slug, Expect::Existing, &principal).await.map_err(no_function)?;
     match deployed {
         Deployed::Created(version) | Deployed::Updated(version) => Ok(Json(SlugObject::from(version)).into_response()),
         Deployed::Checked { .. } => Ok(StatusCode::NO_CONTENT.into_response()),
