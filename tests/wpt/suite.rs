@@ -18,12 +18,13 @@ const fn area(name: &'static str, folder: &'static str, aim: Option<u32>) -> Are
     Area { name, folder, aim }
 }
 
-pub(crate) const AREAS: [Area; 13] = [
+pub(crate) const AREAS: [Area; 14] = [
     area("URL, URLSearchParams", "url/", Some(95)),
     area("Encoding", "encoding/", Some(95)),
     area("Base64", "html/webappapis/atob/", Some(95)),
     area("Structured clone", "html/webappapis/structured-clone/", Some(95)),
     area("Headers (own cases)", "own/headers/", Some(95)),
+    area("Request and Response (own cases)", "own/messages/", Some(85)),
     area("Streams", "streams/", Some(85)),
     area("Web Cryptography", "WebCryptoAPI/", Some(85)),
     area("AbortSignal, Event, EventTarget", "dom/", None),
