@@ -14,9 +14,9 @@ import "./environment.js";
 import "./fetch.js";
 import "./crypto.js";
 import "./crypto-sync.js";
+import "./channels.js";
 import "./clone.js";
 import "./performance.js";
-import "./channels.js";
 import "./intl.js";
 import "./std-http.js";
 
