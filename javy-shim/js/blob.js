@@ -14,14 +14,15 @@ export class Blob {
   #type;
 
   constructor(parts = undefined, options = undefined) {
-    if (parts !== undefined && (typeof parts !== "object" || parts === null || typeof parts[Symbol.iterator] !== "function")) {
-      throw new TypeError("Blob: the parts are not a sequence");
-    }
+    const isObject = (typeof parts === "object" && parts !== null) || typeof parts === "function";
+    const iterator = isObject ? parts[Symbol.iterator] : undefined;
+    if (parts !== undefined && typeof iterator !== "function") throw new TypeError("Blob: the parts are not a sequence");
     if (options !== undefined && options !== null && typeof options !== "object" && typeof options !== "function") {
       throw new TypeError("Blob: the options are not an object");
     }
     // In the order of Web IDL: all parts are converted before the options are read.
-    const converted = Array.from(parts ?? [], (part) => (part instanceof Blob ? part.#bytes : (viewOf(part)?.slice() ?? `${part}`)));
+    const sequence = parts === undefined ? [] : { [Symbol.iterator]: () => iterator.call(parts) };
+    const converted = Array.from(sequence, (part) => (part instanceof Blob ? part.#bytes : (viewOf(part)?.slice() ?? `${part}`)));
     const endings = options?.endings === undefined ? "transparent" : String(options.endings);
     if (endings !== "transparent" && endings !== "native") throw new TypeError(`Blob: endings cannot be "${endings}"`);
     const type = options?.type === undefined ? "" : String(options.type);

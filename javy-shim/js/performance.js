@@ -90,7 +90,7 @@ class Performance extends EventTarget {
   }
   get timeOrigin() { return (this.#brand, native.timeOrigin()); }
   now() { return (this.#brand, native.elapsed()); }
-  toJSON() { return { timeOrigin: this.timeOrigin }; }
+  toJSON() { return (this.#brand, { timeOrigin: this.timeOrigin }); }
   mark(name, options = undefined) {
     const mark = new PerformanceMark(...arguments);
     entries.push(mark);

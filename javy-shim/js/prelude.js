@@ -9,6 +9,7 @@ import "./timers.js";
 import "./headers.js";
 import "./blob.js";
 import "./messages.js";
+import "./file-reader.js";
 import "./console.js";
 import "./environment.js";
 import "./fetch.js";

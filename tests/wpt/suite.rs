@@ -36,10 +36,7 @@ pub(crate) const AREAS: [Area; 14] = [
 ];
 
 /// What is left out, by the beginning of the path: it is about things that functions do not have.
-const LEFT_OUT: [&str; 10] = [
-    // FileReader, which reads a Blob by events.
-    "FileAPI/fileReader.any.js",
-    "FileAPI/reading-data-section/",
+const LEFT_OUT: [&str; 8] = [
     // An echo server.
     "FileAPI/file/send-file-formdata",
     // Blob URLs: there is no other document that could use one.
