@@ -1,10 +1,13 @@
 //! The command line: arguments become one command, and its result an exit status.
 
+mod build;
 mod client;
 mod dev;
+mod scripts;
+mod secrets;
 mod serve;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -33,8 +36,23 @@ enum Command {
     },
     /// Build the functions below a directory, serve them, and print how to call them
     Dev {
-        /// Where the functions are: Rust crates, or .wasm components
+        /// Where the functions are: TypeScript or JavaScript (name.ts, name/index.ts), Rust crates, .wasm components
         directory: PathBuf,
+        #[command(flatten)]
+        options: ServeOptions,
+    },
+    /// Manage what is sealed in a data directory
+    Secrets {
+        #[command(subcommand)]
+        command: SecretsCommand,
+    },
+    /// Make one component of a function in TypeScript or JavaScript
+    Build {
+        /// The file with the handler; what it imports is found beside it
+        file: PathBuf,
+        /// Where to write the component [default: the function's name, with .wasm]
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
         #[command(flatten)]
         options: ServeOptions,
     },
@@ -43,6 +61,17 @@ enum Command {
     Compile {
         /// Memory limit in MiB
         memory_mb: u32,
+    },
+}
+
+#[derive(Subcommand)]
+enum SecretsCommand {
+    /// Seal everything with a new master key, while the host does not run. CADDIS_MASTER_KEY and CADDIS_NEW_MASTER_KEY are the old and
+    /// the new key; without them, master.key is replaced by a new one
+    RotateKey {
+        /// Directory of the host's data
+        #[arg(long, env = "CADDIS_DATA", value_name = "DIR")]
+        data: PathBuf,
     },
 }
 
@@ -58,12 +87,25 @@ pub fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Serve { options, config } => serve::run(options, config.as_deref()),
         Command::Dev { directory, options } => dev::run(&directory, options),
+        Command::Secrets { command: SecretsCommand::RotateKey { data } } => secrets::rotate_key(&data),
+        Command::Build { file, output, options } => return build(&file, output, options),
         Command::Compile { memory_mb } => return compile(memory_mb),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            report(&error.to_string());
+            report(&error.to_string().replace('\n', " "));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What is wrong with a source is told in more than one line: with the lines of the source.
+fn build(file: &Path, output: Option<PathBuf>, options: ServeOptions) -> ExitCode {
+    match build::run(file, output, options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(error.to_string().trim_end());
             ExitCode::FAILURE
         }
     }
@@ -90,5 +132,5 @@ fn compile(memory_mb: u32) -> ExitCode {
 
 #[expect(clippy::print_stderr, reason = "the last word of a command that failed")]
 fn report(error: &str) {
-    eprintln!("caddis: {}", error.replace('\n', " "));
+    eprintln!("caddis: {error}");
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use http::StatusCode;
 
 use crate::secrets::Secret;
-use crate::secrets::redact::redact;
+use crate::secrets::redact::redact_cut;
 use crate::tunables::RESPONSE_COPY_BYTES;
 
 /// The response of one execution as far as it is sent: shared with whoever keeps the record.
@@ -68,7 +68,7 @@ impl SentResponse {
             Err(_) => return None,
         };
         let secrets = self.0.secrets.iter().flat_map(|secrets| secrets.values());
-        (!text.is_empty()).then(|| redact(text.to_owned(), secrets))
+        (!text.is_empty()).then(|| redact_cut(text.to_owned(), secrets))
     }
 }
 
