@@ -23,6 +23,7 @@ mod isolation;
 mod javascript;
 mod kliv;
 mod limits;
+mod node_modules;
 mod notes;
 mod npm;
 mod packages;

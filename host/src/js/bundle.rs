@@ -6,15 +6,16 @@ use std::sync::OnceLock;
 use oxc::syntax::identifier::is_identifier_name;
 use oxc_sourcemap::{ConcatSourceMapBuilder, SourceMap};
 
-use super::Platform;
 use super::commonjs::{self, Required};
 use super::diagnostic::{Collector, Diagnostics, Finding};
 use super::import_map::Configuration;
 use super::nesting::with_bundle_stack;
+use super::node;
 use super::packages::Packages;
 use super::resolve::{Place, Resolved, Resolver, Unresolved};
 use super::source::Source;
 use super::transpile::{HELPERS, Import, Input, Origin, Syntax, Transpiled, transpile};
+use super::{GLOBALS, Platform};
 
 /// The most modules of one bundle, packages included.
 pub const MAX_MODULES: usize = 4_000;
@@ -151,6 +152,8 @@ impl Bundler {
 struct Graph {
     loaded: BTreeMap<String, Loaded>,
     bytes: usize,
+    /// Whether one of them may use the global `Buffer`.
+    has_buffer: bool,
     /// Reached, but not loaded.
     queue: VecDeque<Place>,
     /// Imports that could not be resolved yet.
@@ -170,13 +173,15 @@ struct Loaded {
 enum Target {
     Loaded(String),
     Builtin(String),
+    /// A module of Node that is not there; its name.
+    Absent(String),
     Empty,
 }
 
 impl Graph {
     fn of(entry: &str) -> Self {
         let queue = VecDeque::from([Place::File(entry.to_owned())]);
-        Self { loaded: BTreeMap::new(), bytes: 0, queue, waiting: Vec::new() }
+        Self { loaded: BTreeMap::new(), bytes: 0, has_buffer: false, queue, waiting: Vec::new() }
     }
 
     /// Loads all that the entry reaches.
@@ -201,7 +206,14 @@ impl Graph {
             Place::Package { package, path } => {
                 (resolver.packages.read(package, path).unwrap_or_default(), Author::Package)
             }
+            Place::Node(name) => {
+                (resolver.platform.node_module_text(name).unwrap_or_default().to_owned(), Author::Toolchain)
+            }
         };
+        if !self.has_buffer && author != Author::Toolchain && node::mentions_buffer(&text) {
+            self.has_buffer = true;
+            self.queue.push_back(Place::Node("buffer".to_owned()));
+        }
         self.bytes += text.len();
         if self.loaded.len() >= MAX_MODULES || self.bytes > MAX_MODULE_BYTES {
             let message =
@@ -239,18 +251,22 @@ impl Graph {
                 match place {
                     // What the function asks for itself is known before its packages ask.
                     Place::File(_) => self.queue.push_front(place),
-                    Place::Package { .. } => self.queue.push_back(place),
+                    Place::Package { .. } | Place::Node(_) => self.queue.push_back(place),
                 }
                 Target::Loaded(name)
             }
             Ok(Resolved::Builtin(name)) => Target::Builtin(name),
             Ok(Resolved::Empty) => Target::Empty,
             Err(Unresolved::Wanted) => return self.waiting.push((place.clone(), import.clone())),
-            // A package tries for what it can do without; if it cannot, it throws when it runs.
+            // A package tries for what it can do without; if it cannot, it throws when it runs. Many that require a module of Node never use
+            // it here: that one throws when it is used.
             Err(Unresolved::Meaningless(_))
                 if importer.author == Author::Package && import.syntax != Syntax::Static =>
             {
-                return;
+                match node::required(&import.specifier) {
+                    Some(name) if import.syntax == Syntax::Require => Target::Absent(name.to_owned()),
+                    _ => return,
+                }
             }
             Err(Unresolved::Meaningless(finding) | Unresolved::Unavailable(finding)) => {
                 return found.add(&name, &importer.text, [finding]);
@@ -289,6 +305,9 @@ impl Graph {
             modules.push(module);
         }
         modules.extend(missed.map(|names| Module::generated(EMPTY, empty_code(&names))));
+        if self.has_buffer {
+            modules.push(Module::generated(GLOBALS, node::DEFINE_BUFFER.to_owned()).importing("node:buffer"));
+        }
         modules.extend(
             extra.iter().filter_map(|name| toolchain_code(name).map(|code| Module::generated(name, code.to_owned()))),
         );
@@ -366,13 +385,14 @@ fn ordinary(name: String, loaded: Loaded, commonjs: &BTreeSet<String>) -> Module
 fn import_table(targets: &BTreeMap<(String, bool), Target>, commonjs: &BTreeSet<String>) -> BTreeMap<String, String> {
     let imported = targets.iter().filter(|((_, required), _)| !required);
     imported
-        .map(|((specifier, _), target)| {
+        .filter_map(|((specifier, _), target)| {
             let name = match target {
                 Target::Loaded(name) if commonjs.contains(name) => commonjs::facade_name(name),
                 Target::Loaded(name) | Target::Builtin(name) => name.clone(),
                 Target::Empty => EMPTY.to_owned(),
+                Target::Absent(_) => return None,
             };
-            (specifier.clone(), name)
+            Some((specifier.clone(), name))
         })
         .collect()
 }
@@ -384,17 +404,21 @@ fn definition(name: String, loaded: Loaded, commonjs: &BTreeSet<String>) -> Modu
         .map(|((specifier, _), target)| {
             let found = match target {
                 Target::Loaded(name) if commonjs.contains(name) => (name.clone(), Required::Definition),
-                Target::Loaded(name) if name.ends_with(".json") => (name.clone(), Required::Default),
+                Target::Loaded(name) if name.ends_with(".json") || name.starts_with("node:") => {
+                    (name.clone(), Required::Default)
+                }
                 Target::Loaded(name) => (name.clone(), Required::Namespace),
                 Target::Builtin(name) => (name.clone(), Required::Default),
                 Target::Empty => (EMPTY.to_owned(), Required::Namespace),
+                Target::Absent(name) => (name.clone(), Required::Absent),
             };
             (specifier.clone(), found)
         })
         .collect();
     let code = commonjs::definition(&name, &loaded.transpiled.code, &requires);
     let mut imports = import_table(&loaded.targets, commonjs);
-    imports.extend(requires.values().map(|(module, _)| (module.clone(), module.clone())));
+    let required = requires.values().filter(|(_, required)| *required != Required::Absent);
+    imports.extend(required.map(|(module, _)| (module.clone(), module.clone())));
     imports.insert(commonjs::RUNTIME.to_owned(), commonjs::RUNTIME.to_owned());
     let Loaded { text, author, transpiled, .. } = loaded;
     let map = transpiled.map.map(|map| {
