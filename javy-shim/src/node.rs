@@ -6,11 +6,13 @@
 pub const NODE_MODULES: &[(&str, &str)] = &[
     ("assert", include_str!("../node/assert.js")),
     ("assert/strict", include_str!("../node/assert/strict.js")),
+    ("async_hooks", include_str!("../node/async_hooks.js")),
     ("buffer", include_str!("../node/buffer.js")),
     ("console", include_str!("../node/console.js")),
     ("crypto", include_str!("../node/crypto.js")),
     ("diagnostics_channel", include_str!("../node/diagnostics_channel.js")),
     ("events", include_str!("../node/events.js")),
+    ("internal/async-context", include_str!("../node/internal/async-context.js")),
     ("internal/crypto/ciphers", include_str!("../node/internal/crypto/ciphers.js")),
     ("internal/crypto/hash", include_str!("../node/internal/crypto/hash.js")),
     ("internal/crypto/input", include_str!("../node/internal/crypto/input.js")),

@@ -195,8 +195,28 @@ impl Graph {
                 self.load_one(&place, resolver, &mut found)?;
             }
         }
+        let complete = self.waiting.is_empty();
+        if complete && self.loaded.contains_key(node::ASYNC_CONTEXT) {
+            self.lower_async(resolver, &mut found);
+        }
         found.finish()?;
-        Ok(if self.waiting.is_empty() { Progress::Complete } else { Progress::Waiting })
+        Ok(if complete { Progress::Complete } else { Progress::Waiting })
+    }
+
+    /// Turns all async functions into generators: see `node:internal/async-context`.
+    fn lower_async(&mut self, resolver: &Resolver<'_>, found: &mut Collector) {
+        for (name, loaded) in self.loaded.iter_mut().filter(|(_, loaded)| loaded.text.contains("async")) {
+            let origin = origin(loaded.author, resolver);
+            match transpile(Input { name, text: &loaded.text, origin, lowers_async: true }) {
+                Ok(transpiled) => loaded.transpiled = transpiled,
+                Err(findings) => found.add(name, &loaded.text, findings),
+            }
+            let helpers = loaded.transpiled.imports.iter().filter(|import| import.specifier.starts_with(HELPERS));
+            loaded.targets.extend(helpers.map(|helper| {
+                let key = (helper.specifier.clone(), helper.syntax == Syntax::Require);
+                (key, Target::Builtin(helper.specifier.clone()))
+            }));
+        }
     }
 
     fn load_one(&mut self, place: &Place, resolver: &Resolver<'_>, found: &mut Collector) -> Result<(), Diagnostics> {
@@ -220,11 +240,8 @@ impl Graph {
                 format!("The function with its packages is over {MAX_MODULES} modules or {MAX_MODULE_BYTES} bytes");
             return Err(Diagnostics::single(&name, &text, Finding::new(message, 0, 1)));
         }
-        let origin = match author {
-            Author::Function => Origin::Author { platform: resolver.platform, jsx: &resolver.configuration.jsx },
-            _ => Origin::Package,
-        };
-        match transpile(Input { name: &name, text: &text, origin }) {
+        let origin = origin(author, resolver);
+        match transpile(Input { name: &name, text: &text, origin, lowers_async: false }) {
             Ok(transpiled) => {
                 let imports = transpiled.imports.clone();
                 self.loaded.insert(name, Loaded { text, author, transpiled, targets: BTreeMap::new() });
@@ -283,6 +300,7 @@ impl Graph {
     fn link(self, entry: &str) -> Bundle {
         let wanted = self.wanted_of_commonjs(entry);
         let missed = self.wanted_of_nothing();
+        let globals = self.globals();
         let mut modules: Vec<Module> = Vec::new();
         let mut extra: BTreeSet<String> = BTreeSet::new();
         for (name, names) in &wanted {
@@ -305,14 +323,25 @@ impl Graph {
             modules.push(module);
         }
         modules.extend(missed.map(|names| Module::generated(EMPTY, empty_code(&names))));
-        if self.has_buffer {
-            modules.push(Module::generated(GLOBALS, node::DEFINE_BUFFER.to_owned()).importing("node:buffer"));
-        }
+        modules.extend(globals);
         modules.extend(
             extra.iter().filter_map(|name| toolchain_code(name).map(|code| Module::generated(name, code.to_owned()))),
         );
         modules.sort_by(|a, b| a.name.cmp(&b.name));
         Bundle { entry, modules }
+    }
+
+    /// The module that runs before the program, if there is something for it to do.
+    fn globals(&self) -> Option<Module> {
+        let patched = self.loaded.contains_key(node::ASYNC_CONTEXT);
+        let parts =
+            [(patched, node::ASYNC_CONTEXT, node::PATCH_THEN), (self.has_buffer, "node:buffer", node::DEFINE_BUFFER)];
+        let parts = parts.into_iter().filter(|(wanted, ..)| *wanted);
+        parts.fold(None, |module, (_, import, code)| {
+            let mut module = module.unwrap_or_else(|| Module::generated(GLOBALS, String::new()));
+            module.code.push_str(code);
+            Some(module.importing(import))
+        })
     }
 
     /// The CommonJS modules that ES modules import, with the names they want of them.
@@ -363,6 +392,13 @@ impl Graph {
                 }
             }
         }
+    }
+}
+
+fn origin<'a>(author: Author, resolver: &'a Resolver<'_>) -> Origin<'a> {
+    match author {
+        Author::Function => Origin::Author { platform: resolver.platform, jsx: &resolver.configuration.jsx },
+        Author::Package | Author::Toolchain => Origin::Package,
     }
 }
 
@@ -449,8 +485,13 @@ fn empty_code(names: &BTreeSet<String>) -> String {
 fn toolchain_code(name: &str) -> Option<&'static str> {
     match name {
         commonjs::RUNTIME => Some(commonjs::RUNTIME_CODE),
-        "caddis:toolchain/helpers/decorate" => Some(include_str!("decorate.mjs")),
-        "caddis:toolchain/helpers/decorateParam" => Some(include_str!("decorate-param.mjs")),
+        "caddis:toolchain/helpers/asyncGeneratorDelegate" => Some(include_str!("helpers/async-generator-delegate.mjs")),
+        "caddis:toolchain/helpers/asyncIterator" => Some(include_str!("helpers/async-iterator.mjs")),
+        "caddis:toolchain/helpers/asyncToGenerator" => Some(include_str!("helpers/async-to-generator.mjs")),
+        "caddis:toolchain/helpers/awaitAsyncGenerator" => Some(include_str!("helpers/await-async-generator.mjs")),
+        "caddis:toolchain/helpers/decorate" => Some(include_str!("helpers/decorate.mjs")),
+        "caddis:toolchain/helpers/decorateParam" => Some(include_str!("helpers/decorate-param.mjs")),
+        "caddis:toolchain/helpers/wrapAsyncGenerator" => Some(include_str!("helpers/wrap-async-generator.mjs")),
         _ => None,
     }
 }

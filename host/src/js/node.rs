@@ -83,7 +83,13 @@ pub(super) fn mentions_buffer(text: &str) -> bool {
     })
 }
 
-/// The code of the module that defines `Buffer`.
+/// The module whose presence asks for async functions to be lowered.
+pub(super) const ASYNC_CONTEXT: &str = "node:internal/async-context";
+
+/// The code that makes sure that it runs before anything of the program.
+pub(super) const PATCH_THEN: &str = "import \"node:internal/async-context\";\n";
+
+/// The code that defines `Buffer`.
 pub(super) const DEFINE_BUFFER: &str = "import { Buffer } from \"node:buffer\";
 Object.defineProperty(globalThis, \"Buffer\", { value: Buffer, writable: true, configurable: true, enumerable: false });
 ";
