@@ -11,7 +11,7 @@ use super::packages::{NoPackages, NodeModules};
 use super::source::Source;
 
 const PLATFORM: Platform<'static> = Platform {
-    node_modules: &[("buffer", ""), ("events", ""), ("util", "")],
+    node_modules: &[("buffer", "export {}"), ("events", "export {}"), ("util", "export {}")],
     absent_globals: &[
         ("WebAssembly", "Upload the module as a component"),
         ("Worker", "Requests run in parallel already"),
