@@ -1,5 +1,6 @@
 //! Flags, environment and file become one validated [`Config`]. The only reader of the environment, and silent after start.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -7,10 +8,14 @@ use std::time::Duration;
 use clap::Args;
 use serde::Deserialize;
 
+use crate::auth::verifier::check_issuers;
 use crate::bindings::egress::AllowRule;
 use crate::deploy::packages::{InvalidRegistry, RegistryChoice};
+use crate::ids::AppName;
 use crate::secrets::Secret;
 use crate::settings::Maxima;
+use crate::settings::issuer::IssuerSettings;
+use crate::store::tenant::Durability;
 use crate::tunables::{FUEL, MEMORY_LIMIT_MB, Range, TIMEOUT_SECONDS};
 
 /// What `caddis serve` can be told. Each option is a flag, a variable `CADDIS_…` and a key of `caddis.toml`; in that order the first
@@ -21,6 +26,10 @@ pub struct ServeOptions {
     /// Directory for everything the host keeps
     #[arg(long, env = "CADDIS_DATA", value_name = "DIR")]
     data: Option<PathBuf>,
+
+    /// What a commit of an app survives: full (loss of power) or normal (the end of this process; faster) [default: full]
+    #[arg(long, env = "CADDIS_DURABILITY", value_name = "LEVEL")]
+    durability: Option<Durability>,
 
     /// Address and port to listen on; port 0 picks a free one [default: 127.0.0.1:8080]
     #[arg(long, env = "CADDIS_LISTEN", value_name = "ADDR:PORT")]
@@ -41,6 +50,10 @@ pub struct ServeOptions {
     /// File with certificate authorities (PEM) to trust for the registries, besides the public ones
     #[arg(long, env = "CADDIS_NPM_CA", value_name = "FILE")]
     npm_ca: Option<PathBuf>,
+
+    /// Issuers of tokens for each app's users; only in the file, as [[issuers.APP]]
+    #[arg(skip)]
+    issuers: Option<BTreeMap<AppName, Vec<IssuerSettings>>>,
 
     /// Seconds that running requests get to end after SIGTERM [default: 30]
     #[arg(long, env = "CADDIS_DRAIN_SECONDS", value_name = "SECONDS")]
@@ -96,12 +109,14 @@ pub struct ServeOptions {
 #[expect(missing_docs, reason = "the fields are those of ServeOptions, which documents them")]
 pub struct Config {
     pub data: PathBuf,
+    pub durability: Durability,
     pub listen: SocketAddr,
     pub allow_egress: Vec<AllowRule>,
     pub npm_registry: RegistryChoice,
     pub jsr_registry: RegistryChoice,
     /// The contents of the file.
     pub npm_ca: Vec<u8>,
+    pub issuers: BTreeMap<AppName, Vec<IssuerSettings>>,
     pub drain: Duration,
     pub max_executions: u32,
     pub max_connections: usize,
@@ -151,11 +166,13 @@ impl Config {
         })?;
         Ok(Self {
             data,
+            durability: options.durability.unwrap_or_default(),
             listen: options.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
             allow_egress: options.allow_egress.unwrap_or_default(),
             npm_registry: options.npm_registry.map_or_else(|| registry("https://registry.npmjs.org"), Ok)?,
             jsr_registry: options.jsr_registry.map_or_else(|| registry("https://npm.jsr.io"), Ok)?,
             npm_ca: options.npm_ca.as_deref().map(authorities).transpose()?.unwrap_or_default(),
+            issuers: issuers(options.issuers.unwrap_or_default())?,
             drain: Duration::from_secs(options.drain_seconds.unwrap_or(30)),
             max_executions: number(
                 "max-executions",
@@ -193,14 +210,21 @@ impl ServeOptions {
         Self { data: self.data.or_else(|| Some(default.into())), ..self }
     }
 
+    /// For a host that nobody calls, with nothing but a directory that goes with it.
+    pub fn for_scratch(self, data: impl Into<PathBuf>) -> Self {
+        Self { data: Some(data.into()), listen: Some(SocketAddr::from(([127, 0, 0, 1], 0))), ..self }
+    }
+
     fn or(self, other: Self) -> Self {
         Self {
             data: self.data.or(other.data),
+            durability: self.durability.or(other.durability),
             listen: self.listen.or(other.listen),
             allow_egress: self.allow_egress.or(other.allow_egress),
             npm_registry: self.npm_registry.or(other.npm_registry),
             jsr_registry: self.jsr_registry.or(other.jsr_registry),
             npm_ca: self.npm_ca.or(other.npm_ca),
+            issuers: self.issuers.or(other.issuers),
             drain_seconds: self.drain_seconds.or(other.drain_seconds),
             max_executions: self.max_executions.or(other.max_executions),
             max_connections: self.max_connections.or(other.max_connections),
@@ -261,6 +285,15 @@ fn registry(address: &str) -> Result<RegistryChoice, ConfigError> {
 
 fn authorities(path: &Path) -> Result<Vec<u8>, ConfigError> {
     std::fs::read(path).map_err(|error| ConfigError(format!("--npm-ca: {}: {error}", path.display())))
+}
+
+fn issuers(
+    issuers: BTreeMap<AppName, Vec<IssuerSettings>>,
+) -> Result<BTreeMap<AppName, Vec<IssuerSettings>>, ConfigError> {
+    for (app, issuers) in &issuers {
+        check_issuers(issuers).map_err(|error| ConfigError(format!("[[issuers.{app}]]: {error}")))?;
+    }
+    Ok(issuers)
 }
 
 /// The operator's maximum defaults to ours.

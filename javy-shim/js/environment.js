@@ -64,6 +64,16 @@ const output = (level) => ({
   emit: () => false,
 });
 
+/** The variables as Fluxbase's functions read them. */
+const secrets = {
+  get: env.get,
+  getRequired(name) {
+    const value = env.get(name);
+    if (value === undefined) throw new Error(`The secret ${String(name)} is not set`);
+    return value;
+  },
+};
+
 const process = {
   get env() { return environment(); },
   argv: ["caddis", "/main.js"],
@@ -117,4 +127,4 @@ class WebSocket {
   }
 }
 
-defineGlobals({ Deno, process, navigator, global: globalThis, EdgeRuntime: { waitUntil }, WebSocket });
+defineGlobals({ Deno, secrets, process, navigator, global: globalThis, EdgeRuntime: { waitUntil }, WebSocket });

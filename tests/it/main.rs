@@ -10,9 +10,11 @@
 mod access;
 mod apps;
 mod butterbase;
+mod command_line;
 mod components;
 mod crypto;
 mod db;
+mod durability;
 mod egress;
 mod executions;
 mod floods;
@@ -23,12 +25,16 @@ mod isolation;
 mod javascript;
 mod kliv;
 mod limits;
+mod management;
 mod node_modules;
 mod notes;
 mod npm;
 mod packages;
 mod row_security;
 mod server;
+mod siblings;
+mod snippets;
+mod tokens;
 mod uploads;
 mod versions;
 

@@ -7,7 +7,9 @@ use wasmtime::component::{Resource, ResourceTable};
 
 use super::wit::db::{self as wit, Host, HostTransaction};
 use crate::ids::AppName;
-use crate::store::tenant::{self, Caller, ConstraintKind, Database, Databases, Transaction, TransactionMode, Value};
+use crate::store::tenant::{
+    self, Caller, ConstraintKind, Database, Databases, Life, Transaction, TransactionMode, Value,
+};
 
 /// What the generated bindings know a transaction by. Dropped with its store, it is rolled back.
 pub type TransactionHandle = Transaction;
@@ -16,6 +18,7 @@ pub type TransactionHandle = Transaction;
 pub struct DbState {
     databases: Databases,
     app: AppName,
+    life: Life,
     caller: Arc<Caller>,
     database: Option<Database>,
     deadline: Instant,
@@ -26,14 +29,15 @@ pub struct DbState {
 impl DbState {
     /// The state of an execution of this app for this caller that ends at `deadline` at the latest.
     pub fn new(databases: Databases, app: AppName, caller: Caller, deadline: Instant) -> Self {
-        Self { databases, app, caller: Arc::new(caller), database: None, deadline, in_transaction: false }
+        let life = databases.life(&app);
+        Self { databases, app, life, caller: Arc::new(caller), database: None, deadline, in_transaction: false }
     }
 
     async fn database(&mut self) -> Result<Database, tenant::Error> {
         if let Some(database) = &self.database {
             return Ok(database.clone());
         }
-        let database = self.databases.open(&self.app).await?.acting_for(Arc::clone(&self.caller));
+        let database = self.databases.open_in(&self.app, self.life).await?.acting_for(Arc::clone(&self.caller));
         Ok(self.database.insert(database).clone())
     }
 

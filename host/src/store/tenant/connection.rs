@@ -73,7 +73,8 @@ impl Connection {
         match role {
             Role::Writer => {
                 sqlite.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
-                sqlite.pragma_update(None, "synchronous", "full")?;
+                // Flushing each commit is the journal's part.
+                sqlite.pragma_update(None, "synchronous", "normal")?;
                 sqlite.pragma_update(None, "temp_store", "file")?;
                 sqlite.pragma_update_and_check(None, "journal_size_limit", JOURNAL_BYTES, |_| Ok(()))?;
                 let page_size: i64 = sqlite.pragma_query_value(None, "page_size", |row| row.get(0))?;

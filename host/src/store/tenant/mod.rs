@@ -19,6 +19,7 @@ mod error;
 mod functions;
 mod guard;
 mod heap;
+mod journal;
 mod lane;
 mod rls;
 mod text;
@@ -26,7 +27,7 @@ mod transaction;
 mod value;
 
 use std::collections::HashMap;
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -44,12 +45,14 @@ use crate::tunables::{DATABASE_BYTES, READERS_PER_APP, RESULT_BYTES, RESULT_ROWS
 use connection::{Connection, Role};
 use guard::{Call, OnBehalf};
 use heap::Budget;
+use journal::Journal;
 use lane::{Lane, Lease};
 use rls::command::{self, Command};
 use text::Kind;
 
 pub use error::{ConstraintKind, Error};
 pub use heap::install as install_allocator;
+pub use journal::Durability;
 pub use rls::{Caller, DbRole};
 pub use transaction::{Transaction, TransactionMode};
 pub use value::{Changes, Rows, Value};
@@ -70,6 +73,7 @@ struct Limits {
     result_rows: usize,
     result_bytes: usize,
     open_apps: usize,
+    durability: Durability,
 }
 
 impl Default for Limits {
@@ -81,6 +85,7 @@ impl Default for Limits {
             result_rows: RESULT_ROWS,
             result_bytes: RESULT_BYTES,
             open_apps: OPEN_APPS,
+            durability: Durability::default(),
         }
     }
 }
@@ -91,7 +96,12 @@ pub struct Databases {
     directory: Arc<Path>,
     limits: Arc<Limits>,
     open: Arc<Mutex<HashMap<AppName, Entry>>>,
+    deleted: Arc<Mutex<HashMap<AppName, Life>>>,
 }
+
+/// Which of the apps that had a name one after the other.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Life(u64);
 
 struct Entry {
     app: Arc<App>,
@@ -105,6 +115,7 @@ struct App {
     writer: Arc<Lane>,
     readers: Arc<Lane>,
     snapshots: Arc<Lane>,
+    journal: Arc<Journal>,
     /// Whether any table has row-level security: before that, all callers are the app itself.
     row_security: AtomicBool,
     limits: Arc<Limits>,
@@ -113,13 +124,13 @@ struct App {
 impl Databases {
     /// The databases below `directory/apps`. Touches no file. Sets SQLite's allocator, so that no other part of the
     /// process may have used SQLite before, unless it called [`install_allocator`].
-    pub fn new(directory: PathBuf) -> Self {
-        Self::with_limits(directory, Limits::default())
+    pub fn new(directory: PathBuf, durability: Durability) -> Self {
+        Self::with_limits(directory, Limits { durability, ..Limits::default() })
     }
 
     fn with_limits(directory: PathBuf, limits: Limits) -> Self {
         install_allocator();
-        Self { directory: directory.into(), limits: Arc::new(limits), open: Arc::default() }
+        Self { directory: directory.into(), limits: Arc::new(limits), open: Arc::default(), deleted: Arc::default() }
     }
 
     /// The database of an app; its file is created at the first use. Cheap when it is open already, so callers hold the
@@ -135,6 +146,53 @@ impl Databases {
         Ok(Database { app, caller: Arc::new(Caller::service()) })
     }
 
+    /// The app that has this name now.
+    pub fn life(&self, name: &AppName) -> Life {
+        let deleted = self.deleted.lock().unwrap_or_else(PoisonError::into_inner);
+        deleted.get(name).copied().unwrap_or_default()
+    }
+
+    /// As [`open`](Self::open), for an app that may have been deleted since it had this `life`.
+    ///
+    /// # Errors
+    /// `Denied` when it was: its functions have no database any more, and least of all that of the next app of this name.
+    pub async fn open_in(&self, name: &AppName, life: Life) -> Result<Database, Error> {
+        if self.life(name) != life {
+            return Err(lane::deleted());
+        }
+        self.open(name).await
+    }
+
+    /// Deletes an app's database and all its files. Whoever has it open goes on with what is no longer there.
+    ///
+    /// # Errors
+    /// When the directory cannot be removed; then this can be tried again.
+    pub async fn delete(&self, name: &AppName) -> io::Result<()> {
+        let entry = {
+            let mut deleted = self.deleted.lock().unwrap_or_else(PoisonError::into_inner);
+            deleted.entry(name.clone()).or_default().0 += 1;
+            self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(name)
+        };
+        let apps = self.directory.join("apps");
+        let directory = apps.join(name.as_str());
+        // No app has such a name.
+        let going = apps.join(format!("{name}.deleted"));
+        if let Some(Entry { app, .. }) = &entry {
+            [&app.writer, &app.readers, &app.snapshots].into_iter().for_each(|lane| lane.close());
+        }
+        let delete = move || {
+            drop(entry);
+            remove_directory(&going)?;
+            match fs::rename(&directory, &going) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                renamed => renamed?,
+            }
+            File::open(&apps)?.sync_all()?;
+            remove_directory(&going)
+        };
+        tokio::task::spawn_blocking(delete).await.unwrap_or_else(|error| Err(io::Error::other(error)))
+    }
+
     fn app(&self, name: &AppName) -> Arc<App> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(entry) = open.get_mut(name) {
@@ -147,6 +205,13 @@ impl Databases {
         let app = Arc::new(App::new(&self.directory, name, &self.limits));
         open.insert(name.clone(), Entry { app: Arc::clone(&app), used: Instant::now() });
         app
+    }
+}
+
+fn remove_directory(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
     }
 }
 
@@ -195,6 +260,7 @@ impl App {
             writer: lane(Role::Writer, 1),
             readers: lane(Role::Reader, READERS_PER_APP),
             snapshots: lane(Role::Reader, READERS_PER_APP),
+            journal: Journal::of(&file, limits.durability),
             row_security: AtomicBool::new(false),
             limits: Arc::clone(limits),
             file,
@@ -228,15 +294,35 @@ impl Database {
     }
 
     async fn apply(&self, command: Command, deadline: Instant) -> Result<(), Error> {
-        let mut lease = self.app.writer.lease(false, deadline).await?;
         let app = Arc::clone(&self.app);
-        blocking(move || {
-            let connection = lease.connection()?;
+        let work = move |connection: &mut Connection| {
             connection.apply(&command)?;
             app.row_security.store(connection.has_row_security()?, Ordering::Release);
             Ok(())
-        })
-        .await
+        };
+        self.write(false, deadline, work).await
+    }
+
+    /// Runs work that writes on the connection that can, and waits until what it committed is on the disk.
+    async fn write<T: Send + 'static>(
+        &self,
+        limited: bool,
+        deadline: Instant,
+        work: impl FnOnce(&mut Connection) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let mut lease = self.app.writer.lease(limited, deadline).await?;
+        let journal = Arc::clone(&self.app.journal);
+        let writing = async {
+            let (value, commit) = blocking(move || {
+                let value = work(lease.connection()?)?;
+                // Before the flush, so that the next one can write meanwhile.
+                drop(lease);
+                Ok((value, journal.committed()))
+            })
+            .await?;
+            self.app.journal.settle(commit).await.map(|()| value)
+        };
+        tokio::time::timeout_at(deadline.into(), writing).await.unwrap_or(Err(Error::Timeout))
     }
 
     /// Runs one statement and returns its rows; what it writes is committed and durable by then. Dropping the future, or
@@ -259,8 +345,8 @@ impl Database {
                 return Ok(rows);
             }
         }
-        let lease = self.app.writer.lease(limited, deadline).await?;
-        run(lease, &call, deadline, Connection::query).await
+        let writing = Arc::clone(&call);
+        self.write(limited, deadline, move |connection| connection.query(&writing)).await
     }
 
     /// Runs one statement and returns what it changed; rows it yields are dropped. Committed and durable by then.
@@ -275,8 +361,8 @@ impl Database {
             return Ok(Changes { rows_affected: 0, last_insert_id: 0 });
         }
         let _cancel = Cancel(Arc::clone(&call));
-        let lease = self.app.writer.lease(limited, deadline).await?;
-        run(lease, &call, deadline, Connection::execute).await
+        let writing = Arc::clone(&call);
+        self.write(limited, deadline, move |connection| connection.execute(&writing)).await
     }
 
     /// Starts a transaction.
@@ -292,7 +378,8 @@ impl Database {
         let lease = lane.lease(on_behalf.limited, deadline).await?;
         let expires = Instant::now() + self.app.limits.transaction_time;
         let runtime = Handle::current();
-        blocking(move || Transaction::begin(lease, mode, on_behalf, expires, &runtime)).await
+        let journal = Arc::clone(&self.app.journal);
+        blocking(move || Transaction::begin(lease, mode, on_behalf, expires, journal, &runtime)).await
     }
 }
 

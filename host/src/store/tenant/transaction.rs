@@ -10,6 +10,7 @@ use crate::threads;
 
 use super::connection::Connection;
 use super::guard::{Call, OnBehalf};
+use super::journal::Journal;
 use super::lane::Lease;
 use super::value::{Changes, Rows, Value};
 use super::{Cancel, Error, blocking};
@@ -27,6 +28,7 @@ pub enum TransactionMode {
 /// the future of a running statement is dropped. Dropping it never blocks.
 pub struct Transaction {
     session: Arc<Session>,
+    journal: Arc<Journal>,
     timer: AbortHandle,
 }
 
@@ -50,6 +52,7 @@ impl Transaction {
         mode: TransactionMode,
         on_behalf: OnBehalf,
         expires: Instant,
+        journal: Arc<Journal>,
         runtime: &Handle,
     ) -> Result<Self, Error> {
         let connection = lease.connection()?;
@@ -65,7 +68,7 @@ impl Transaction {
             tokio::time::sleep_until(expires.into()).await;
             expiring.abandon();
         });
-        Ok(Self { session, timer: timer.abort_handle() })
+        Ok(Self { session, journal, timer: timer.abort_handle() })
     }
 
     /// Runs one statement and returns its rows.
@@ -104,12 +107,18 @@ impl Transaction {
     pub async fn commit(self) -> Result<(), Error> {
         let mut lease = self.session.take()?;
         self.session.end();
-        blocking(move || {
+        let journal = Arc::clone(&self.journal);
+        let writes = self.session.mode == TransactionMode::ReadWrite;
+        let commit = blocking(move || {
             let result = lease.connection()?.host("COMMIT");
             roll_back(lease);
-            result
+            result.map(|()| writes.then(|| journal.committed()))
         })
-        .await
+        .await?;
+        match commit {
+            Some(commit) => self.journal.settle(commit).await,
+            None => Ok(()),
+        }
     }
 
     /// Undoes the writes.

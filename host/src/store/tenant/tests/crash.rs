@@ -13,7 +13,7 @@ async fn child() {
     let Some(directory) = std::env::var_os(DIRECTORY) else {
         return;
     };
-    let databases = Databases::new(directory.into());
+    let databases = Databases::new(directory.into(), Durability::Full);
     let database = databases.open(&"a".parse().unwrap()).await.unwrap();
     execute(&database, "CREATE TABLE IF NOT EXISTS t(a, b)").await.unwrap();
     for number in 0_i64.. {

@@ -97,4 +97,16 @@ async fn speed() {
         database.execute(insert.to_owned(), vec![Value::Text("a new body".to_owned())], soon()).await.unwrap();
     }
     report("Database::execute", 500, started);
+
+    let started = Instant::now();
+    let tasks = (0..16).map(|_| {
+        let database = database.clone();
+        tokio::spawn(async move {
+            for _ in 0..100 {
+                database.execute(insert.to_owned(), vec![Value::Text("a new body".to_owned())], soon()).await.unwrap();
+            }
+        })
+    });
+    futures::future::join_all(tasks).await;
+    report("Database::execute, 16 at a time (per insert)", 1_600, started);
 }
