@@ -28,6 +28,7 @@ mod kliv;
 mod limits;
 mod management;
 mod node;
+mod node_modules;
 mod notes;
 mod npm;
 mod packages;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use javy_shim::node::NODE_MODULES;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::task::spawn_blocking;
@@ -35,7 +36,7 @@ use crate::tunables::{PACKAGES_TIME, PROGRAM_START_TIME};
 pub const JAVASCRIPT: &str = "javascript";
 
 /// What the engine has beyond the web platform, and what it will never have.
-const PLATFORM: Platform<'static> = Platform { node_modules: &[], absent_globals: ABSENT_GLOBALS };
+const PLATFORM: Platform<'static> = Platform { node_modules: NODE_MODULES, absent_globals: ABSENT_GLOBALS };
 
 /// Makes programs callable.
 pub struct Scripts {
