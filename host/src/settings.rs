@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use self::rate::RateLimit;
 use crate::error::Error;
 use crate::tunables::{FUEL, MEMORY_LIMIT_MB, TIMEOUT_SECONDS};
 
@@ -38,6 +39,8 @@ pub struct Settings {
     pub allow_write: bool,
     /// Reserved: a cron expression.
     pub cron_schedule: Option<String>,
+    /// How often one caller may call it; the app's limit when there is none.
+    pub rate_limit: Option<RateLimit>,
     /// Whether the record of an execution keeps the beginning of its response.
     pub log_response: bool,
 }
@@ -56,6 +59,7 @@ impl Default for Settings {
             allow_read: false,
             allow_write: false,
             cron_schedule: None,
+            rate_limit: None,
             log_response: true,
         }
     }
@@ -161,11 +165,15 @@ pub struct SettingsPatch {
     pub allow_write: Option<bool>,
     #[serde(default, deserialize_with = "given")]
     pub cron_schedule: Option<Option<String>>,
+    #[serde(default, deserialize_with = "given")]
+    pub rate_limit: Option<Option<RateLimit>>,
     pub log_response: Option<bool>,
 }
 
 /// Tells `null`, which clears a field, from a field that is not there.
-fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+fn given<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
 
@@ -192,6 +200,7 @@ impl SettingsPatch {
         set(&mut settings.fuel, patch.fuel);
         set(&mut settings.allow_net, patch.allow_net);
         set(&mut settings.allow_env, patch.allow_env);
+        set(&mut settings.rate_limit, patch.rate_limit);
         set(&mut settings.log_response, patch.log_response);
         Ok(settings)
     }

@@ -29,6 +29,7 @@ mod management;
 mod notes;
 mod npm;
 mod packages;
+mod rates;
 mod row_security;
 mod secrets;
 mod server;

@@ -23,6 +23,7 @@ use http::StatusCode;
 use crate::auth::management::ManagementTokens;
 use crate::deploy::Deployer;
 use crate::error::{Code, Error};
+use crate::http::rate::Limiter;
 use crate::http::respond;
 use crate::router::table::Table;
 use crate::store::Store;
@@ -37,6 +38,8 @@ pub struct Api {
     pub deployer: Arc<Deployer>,
     /// Who may manage.
     pub tokens: Arc<ManagementTokens>,
+    /// How often they may ask.
+    pub limiter: Arc<Limiter>,
     /// Largest upload, in bytes.
     pub max_component_bytes: usize,
 }

@@ -5,5 +5,6 @@ pub mod body;
 pub mod credential;
 pub mod headers;
 pub mod listener;
+pub mod rate;
 pub mod respond;
 pub mod service;

@@ -1,6 +1,7 @@
 //! One request: to a function, or to the management API.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -16,7 +17,9 @@ use wasmtime_wasi_http::WasiBody;
 use super::body::{AnyBody, BodyError, ResponseBody, incoming};
 use super::credential::{identify, is_host_credential};
 use super::headers::end_to_end;
+use super::rate::{Caller, Class, Limiter, Quota};
 use super::respond;
+use crate::auth::Identity;
 use crate::auth::management::ManagementTokens;
 use crate::deploy::find_app;
 use crate::error::{Code, Error};
@@ -35,6 +38,8 @@ pub struct Service {
     pub management: Router,
     /// Who may manage, and so also call.
     pub tokens: Arc<ManagementTokens>,
+    /// How often somebody may call.
+    pub limiter: Arc<Limiter>,
     /// Largest body of a request to a function, in bytes.
     pub max_request_bytes: usize,
     /// Largest body of a function's response, in bytes.
@@ -42,15 +47,15 @@ pub struct Service {
 }
 
 impl Service {
-    /// Answers one request.
-    pub async fn call(&self, request: Request<Incoming>) -> Result<Response<AnyBody>, Infallible> {
+    /// Answers one request from this address.
+    pub async fn call(&self, request: Request<Incoming>, peer: IpAddr) -> Result<Response<AnyBody>, Infallible> {
         // Its success would turn the connection into a tunnel.
         if request.method() == Method::CONNECT {
             return Ok(respond::error(&Error::new(Code::MethodNotAllowed, "CONNECT is not possible here")));
         }
         let path = request.uri().path().to_owned();
         match route(&path) {
-            Ok(Route::Invoke { app, function, rest }) => Ok(self.invoke(app, function, rest, request).await),
+            Ok(Route::Invoke { app, function, rest }) => Ok(self.invoke(app, function, rest, request, peer).await),
             Ok(Route::Manage) => self.manage(request).await,
             Err(error) => Ok(respond::error(&error.into())),
         }
@@ -67,12 +72,37 @@ impl Service {
         function: FunctionName,
         rest: &str,
         request: Request<Incoming>,
+        peer: IpAddr,
     ) -> Response<AnyBody> {
         let call = match self.call_of(&app, function.clone(), rest, request).await {
             Ok(call) => call,
             Err(error) => return respond::refused(&error, &function),
         };
-        self.answer(call).await
+        let (quota, admitted) = self.limit(&call, peer);
+        let mut response = match admitted {
+            Ok(()) => self.answer(call).await,
+            Err(error) => respond::refused(&error, &function),
+        };
+        if let Some(quota) = quota {
+            quota.tell(response.headers_mut());
+        }
+        response
+    }
+
+    /// Counts a call.
+    fn limit(&self, call: &Call, peer: IpAddr) -> (Option<Quota>, Result<(), Error>) {
+        let Some(function) = call.app.function(&call.function) else { return (None, Ok(())) };
+        let by_address = || Caller::Address(self.limiter.address(peer, call.request.headers()));
+        let (caller, of_the_token) = match &call.identity {
+            Ok(Identity::Admin) => (Caller::Admin, None),
+            Ok(Identity::Token(id)) => (Caller::Token(*id), self.tokens.rate_limit(*id)),
+            Ok(Identity::ApiKey(id)) => (Caller::ApiKey(*id), None),
+            Ok(Identity::User(user)) => (Caller::User(&call.app.name, &user.id), None),
+            Ok(Identity::Anonymous) | Err(_) => (by_address(), None),
+        };
+        let class = Class::Invoke(function.version.id);
+        let own = [of_the_token, function.version.settings.rate_limit, call.app.settings().rate_limits.invoke];
+        self.limiter.admit(class, &caller, own)
     }
 
     async fn answer(&self, call: Call) -> Response<AnyBody> {

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::issuer::IssuerSettings;
+use super::rate::RateLimits;
 use crate::error::Error;
 use crate::tunables::{AUDIENCES, ISSUER_KEYS, ISSUERS};
 
@@ -15,6 +16,8 @@ pub struct AppSettings {
     pub audiences: Vec<String>,
     /// Who else makes tokens for the app's users.
     pub issuers: Vec<IssuerSettings>,
+    /// How often one caller may ask.
+    pub rate_limits: RateLimits,
 }
 
 /// Settings to change; what is left out stays, `null` goes back to the default.
@@ -26,6 +29,8 @@ pub struct AppPatch {
     pub audiences: Option<Vec<String>>,
     #[serde(default, deserialize_with = "given")]
     pub issuers: Option<Vec<IssuerSettings>>,
+    #[serde(default, deserialize_with = "given")]
+    pub rate_limits: Option<RateLimits>,
 }
 
 /// `null` is there, and means the default.
@@ -50,6 +55,9 @@ impl AppPatch {
         if let Some(issuers) = self.issuers {
             check_issuers(&issuers)?;
             settings.issuers = issuers;
+        }
+        if let Some(limits) = self.rate_limits {
+            settings.rate_limits = limits;
         }
         Ok(settings)
     }
