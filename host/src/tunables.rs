@@ -133,6 +133,12 @@ pub const RATE_MAPS: usize = 64;
 /// Callers in one of them. With more, those that are within their limits are forgotten.
 pub const RATE_CALLERS_PER_MAP: usize = 4_096;
 
+/// Origins, methods, or header fields that pages of other origins may have or use.
+pub const CORS_NAMES: usize = 100;
+
+/// How long browsers may remember what such pages may do, in seconds: as long as any of them does at most.
+pub const CORS_MAX_AGE_SECONDS: Range<u32> = Range { default: 600, min: 0, max: 86_400 };
+
 /// Tokens that may manage.
 pub const MANAGEMENT_TOKENS: usize = 1_000;
 

@@ -12,6 +12,7 @@ mod apps;
 mod butterbase;
 mod command_line;
 mod components;
+mod cors;
 mod crypto;
 mod db;
 mod durability;

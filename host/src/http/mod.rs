@@ -2,6 +2,7 @@
 //! management API, [`respond`] turns what comes back into a response.
 
 pub mod body;
+pub mod cors;
 pub mod credential;
 pub mod headers;
 pub mod listener;

@@ -90,6 +90,7 @@ fn respond(body: ErrorBody<'_>) -> Response<AnyBody> {
     let retry_after = retry_after.map(|wait| wait.as_secs_f64().ceil().max(1.0) as u64);
     let object = ErrorObject { error, message, code: code.as_str(), function, execution_id, details, retry_after };
     let mut response = json(status, &object);
+    response.extensions_mut().insert(code);
     if status == StatusCode::SERVICE_UNAVAILABLE {
         response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
     }

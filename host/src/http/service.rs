@@ -15,6 +15,7 @@ use tower::ServiceExt;
 use wasmtime_wasi_http::WasiBody;
 
 use super::body::{AnyBody, BodyError, ResponseBody, incoming};
+use super::cors::Cors;
 use super::credential::{identify, is_host_credential};
 use super::headers::end_to_end;
 use super::rate::{Caller, Class, Limiter, Quota};
@@ -27,6 +28,7 @@ use crate::ids::{AppName, FunctionName};
 use crate::invoke::{Answer, Call, Invoker, NoAnswer, Origin, Switchboard};
 use crate::router::table::Table;
 use crate::router::{Route, route};
+use crate::settings::cors::CorsSettings;
 
 /// Answers requests.
 pub struct Service {
@@ -57,7 +59,12 @@ impl Service {
         match route(&path) {
             Ok(Route::Invoke { app, function, rest }) => Ok(self.invoke(app, function, rest, request, peer).await),
             Ok(Route::Manage) => self.manage(request).await,
-            Err(error) => Ok(respond::error(&error.into())),
+            Err(error) => {
+                let cors = Cors::decide(request.method(), request.headers(), None);
+                let mut response = respond::error(&error.into());
+                cors.finish(&mut response);
+                Ok(response)
+            }
         }
     }
 
@@ -67,6 +74,30 @@ impl Service {
     }
 
     async fn invoke(
+        &self,
+        app: AppName,
+        function: FunctionName,
+        rest: &str,
+        request: Request<Incoming>,
+        peer: IpAddr,
+    ) -> Response<AnyBody> {
+        let cors = Cors::decide(request.method(), request.headers(), self.cors_of(&app, &function));
+        if let Some(answer) = cors.preflight() {
+            return answer;
+        }
+        let mut response = self.limited(app, function, rest, request, peer).await;
+        cors.finish(&mut response);
+        response
+    }
+
+    fn cors_of(&self, app: &AppName, function: &FunctionName) -> Option<CorsSettings> {
+        let app = self.table.app(app)?;
+        let own = app.function(function).and_then(|function| function.version.settings.cors.clone());
+        own.or_else(|| app.settings().cors.clone())
+    }
+
+    /// Answers a call, if its caller has not called too often.
+    async fn limited(
         &self,
         app: AppName,
         function: FunctionName,

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::cors::CorsSettings;
 use super::issuer::IssuerSettings;
 use super::rate::RateLimits;
 use crate::error::Error;
@@ -16,6 +17,8 @@ pub struct AppSettings {
     pub audiences: Vec<String>,
     /// Who else makes tokens for the app's users.
     pub issuers: Vec<IssuerSettings>,
+    /// What browsers are told about pages of other origins, where a function has no settings for that.
+    pub cors: Option<CorsSettings>,
     /// How often one caller may ask.
     pub rate_limits: RateLimits,
 }
@@ -29,6 +32,8 @@ pub struct AppPatch {
     pub audiences: Option<Vec<String>>,
     #[serde(default, deserialize_with = "given")]
     pub issuers: Option<Vec<IssuerSettings>>,
+    #[serde(default, deserialize_with = "given")]
+    pub cors: Option<Option<CorsSettings>>,
     #[serde(default, deserialize_with = "given")]
     pub rate_limits: Option<RateLimits>,
 }
@@ -55,6 +60,9 @@ impl AppPatch {
         if let Some(issuers) = self.issuers {
             check_issuers(&issuers)?;
             settings.issuers = issuers;
+        }
+        if let Some(cors) = self.cors {
+            settings.cors = cors;
         }
         if let Some(limits) = self.rate_limits {
             settings.rate_limits = limits;
