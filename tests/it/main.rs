@@ -15,6 +15,7 @@ mod components;
 mod cors;
 mod crypto;
 mod db;
+mod density;
 mod durability;
 mod egress;
 mod executions;
@@ -27,6 +28,8 @@ mod javascript;
 mod kliv;
 mod limits;
 mod management;
+mod node;
+mod node_modules;
 mod notes;
 mod npm;
 mod packages;
@@ -36,6 +39,7 @@ mod secrets;
 mod server;
 mod siblings;
 mod snippets;
+mod supabase;
 mod tokens;
 mod uploads;
 mod versions;
@@ -116,4 +120,11 @@ fn keys(object: &Value) -> Vec<&str> {
     let mut keys: Vec<_> = object.as_object().expect("an object").keys().map(String::as_str).collect();
     keys.sort_unstable();
     keys
+}
+
+/// The variables a guest sees, without those that every function has.
+fn set_by_somebody(seen: &Value) -> Vec<[&str; 2]> {
+    let all = seen["all"].as_array().expect("pairs").iter();
+    let pairs = all.map(|pair| [pair[0].as_str().expect("a name"), pair[1].as_str().expect("a value")]);
+    pairs.filter(|[name, _]| !name.starts_with("SUPABASE_")).collect()
 }

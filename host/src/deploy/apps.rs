@@ -61,6 +61,10 @@ impl Deployer {
             _ => app.set_verifier(self.verifier(&app.name, &secret, &changed.settings)?),
         }
         app.set_settings(changed.settings.clone());
+        if jwt_secret.is_some() {
+            // The keys in them are signed with it.
+            app.forget_environments();
+        }
         Ok(changed)
     }
 

@@ -15,7 +15,8 @@ use crate::settings::cors::CorsSettings;
 use crate::tunables::CORS_MAX_AGE_SECONDS;
 
 /// What pages may read of every answer of the host, besides what is set.
-const EXPOSED: &str = "caddis-execution-id, retry-after, x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-reset";
+const EXPOSED: &str =
+    "caddis-execution-id, retry-after, x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-reset, x-relay-error";
 
 /// What the host decides for a function; a function's own fields of these names do not count then.
 const DECIDED: [HeaderName; 6] = [
@@ -52,6 +53,11 @@ impl Cors {
             headers: headers.get(ACCESS_CONTROL_REQUEST_HEADERS).cloned(),
         });
         Self { origin, preflight, settings }
+    }
+
+    /// Whether a browser asks what it may do (Fetch standard, section 4.8). It never sends credentials with that.
+    pub fn is_preflight(&self) -> bool {
+        self.preflight.is_some()
     }
 
     /// The answer to a preflight that is not for the function.
@@ -99,7 +105,7 @@ impl Cors {
 
     fn decide_for(&self, settings: &CorsSettings, headers: &mut HeaderMap) {
         // Those that answer a preflight are put there by the host.
-        let is_preflight = self.preflight.is_some();
+        let is_preflight = self.is_preflight();
         for name in DECIDED {
             let of_preflights = [ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_MAX_AGE];
             if !is_preflight || !of_preflights.contains(&name) {

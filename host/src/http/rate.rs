@@ -29,6 +29,8 @@ pub enum Caller<'a> {
     Token(TokenId),
     /// A program with an API key.
     ApiKey(ApiKeyId),
+    /// An app itself, by its own key.
+    App(&'a AppName),
     /// An end user of an app.
     User(&'a AppName, &'a str),
     /// Whoever has this address, when nothing else is known.

@@ -27,7 +27,7 @@ use crate::error::{Code, Error};
 use crate::ids::{AppName, FunctionName};
 use crate::invoke::{Answer, Call, Invoker, NoAnswer, Origin, Switchboard};
 use crate::router::table::Table;
-use crate::router::{Route, route};
+use crate::router::{Dialect, Route, route};
 use crate::settings::cors::CorsSettings;
 
 /// Answers requests.
@@ -57,7 +57,13 @@ impl Service {
         }
         let path = request.uri().path().to_owned();
         match route(&path) {
-            Ok(Route::Invoke { app, function, rest }) => Ok(self.invoke(app, function, rest, request, peer).await),
+            Ok(Route::Invoke { dialect, app, function, rest }) => {
+                let mut response = self.invoke(dialect, app, function, rest, request, peer).await;
+                if dialect == Dialect::Supabase {
+                    respond::mark_relay_error(&mut response);
+                }
+                Ok(response)
+            }
             Ok(Route::Manage) => self.manage(request).await,
             Err(error) => {
                 let cors = Cors::decide(request.method(), request.headers(), None);
@@ -75,6 +81,7 @@ impl Service {
 
     async fn invoke(
         &self,
+        dialect: Dialect,
         app: AppName,
         function: FunctionName,
         rest: &str,
@@ -85,7 +92,11 @@ impl Service {
         if let Some(answer) = cors.preflight() {
             return answer;
         }
-        let mut response = self.limited(app, function, rest, request, peer).await;
+        let origin = match dialect {
+            Dialect::Supabase if cors.is_preflight() => Origin::Preflight,
+            _ => Origin::Client,
+        };
+        let mut response = self.limited(app, function, rest, request, origin, peer).await;
         cors.finish(&mut response);
         response
     }
@@ -103,10 +114,11 @@ impl Service {
         function: FunctionName,
         rest: &str,
         request: Request<Incoming>,
+        origin: Origin,
         peer: IpAddr,
     ) -> Response<AnyBody> {
         let call = match self.call_of(&app, function.clone(), rest, request).await {
-            Ok(call) => call,
+            Ok(call) => Call { origin, ..call },
             Err(error) => return respond::refused(&error, &function),
         };
         let (quota, admitted) = self.limit(&call, peer);
@@ -129,7 +141,8 @@ impl Service {
             Ok(Identity::Token(id)) => (Caller::Token(*id), self.tokens.rate_limit(*id)),
             Ok(Identity::ApiKey(id)) => (Caller::ApiKey(*id), None),
             Ok(Identity::User(user)) => (Caller::User(&call.app.name, &user.id), None),
-            Ok(Identity::Anonymous) | Err(_) => (by_address(), None),
+            Ok(Identity::ServiceRole) => (Caller::App(&call.app.name), None),
+            Ok(Identity::Anonymous | Identity::AnonKey) | Err(_) => (by_address(), None),
         };
         let class = Class::Invoke(function.version.id);
         let own = [of_the_token, function.version.settings.rate_limit, call.app.settings().rate_limits.invoke];
