@@ -12,6 +12,7 @@ mod apps;
 mod butterbase;
 mod command_line;
 mod components;
+mod compression;
 mod crypto;
 mod db;
 mod durability;
