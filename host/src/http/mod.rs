@@ -9,3 +9,4 @@ pub mod listener;
 pub mod rate;
 pub mod respond;
 pub mod service;
+mod stream;
