@@ -34,6 +34,7 @@ use crate::runtime::engine::{Allocation, mebibytes, running_engine};
 use crate::runtime::limits::MemoryBudget;
 use crate::runtime::scheduler::Scheduler;
 use crate::sandbox::Resources;
+use crate::sandbox::origin::Origin;
 use crate::secrets::Secret;
 use crate::store::tenant::Databases;
 use crate::store::{Store, StoreError, api_keys, tokens};
@@ -65,7 +66,7 @@ pub struct Started {
 }
 
 impl App {
-    /// Opens the data directory, builds the engine, and last of all binds the port.
+    /// Opens the data directory, binds the port, and builds the engine. Who connects meanwhile waits.
     pub async fn start(config: Config) -> Result<Started, StartError> {
         raise_file_limit();
         return_large_blocks();
@@ -75,6 +76,11 @@ impl App {
         let tokens = Arc::new(ManagementTokens::new(admin_token, store.read(tokens::principals).await?));
 
         let cores = std::thread::available_parallelism()?.get();
+        let listener = Listener::bind(config.listen, config.max_connections)
+            .await
+            .map_err(|error| format!("cannot listen on {}: {error}", config.listen))?;
+        let address = listener.address()?;
+        let origin = Origin::new(config.public_url, address);
         let (engine, allocation) = running_engine(config.max_executions)?;
         if allocation == Allocation::OnDemand {
             tracing::warn!("no pool of instances: requests are several times slower on this machine");
@@ -98,6 +104,7 @@ impl App {
             databases: Databases::new(config.data.clone(), config.durability),
             dialer,
             egress: Arc::new(EgressPolicy::new(config.allow_egress)),
+            origin: origin.clone(),
             memory: MemoryBudget::new(mebibytes(config.guest_memory_mb)),
         });
         let components = Arc::new(Components {
@@ -134,6 +141,7 @@ impl App {
             store: store.clone(),
             deployer: deployer.clone(),
             tokens: tokens.clone(),
+            origin,
             max_component_bytes: config.max_component_bytes,
         }));
         let service = Arc::new(Service {
@@ -146,10 +154,6 @@ impl App {
         });
         let switchboard: Weak<dyn Switchboard> = Arc::downgrade(&service) as _;
         let _ = invoker.switchboard.set(switchboard);
-        let listener = Listener::bind(config.listen, config.max_connections)
-            .await
-            .map_err(|error| format!("cannot listen on {}: {error}", config.listen))?;
-        let address = listener.address()?;
         // Compiled while nobody waits for it; a deployment that comes first does so itself.
         tokio::spawn({
             let deployer = deployer.clone();

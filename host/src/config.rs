@@ -35,6 +35,10 @@ pub struct ServeOptions {
     #[arg(long, env = "CADDIS_LISTEN", value_name = "ADDR:PORT")]
     listen: Option<SocketAddr>,
 
+    /// Where clients reach the host, as functions learn it from SUPABASE_URL [default: http:// and the listen address]
+    #[arg(long, env = "CADDIS_PUBLIC_URL", value_name = "URL")]
+    public_url: Option<String>,
+
     /// Let functions connect to these addresses too, besides public ones: a CIDR or host:port; may be repeated
     #[arg(long, env = "CADDIS_ALLOW_EGRESS", value_name = "CIDR|HOST:PORT", value_delimiter = ',')]
     allow_egress: Option<Vec<AllowRule>>,
@@ -111,6 +115,8 @@ pub struct Config {
     pub data: PathBuf,
     pub durability: Durability,
     pub listen: SocketAddr,
+    /// Without a slash at the end.
+    pub public_url: Option<String>,
     pub allow_egress: Vec<AllowRule>,
     pub npm_registry: RegistryChoice,
     pub jsr_registry: RegistryChoice,
@@ -168,6 +174,7 @@ impl Config {
             data,
             durability: options.durability.unwrap_or_default(),
             listen: options.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
+            public_url: options.public_url.as_deref().map(origin).transpose()?,
             allow_egress: options.allow_egress.unwrap_or_default(),
             npm_registry: options.npm_registry.map_or_else(|| registry("https://registry.npmjs.org"), Ok)?,
             jsr_registry: options.jsr_registry.map_or_else(|| registry("https://npm.jsr.io"), Ok)?,
@@ -220,6 +227,7 @@ impl ServeOptions {
             data: self.data.or(other.data),
             durability: self.durability.or(other.durability),
             listen: self.listen.or(other.listen),
+            public_url: self.public_url.or(other.public_url),
             allow_egress: self.allow_egress.or(other.allow_egress),
             npm_registry: self.npm_registry.or(other.npm_registry),
             jsr_registry: self.jsr_registry.or(other.jsr_registry),
@@ -285,6 +293,16 @@ fn read(path: &Path) -> Result<ServeOptions, ConfigError> {
             error.span().map_or(0, |span| text.bytes().take(span.start).filter(|byte| *byte == b'\n').count() + 1);
         ConfigError(format!("{}:{line}: {message}", path.display()))
     })
+}
+
+/// A scheme and an authority, and nothing after them: paths below it are the host's.
+fn origin(url: &str) -> Result<String, ConfigError> {
+    let parsed = url.parse::<http::Uri>().ok().filter(|uri| {
+        let scheme = uri.scheme_str().is_some_and(|scheme| matches!(scheme, "http" | "https"));
+        scheme && uri.host().is_some() && matches!(uri.path(), "" | "/") && uri.query().is_none() && !url.contains('@')
+    });
+    let refusal = || ConfigError(format!("--public-url must be like https://functions.example.com, got {url:?}"));
+    parsed.map(|_| url.trim_end_matches('/').to_owned()).ok_or_else(refusal)
 }
 
 fn registry(address: &str) -> Result<RegistryChoice, ConfigError> {
@@ -358,6 +376,11 @@ mod tests {
         };
         assert!(error(ServeOptions::default(), "").contains("--data"));
         assert!(error(ServeOptions::default(), "data = \"x\"\nport = 1\n").contains(":2: unknown field `port`"));
+        for url in ["example.com", "https://example.com/x", "ftp://example.com", "https://u@example.com", ""] {
+            let options =
+                ServeOptions { public_url: Some(url.to_owned()), data: Some("x".into()), ..ServeOptions::default() };
+            assert!(error(options, "").contains("--public-url"), "{url}");
+        }
         let options =
             ServeOptions { max_memory_limit_mb: Some(2000), data: Some("x".into()), ..ServeOptions::default() };
         assert_eq!(error(options, ""), "--max-memory-limit-mb must be between 64 and 1024, got 2000");

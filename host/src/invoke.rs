@@ -33,6 +33,7 @@ use crate::runtime::scheduler::Scheduler;
 use crate::runtime::signals::{Arrival, CancelOnDrop, Completion};
 use crate::sandbox::{Occasion, Resources};
 use crate::store::functions::FunctionVersion;
+use crate::store::secrets::Changes;
 use crate::store::tenant::{Caller, DbRole};
 
 use self::record::Record;
@@ -64,6 +65,8 @@ pub struct Call {
 pub enum Origin {
     /// A client, for whom the function's access policy is meant.
     Client,
+    /// A browser that asks first what a client of Supabase may do: it sends no credentials, and functions answer it themselves.
+    Preflight,
     /// Another function of the app, which may call every one; the caller and the caller's role in the database stay who they are.
     Function {
         /// How many functions called one another up to here.
@@ -74,7 +77,7 @@ pub enum Origin {
 impl Origin {
     fn depth(self) -> u8 {
         match self {
-            Self::Client => 0,
+            Self::Client | Self::Preflight => 0,
             Self::Function { depth } => depth,
         }
     }
@@ -143,7 +146,10 @@ impl Invoker {
             false => SentResponse::default(),
         };
         let (responder, response) = Responder::new(sent.clone());
-        let log = LogCapture::without(environment.clone());
+        let log = match linked.program {
+            Some(_) => LogCapture::of_a_console(environment.clone()),
+            None => LogCapture::without(environment.clone()),
+        };
         let completion = Completion::default();
         let executions = self.resources.store.executions();
         let record = Record::open(executions, id, &function, &identity, &call.request, log.clone(), sent.clone());
@@ -217,7 +223,7 @@ impl Invoker {
             Err(generation) => generation,
         };
         let FunctionVersion { id, settings, .. } = &function.version;
-        let environment = self.resources.environment(&app.name, *id, settings).await?;
+        let environment = self.resources.environment(&app.name, Some(*id), settings, &Changes::new()).await?;
         function.environment.keep(generation, &environment);
         Ok(environment)
     }
@@ -228,7 +234,7 @@ fn authorize(call: &Call) -> Result<Arc<Function>, Error> {
     let function = function.ok_or_else(|| {
         Error::new(Code::NotFound, format!("there is no enabled function {} in app {}", call.function, call.app.name))
     })?;
-    if let Origin::Function { .. } = call.origin {
+    if let Origin::Function { .. } | Origin::Preflight = call.origin {
         return Ok(function);
     }
     let access = &function.version.settings.access;
@@ -240,6 +246,10 @@ fn authorize(call: &Call) -> Result<Arc<Function>, Error> {
     };
     match judge(access, identity) {
         Verdict::Allowed => Ok(function),
+        Verdict::Unauthorized if *identity == Identity::AnonKey => Err(Error::new(
+            Code::Unauthorized,
+            "this function needs a user's token; the anon key alone opens functions with the policy key or public",
+        )),
         Verdict::Unauthorized => Err(Error::new(
             Code::Unauthorized,
             "this function needs a token of the app or an API key in the Authorization header",
@@ -253,8 +263,8 @@ fn authorize(call: &Call) -> Result<Arc<Function>, Error> {
 /// Who the database is asked for. A token of the app may name another role, as Supabase's keys do.
 fn caller(identity: &Identity) -> Caller {
     let user = match identity {
-        Identity::ApiKey(_) | Identity::Token(_) | Identity::Admin => return Caller::service(),
-        Identity::Anonymous => return Caller { role: DbRole::Anon, ..Caller::service() },
+        Identity::ApiKey(_) | Identity::ServiceRole | Identity::Token(_) | Identity::Admin => return Caller::service(),
+        Identity::Anonymous | Identity::AnonKey => return Caller { role: DbRole::Anon, ..Caller::service() },
         Identity::User(user) => user,
     };
     Caller {

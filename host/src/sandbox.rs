@@ -1,9 +1,13 @@
 //! What every store is made from: the host's databases, its way out, its memory. Shared by requests and by the evaluation of programs.
 
+pub mod origin;
+
 use std::sync::Arc;
 use std::time::Instant;
 
+use self::origin::Origin;
 use crate::auth::User;
+use crate::auth::project::ProjectKeys;
 use crate::bindings::crypto::CryptoState;
 use crate::bindings::db::DbState;
 use crate::bindings::egress::EgressPolicy;
@@ -17,8 +21,9 @@ use crate::runtime::engine::mebibytes;
 use crate::runtime::limits::{MemoryBudget, MemoryLimiter};
 use crate::runtime::outcome::Limits;
 use crate::settings::Settings;
+use crate::store::secrets::Changes;
 use crate::store::tenant::{Caller, Databases};
-use crate::store::{Store, StoreError, secrets};
+use crate::store::{Reader, Store, StoreError, apps, secrets};
 
 /// The host's resources.
 pub struct Resources {
@@ -30,6 +35,8 @@ pub struct Resources {
     pub dialer: Arc<Dialer>,
     /// Where they may go.
     pub egress: Arc<EgressPolicy>,
+    /// Where functions find the host itself.
+    pub origin: Origin,
     /// What guests may use of the host's memory.
     pub memory: Arc<MemoryBudget>,
 }
@@ -59,7 +66,8 @@ impl Resources {
     pub fn parts(&self, app: &AppName, settings: &Settings, occasion: Occasion) -> CtxParts {
         let Occasion { deadline, environment, wasi_environment, user, caller, log, responder, siblings } = occasion;
         CtxParts {
-            fetch: Fetch::new(self.dialer.clone(), self.egress.clone(), settings.allow_net, siblings),
+            fetch: Fetch::new(self.dialer.clone(), self.egress.clone(), settings.allow_net, siblings)
+                .with_own_host(self.origin.address()),
             db: DbState::new(self.databases.clone(), app.clone(), caller, deadline),
             crypto: CryptoState::new(deadline),
             environment,
@@ -71,18 +79,27 @@ impl Resources {
         }
     }
 
-    /// The variables of a function as they are now.
+    /// The variables of a function as they are now, or as they would be with these changes. One that does not exist yet has none of
+    /// its own.
     pub async fn environment(
         &self,
         app: &AppName,
-        function: FunctionId,
+        function: Option<FunctionId>,
         settings: &Settings,
+        changes: &Changes,
     ) -> Result<Arc<Environment>, StoreError> {
         if !settings.allow_env {
             return Ok(Arc::default());
         }
-        let app = app.clone();
-        self.store.read(move |tx| secrets::environment(tx, &app, function)).await.map(Arc::new)
+        let (app, origin, changes) = (app.clone(), self.origin.clone(), changes.clone());
+        let read = move |tx: &Reader<'_>| {
+            let keys = ProjectKeys::new(&app, &apps::jwt_secret(tx, &app)?)
+                .map_err(|error| StoreError::Internal(error.into()))?;
+            let mut environment = origin.variables(&app, &keys);
+            environment.extend(secrets::environment(tx, &app, function, &changes)?);
+            Ok(Arc::new(environment))
+        };
+        self.store.read(read).await
     }
 }
 

@@ -67,6 +67,8 @@ impl Default for Settings {
 pub enum Access {
     /// Anybody.
     Public,
+    /// Whoever has a valid token or key of the app, its public `anon` key too: what Supabase calls `verify_jwt`.
+    Key,
     /// Whoever has a valid token or key of the app.
     #[default]
     Authenticated,
@@ -92,6 +94,7 @@ struct AccessObject {
 #[serde(rename_all = "lowercase")]
 enum Policy {
     Public,
+    Key,
     Authenticated,
     Group,
     Metadata,
@@ -106,13 +109,14 @@ impl TryFrom<AccessObject> for Access {
         match policy {
             Policy::Group if groups.is_empty() => Err("policy group needs at least one entry in groups"),
             Policy::Metadata if metadata.is_empty() => Err("policy metadata needs at least one entry in metadata"),
-            Policy::Public | Policy::Authenticated | Policy::Metadata if !groups.is_empty() => {
+            Policy::Public | Policy::Key | Policy::Authenticated | Policy::Metadata if !groups.is_empty() => {
                 Err("groups only go with policy group")
             }
-            Policy::Public | Policy::Authenticated | Policy::Group if !metadata.is_empty() => {
+            Policy::Public | Policy::Key | Policy::Authenticated | Policy::Group if !metadata.is_empty() => {
                 Err("metadata only goes with policy metadata")
             }
             Policy::Public => Ok(Self::Public),
+            Policy::Key => Ok(Self::Key),
             Policy::Authenticated => Ok(Self::Authenticated),
             Policy::Group => Ok(Self::Group(groups)),
             Policy::Metadata => Ok(Self::Metadata(metadata)),
@@ -124,6 +128,7 @@ impl From<Access> for AccessObject {
     fn from(access: Access) -> Self {
         let (policy, groups, metadata) = match access {
             Access::Public => (Policy::Public, Vec::new(), BTreeMap::new()),
+            Access::Key => (Policy::Key, Vec::new(), BTreeMap::new()),
             Access::Authenticated => (Policy::Authenticated, Vec::new(), BTreeMap::new()),
             Access::Group(groups) => (Policy::Group, groups, BTreeMap::new()),
             Access::Metadata(metadata) => (Policy::Metadata, Vec::new(), metadata),
@@ -269,6 +274,7 @@ mod tests {
     fn access_has_the_documented_shapes() {
         for shape in [
             json!({"policy": "public"}),
+            json!({"policy": "key"}),
             json!({"policy": "authenticated"}),
             json!({"policy": "group", "groups": ["admin"]}),
             json!({"policy": "metadata", "metadata": {"department": "engineering"}}),

@@ -13,7 +13,7 @@ const REDEPLOYMENTS: usize = 1_000;
 
 /// A source of some 5 kB, different for each number.
 fn source(number: usize) -> String {
-    let rules: String = (0..60)
+    let rules: String = (0..75)
         .map(|rule| {
             format!("const rule{rule} = (text: string): string => text.padEnd({rule}).trim() + {};\n", rule * number)
         })

@@ -17,6 +17,9 @@ use crate::ids::AppName;
 /// Routes about all apps. Their handlers look at the app a token is bound to themselves.
 const OF_ALL_APPS: [&str; 3] = ["/api/v1/apps", "/api/v1/tokens", "/api/v1/tokens/{id}"];
 
+/// Routes that show keys of an app.
+const SHOW_KEYS: [&str; 3] = ["/api/v1/project", "/v1/{app}/project", "/v1/projects/{app}/api-keys"];
+
 /// Lets a request through, with who makes it.
 pub(super) async fn authorize(
     State(api): State<Arc<Api>>,
@@ -62,7 +65,8 @@ fn needed(method: &Method, route: &str) -> Scope {
     if is_about(&["tokens"]) || (!reads && is_about(&["api-keys", "apps", "user-tokens"])) {
         return Scope::Admin;
     }
-    if reads { Scope::Read } else { Scope::Deploy }
+    // A key that opens all of the app is no reading matter.
+    if reads && !SHOW_KEYS.contains(&route) { Scope::Read } else { Scope::Deploy }
 }
 
 #[cfg(test)]
@@ -86,6 +90,10 @@ mod tests {
             (Method::POST, "/v1/{app}/api-keys", Scope::Admin),
             (Method::GET, "/v1/{app}/api-keys", Scope::Read),
             (Method::POST, "/v1/{app}/user-tokens", Scope::Admin),
+            (Method::GET, "/api/v1/project", Scope::Deploy),
+            (Method::GET, "/v1/projects/{app}/api-keys", Scope::Deploy),
+            (Method::GET, "/v1/projects/{app}/functions", Scope::Read),
+            (Method::DELETE, "/v1/projects/{app}/secrets", Scope::Deploy),
         ] {
             assert_eq!(needed(&method, route), scope, "{method} {route}");
         }

@@ -74,7 +74,12 @@ pub(super) fn run(directory: &Path, options: ServeOptions) -> Result<(), Failure
                 report(&format!("{}: {error}", project.name));
             }
         }
+        let project = client.send(Method::GET, "/api/v1/project", "application/json", Bytes::new()).await?;
         print(&format!("\nadmin token: {}", client.token.expose()));
+        for name in ["anon_key", "service_role_key"] {
+            let key = project.get(name).and_then(Value::as_str).unwrap_or_default();
+            print(&format!("{}: {key}", name.replace('_', " ")));
+        }
         print(&format!("listening on http://{} (Ctrl-C stops)", client.address));
         serving.await?;
         Ok(())

@@ -60,6 +60,10 @@ impl Deployer {
             _ if same(&before, &changed.settings) => {}
             _ => app.set_verifier(self.verifier(&app.name, &secret, &changed.settings)?),
         }
+        if jwt_secret.is_some() {
+            // The keys in them are signed with it.
+            app.forget_environments();
+        }
         Ok(changed)
     }
 

@@ -45,7 +45,7 @@ pub async fn identify(headers: &HeaderMap, app: &App, tokens: &ManagementTokens)
         principal.require(Scope::Deploy)?;
         return Ok(principal.token.map_or(Identity::Admin, Identity::Token));
     }
-    if let Some(identity) = app.api_key(hash) {
+    if let Some(identity) = app.key(hash) {
         return Ok(identity);
     }
     Ok(Identity::User(app.verifier().verify(&token).await?))

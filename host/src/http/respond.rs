@@ -16,6 +16,12 @@ pub const EXECUTION_ID: HeaderName = HeaderName::from_static("caddis-execution-i
 /// Seconds after which a client that was turned away may try again.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
+/// What the host itself could not do, whatever the function: what Supabase's clients call an error of the relay.
+const RELAY_ERRORS: [Code; 4] = [Code::Overloaded, Code::ShuttingDown, Code::RegistryUnavailable, Code::Internal];
+
+/// How those clients are told.
+const RELAY_ERROR: HeaderName = HeaderName::from_static("x-relay-error");
+
 struct ErrorBody<'a> {
     code: Code,
     message: &'a str,
@@ -81,6 +87,7 @@ fn respond(body: ErrorBody<'_>) -> Response<AnyBody> {
     };
     let object = ErrorObject { error, message, code: code.as_str(), function, execution_id, details };
     let mut response = json(status, &object);
+    response.extensions_mut().insert(code);
     if status == StatusCode::SERVICE_UNAVAILABLE {
         response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
     }
@@ -91,6 +98,13 @@ fn respond(body: ErrorBody<'_>) -> Response<AnyBody> {
         identify(&mut response, id);
     }
     response
+}
+
+/// Tells a client of Supabase that a response comes from a host in trouble, if it does.
+pub fn mark_relay_error<B>(response: &mut Response<B>) {
+    if response.extensions().get::<Code>().is_some_and(|code| RELAY_ERRORS.contains(code)) {
+        response.headers_mut().insert(RELAY_ERROR, HeaderValue::from_static("true"));
+    }
 }
 
 /// What to authenticate with, and whether what was presented was a token at all (RFC 6750, section 3).

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use futures::future::BoxFuture;
-use http::header::{CONTENT_LENGTH, HOST};
+use http::header::{ACCESS_CONTROL_REQUEST_METHOD, CONTENT_LENGTH, HOST, ORIGIN};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 use http_body_util::BodyExt;
@@ -23,7 +23,7 @@ use crate::error::{Code, Error};
 use crate::ids::{AppName, FunctionName};
 use crate::invoke::{Answer, Call, Invoker, NoAnswer, Origin, Switchboard};
 use crate::router::table::Table;
-use crate::router::{Route, route};
+use crate::router::{Dialect, Route, route};
 
 /// Answers requests.
 pub struct Service {
@@ -50,7 +50,13 @@ impl Service {
         }
         let path = request.uri().path().to_owned();
         match route(&path) {
-            Ok(Route::Invoke { app, function, rest }) => Ok(self.invoke(app, function, rest, request).await),
+            Ok(Route::Invoke { dialect, app, function, rest }) => {
+                let mut response = self.invoke(dialect, app, function, rest, request).await;
+                if dialect == Dialect::Supabase {
+                    respond::mark_relay_error(&mut response);
+                }
+                Ok(response)
+            }
             Ok(Route::Manage) => self.manage(request).await,
             Err(error) => Ok(respond::error(&error.into())),
         }
@@ -63,12 +69,15 @@ impl Service {
 
     async fn invoke(
         &self,
+        dialect: Dialect,
         app: AppName,
         function: FunctionName,
         rest: &str,
         request: Request<Incoming>,
     ) -> Response<AnyBody> {
+        let preflight = dialect == Dialect::Supabase && is_preflight(&request);
         let call = match self.call_of(&app, function.clone(), rest, request).await {
+            Ok(call) if preflight => Call { origin: Origin::Preflight, ..call },
             Ok(call) => call,
             Err(error) => return respond::refused(&error, &function),
         };
@@ -127,6 +136,12 @@ impl Service {
         respond::identify(&mut response, execution);
         response
     }
+}
+
+/// Whether a browser asks what it may do (Fetch standard, section 4.8). It never sends credentials with that.
+fn is_preflight<B>(request: &Request<B>) -> bool {
+    let asks = [ORIGIN, ACCESS_CONTROL_REQUEST_METHOD].iter().all(|name| request.headers().contains_key(name));
+    request.method() == Method::OPTIONS && asks
 }
 
 impl Switchboard for Service {

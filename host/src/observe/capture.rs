@@ -10,6 +10,7 @@ use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
+use crate::bindings::env;
 use crate::secrets::Secret;
 use crate::secrets::redact::{redact, redact_cut};
 use crate::tunables::{LOG_BYTES, LOG_LINE_BYTES, LOG_LINES};
@@ -39,6 +40,17 @@ impl Level {
             Self::Error => "error",
         }
     }
+
+    /// The method of `console` that logs at this level.
+    fn console(self) -> &'static str {
+        match self {
+            Self::Trace => "console.trace",
+            Self::Debug => "console.debug",
+            Self::Info => "console.log",
+            Self::Warn => "console.warn",
+            Self::Error => "console.error",
+        }
+    }
 }
 
 /// The log lines of one execution. Never blocks a guest: past the limits lines are counted and dropped.
@@ -49,6 +61,8 @@ pub struct LogCapture(Arc<Mutex<Lines>>);
 struct Lines {
     /// Variables of the function, whose values must not get into its records.
     secrets: Arc<BTreeMap<String, Secret>>,
+    /// Whether lines are written as a console has them.
+    console: bool,
     text: String,
     count: usize,
     dropped: u64,
@@ -57,7 +71,7 @@ struct Lines {
 /// What was captured.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct CapturedLog {
-    /// One line each, as `level: message`.
+    /// One line each, as `level: message` or `console.method: message`.
     pub text: String,
     /// Lines that did not fit.
     pub dropped: u64,
@@ -67,6 +81,11 @@ impl LogCapture {
     /// Captures lines without these secrets.
     pub fn without(secrets: Arc<BTreeMap<String, Secret>>) -> Self {
         Self(Arc::new(Mutex::new(Lines { secrets, ..Lines::default() })))
+    }
+
+    /// For a program that logs through `console`: its lines start with the method, as FX10 has them.
+    pub fn of_a_console(secrets: Arc<BTreeMap<String, Secret>>) -> Self {
+        Self(Arc::new(Mutex::new(Lines { secrets, console: true, ..Lines::default() })))
     }
 
     /// Adds a message; each line break starts a new line of the same level.
@@ -97,8 +116,8 @@ impl LogCapture {
         let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // A text that was cut ends at a character.
         match text.len() > LOG_LINE_BYTES - char::MAX.len_utf8() {
-            true => redact_cut(text, lines.secrets.values()),
-            false => redact(text, lines.secrets.values()),
+            true => redact_cut(text, lines.secrets()),
+            false => redact(text, lines.secrets()),
         }
     }
 
@@ -115,16 +134,20 @@ impl Lines {
         let is_whole = cut == line.len();
         let line = line.get(..cut).unwrap_or_default().to_owned();
         let mut line = match is_whole {
-            true => redact(line, self.secrets.values()),
-            false => redact_cut(line, self.secrets.values()),
+            true => redact(line, self.secrets()),
+            false => redact_cut(line, self.secrets()),
         };
         line.truncate(line.floor_char_boundary(LOG_LINE_BYTES));
         line
     }
 
+    fn secrets(&self) -> impl Iterator<Item = &Secret> {
+        env::secrets(&self.secrets)
+    }
+
     fn push(&mut self, level: Level, line: &str) {
         let line = self.redacted(line);
-        let prefix = level.as_str();
+        let prefix = if self.console { level.console() } else { level.as_str() };
         let size = prefix.len() + ": ".len() + line.len() + 1;
         if self.count == LOG_LINES || self.text.len() + size > LOG_BYTES {
             self.dropped += 1;
@@ -264,6 +287,14 @@ mod tests {
         printer.print(b"o\r\nthree");
         printer.finish();
         assert_eq!(log.take().text, "info: one\ninfo: two\ninfo: three");
+    }
+
+    #[test]
+    fn lines_of_a_console_name_its_methods() {
+        let log = LogCapture::of_a_console(Arc::default());
+        log.write(Level::Info, "a\nb");
+        log.write(Level::Error, "c");
+        assert_eq!(log.take().text, "console.log: a\nconsole.log: b\nconsole.error: c");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use http::StatusCode;
 
+use crate::bindings::env;
 use crate::secrets::Secret;
 use crate::secrets::redact::redact_cut;
 use crate::tunables::RESPONSE_COPY_BYTES;
@@ -67,7 +68,7 @@ impl SentResponse {
             Err(error) if error.error_len().is_none() => str::from_utf8(copy.get(..error.valid_up_to())?).ok()?,
             Err(_) => return None,
         };
-        let secrets = self.0.secrets.iter().flat_map(|secrets| secrets.values());
+        let secrets = self.0.secrets.iter().flat_map(|variables| env::secrets(variables));
         (!text.is_empty()).then(|| redact_cut(text.to_owned(), secrets))
     }
 }

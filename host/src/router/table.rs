@@ -120,6 +120,11 @@ impl App {
         self.api_keys.load().get(&hash).copied().map(Identity::ApiKey)
     }
 
+    /// Who presents this key of the app, of whatever kind.
+    pub fn key(&self, hash: KeyHash) -> Option<Identity> {
+        self.api_key(hash).or_else(|| self.verifier.load().project_keys().identify(&hash))
+    }
+
     /// Adds an API key.
     pub fn add_api_key(&self, hash: KeyHash, id: ApiKeyId) {
         self.api_keys.rcu(|keys| {

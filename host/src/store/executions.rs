@@ -41,7 +41,8 @@ const DELETE_ROWS: usize = 5_000;
 /// Finds the page in the index first, so that a large offset does not read the rows it skips.
 const LIST: &str = "SELECT executions.* FROM ( \
          SELECT sequence FROM executions WHERE function_id = ?2 AND (?3 IS NULL OR status = ?3) \
-         AND (?4 IS NULL OR trigger_type = ?4) ORDER BY id DESC LIMIT ?5 OFFSET ?6 \
+         AND (?4 IS NULL OR trigger_type = ?4) AND NOT (?7 AND status = 'success') AND id >= ?8 \
+         ORDER BY id DESC LIMIT ?5 OFFSET ?6 \
      ) AS page JOIN executions ON executions.sequence = page.sequence WHERE app = ?1 ORDER BY id DESC";
 const DELETE_FUNCTION: &str = "DELETE FROM executions WHERE sequence IN \
      (SELECT sequence FROM executions WHERE function_id = ?1 LIMIT ?2)";
@@ -159,7 +160,7 @@ impl ExecutionRow {
 }
 
 /// Which executions of a function.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Page {
     /// Rows at most.
     pub limit: u32,
@@ -167,8 +168,12 @@ pub struct Page {
     pub offset: u32,
     /// Only those that ended like this.
     pub status: Option<Status>,
+    /// Only those that did not end well.
+    pub failed: bool,
     /// Only those started by this.
     pub trigger: Option<Trigger>,
+    /// Only those that began then or later.
+    pub since: Option<Timestamp>,
 }
 
 /// Sizes of the log. The defaults are the tunables; tests take smaller ones.
@@ -272,8 +277,10 @@ impl ExecutionLog {
     pub async fn list(&self, app: AppName, function: FunctionId, page: Page) -> Result<Vec<ExecutionRow>, StoreError> {
         let read = move |connection: &Connection| {
             let mut statement = connection.prepare_cached(LIST)?;
-            let Page { limit, offset, status, trigger } = page;
-            let rows = statement.query_map((app, function, status, trigger, limit, offset), execution)?;
+            let Page { limit, offset, status, failed, trigger, since } = page;
+            let since = ExecutionId::not_before(since.unwrap_or(Timestamp::UNIX_EPOCH));
+            let parameters = (app, function, status, trigger, limit, offset, failed, since);
+            let rows = statement.query_map(parameters, execution)?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
         };
         self.0.database.read(read).await

@@ -118,7 +118,7 @@ mod tests {
         let app = shop.clone();
         let (token, environment) = store
             .read(move |tx| {
-                let environment = variables::environment(tx, &app, FunctionId::generate())?;
+                let environment = variables::environment(tx, &app, None, &variables::Changes::new())?;
                 Ok((apps::jwt_secret(tx, &app)?, environment))
             })
             .await
