@@ -18,7 +18,7 @@ const fn area(name: &'static str, folder: &'static str, aim: Option<u32>) -> Are
     Area { name, folder, aim }
 }
 
-pub(crate) const AREAS: [Area; 14] = [
+pub(crate) const AREAS: [Area; 15] = [
     area("URL, URLSearchParams", "url/", Some(95)),
     area("Encoding", "encoding/", Some(95)),
     area("Base64", "html/webappapis/atob/", Some(95)),
@@ -32,6 +32,7 @@ pub(crate) const AREAS: [Area; 14] = [
     area("Timers, microtasks", "html/webappapis/", None),
     area("console", "console/", None),
     area("performance.now", "hr-time/", None),
+    area("User Timing", "user-timing/", None),
     area("DOMException", "webidl/", None),
 ];
 
