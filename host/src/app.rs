@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Semaphore, watch};
 use tokio_util::task::TaskTracker;
 
+use crate::api::metrics::Gauges;
 use crate::api::{self, Api};
 use crate::auth::KeyHash;
 use crate::auth::management::ManagementTokens;
@@ -25,6 +26,7 @@ use crate::http::listener::Listener;
 use crate::http::service::Service;
 use crate::invoke::{Invoker, Switchboard};
 use crate::js::source::Source;
+use crate::observe::metrics::CodeCounts;
 use crate::router::table::Table;
 use crate::runtime::admission::Admission;
 use crate::runtime::cache::Cache;
@@ -38,7 +40,7 @@ use crate::sandbox::origin::Origin;
 use crate::secrets::Secret;
 use crate::store::tenant::Databases;
 use crate::store::{Store, StoreError, api_keys, tokens};
-use crate::tunables::{ADMISSION_QUEUE_FACTOR, ADMISSION_WAIT};
+use crate::tunables::{ADMISSION_QUEUE_FACTOR, ADMISSION_WAIT, STREAMS};
 
 /// Why a host does not start, in one line.
 pub type StartError = Box<dyn std::error::Error>;
@@ -126,6 +128,9 @@ impl App {
         });
         deployer.load().await?;
 
+        let refused = Arc::new(CodeCounts::default());
+        let gauges =
+            Gauges { admission: admission.clone(), memory: resources.memory.clone(), refused: refused.clone() };
         let running = TaskTracker::new();
         let invoker = Arc::new(Invoker {
             deployer: deployer.clone(),
@@ -142,6 +147,7 @@ impl App {
             deployer: deployer.clone(),
             tokens: tokens.clone(),
             origin,
+            gauges,
             max_component_bytes: config.max_component_bytes,
         }));
         let service = Arc::new(Service {
@@ -149,6 +155,8 @@ impl App {
             invoker: invoker.clone(),
             management,
             tokens,
+            refused,
+            streams: Arc::new(Semaphore::new(STREAMS)),
             max_request_bytes: config.max_request_bytes,
             max_response_bytes: config.max_response_bytes,
         });
@@ -184,6 +192,7 @@ impl App {
         stop.await;
         tracing::info!(seconds = self.drain.as_secs(), "draining");
         let _ = shutdown.send(true);
+        self.store.executions().end_tails();
         self.running.close();
         let drained = tokio::time::timeout(self.drain, async {
             let _ = serving.await;

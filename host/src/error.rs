@@ -14,6 +14,9 @@ macro_rules! codes {
         }
 
         impl Code {
+            /// Every code, in the order of their numbers.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
             /// The code as clients see it.
             pub fn as_str(self) -> &'static str {
                 match self {

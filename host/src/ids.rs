@@ -155,6 +155,9 @@ identifier!(
 );
 
 impl ExecutionId {
+    /// After all that executions have.
+    pub const LAST: Self = Self(Uuid::max());
+
     /// The least one that an execution can have that began then or later.
     pub fn not_before(time: Timestamp) -> Self {
         let milliseconds = u64::try_from(time.as_millisecond()).unwrap_or(0);

@@ -24,6 +24,7 @@ use crate::error::{Code, Error};
 use crate::ids::{ExecutionId, FunctionName};
 use crate::observe::capture::LogCapture;
 use crate::observe::response::SentResponse;
+use crate::observe::trace::TraceContext;
 use crate::router::table::{App, Function};
 use crate::runtime::admission::{Admission, Permit};
 use crate::runtime::component::Host;
@@ -58,6 +59,8 @@ pub struct Call {
     pub arrival: Arrival,
     /// Where it comes from.
     pub origin: Origin,
+    /// The trace it belongs to.
+    pub trace: Option<TraceContext>,
 }
 
 /// Where a call comes from.
@@ -163,6 +166,7 @@ impl Invoker {
             log,
             responder,
             siblings: self.siblings(&call.app, &identity, call.origin),
+            trace: call.trace,
         };
         let execution = Execution {
             limits: Limits::from(settings),

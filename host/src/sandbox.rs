@@ -16,6 +16,7 @@ use crate::bindings::fetch::{Dialer, Fetch, Siblings};
 use crate::bindings::outgoing::Responder;
 use crate::ids::{AppName, FunctionId};
 use crate::observe::capture::LogCapture;
+use crate::observe::trace::TraceContext;
 use crate::runtime::ctx::CtxParts;
 use crate::runtime::engine::mebibytes;
 use crate::runtime::limits::{MemoryBudget, MemoryLimiter};
@@ -59,15 +60,20 @@ pub struct Occasion {
     pub responder: Responder,
     /// The app's other functions, if they may be called.
     pub siblings: Option<Box<dyn Siblings>>,
+    /// The trace its outgoing requests belong to.
+    pub trace: Option<TraceContext>,
 }
 
 impl Resources {
     /// What goes into the store of one execution.
     pub fn parts(&self, app: &AppName, settings: &Settings, occasion: Occasion) -> CtxParts {
-        let Occasion { deadline, environment, wasi_environment, user, caller, log, responder, siblings } = occasion;
+        let Occasion { deadline, environment, wasi_environment, user, caller, log, responder, siblings, trace } =
+            occasion;
         CtxParts {
             fetch: Fetch::new(self.dialer.clone(), self.egress.clone(), settings.allow_net, siblings)
-                .with_own_host(self.origin.address()),
+                .with_own_host(self.origin.address())
+                .only_to(settings.allowed_hosts.clone())
+                .in_trace(trace),
             db: DbState::new(self.databases.clone(), app.clone(), caller, deadline),
             crypto: CryptoState::new(deadline),
             environment,

@@ -1,6 +1,7 @@
 //! What the author of a function may choose, and what the host then holds to. Part of each version, so immutable once deployed.
 
 pub mod app;
+pub mod hosts;
 pub mod issuer;
 pub mod rate;
 
@@ -8,6 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use self::hosts::{ALLOWED_HOSTS, AllowedHost};
 use crate::error::Error;
 use crate::tunables::{FUEL, MEMORY_LIMIT_MB, TIMEOUT_SECONDS};
 
@@ -30,6 +32,9 @@ pub struct Settings {
     pub fuel: u64,
     /// Whether outgoing requests are allowed at all.
     pub allow_net: bool,
+    /// The only hosts they may go to; none listed: all that the operator has open.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allowed_hosts: Vec<AllowedHost>,
     /// Whether the function sees variables and secrets.
     pub allow_env: bool,
     /// Reserved: reading a private directory.
@@ -52,6 +57,7 @@ impl Default for Settings {
             memory_limit_mb: MEMORY_LIMIT_MB.default,
             fuel: FUEL.default,
             allow_net: true,
+            allowed_hosts: Vec::new(),
             allow_env: true,
             allow_read: false,
             allow_write: false,
@@ -161,6 +167,7 @@ pub struct SettingsPatch {
     pub memory_limit_mb: Option<u32>,
     pub fuel: Option<u64>,
     pub allow_net: Option<bool>,
+    pub allowed_hosts: Option<Vec<AllowedHost>>,
     pub allow_env: Option<bool>,
     pub allow_read: Option<bool>,
     pub allow_write: Option<bool>,
@@ -187,6 +194,9 @@ impl SettingsPatch {
         if self.description.iter().flatten().any(|text| text.len() > DESCRIPTION_BYTES) {
             return Err(Error::invalid(format!("description must have at most {DESCRIPTION_BYTES} bytes")));
         }
+        if self.allowed_hosts.as_ref().is_some_and(|hosts| hosts.len() > ALLOWED_HOSTS) {
+            return Err(Error::invalid(format!("allowed_hosts can have at most {ALLOWED_HOSTS} entries")));
+        }
         self.refuse_what_is_not_there()?;
         let patch = self.clone();
         set(&mut settings.description, patch.description);
@@ -196,6 +206,7 @@ impl SettingsPatch {
         set(&mut settings.memory_limit_mb, patch.memory_limit_mb);
         set(&mut settings.fuel, patch.fuel);
         set(&mut settings.allow_net, patch.allow_net);
+        set(&mut settings.allowed_hosts, patch.allowed_hosts);
         set(&mut settings.allow_env, patch.allow_env);
         set(&mut settings.log_response, patch.log_response);
         Ok(settings)

@@ -249,6 +249,36 @@ pub const EXECUTIONS_KEPT: u32 = 100_000;
 /// How long executions are kept.
 pub const EXECUTIONS_KEPT_FOR: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
+/// Functions that have series of their own in `/metrics`; what others count is added up.
+pub const METRICS_FUNCTIONS: usize = 1_000;
+
+/// Executions that are read at once for an export.
+pub const EXPORT_PAGE: u32 = 500;
+
+/// Readers that follow logs at the same time.
+pub const LOG_TAILS: usize = 64;
+
+/// Executions that wait for the slowest of them; it misses more.
+pub const LOG_TAIL_ROWS: usize = 256;
+
+/// How long a followed log is silent before a comment keeps the connection alive.
+pub const LOG_TAIL_HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// WebSockets that call functions, on the whole host.
+pub const STREAMS: usize = 1_000;
+
+/// Calls of one WebSocket that run at the same time; more are refused.
+pub const STREAM_CALLS: usize = 8;
+
+/// Refusals that wait to be sent before a client that does not read them is let go.
+pub const STREAM_REFUSALS: usize = 64;
+
+/// Bytes of one message of a WebSocket, and of a result that fits into one.
+pub const STREAM_MESSAGE_BYTES: usize = 1024 * 1024;
+
+/// How long a WebSocket may be silent while none of its calls runs.
+pub const STREAM_IDLE: Duration = Duration::from_secs(300);
+
 /// Bytes of a JSON body sent to the management API.
 pub const MANAGEMENT_BODY_BYTES: usize = 2 * 1024 * 1024;
 

@@ -34,7 +34,7 @@ pub(super) struct ExecutionsQuery {
 
 #[derive(Clone, Copy, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum StatusName {
+pub(super) enum StatusName {
     Success,
     Error,
     Timeout,
@@ -63,7 +63,7 @@ impl From<Status> for StatusName {
 /// What started an execution, by its name.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(try_from = "String")]
-struct TriggerName(Trigger);
+pub(super) struct TriggerName(pub(super) Trigger);
 
 impl TryFrom<String> for TriggerName {
     type Error = String;
@@ -76,7 +76,7 @@ impl TryFrom<String> for TriggerName {
 }
 
 #[derive(Serialize)]
-struct ExecutionObject {
+pub(super) struct ExecutionObject {
     id: ExecutionId,
     function_id: FunctionId,
     function_version: u32,

@@ -6,10 +6,12 @@ pub mod apps;
 mod auth_user;
 mod butterbase;
 pub mod executions;
+mod export;
 pub mod extract;
 pub mod functions;
 mod gate;
 pub mod keys;
+pub mod metrics;
 mod multipart;
 pub mod secrets;
 mod supabase;
@@ -24,6 +26,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, patch, post};
 use http::StatusCode;
 
+use self::metrics::Gauges;
 use crate::auth::management::ManagementTokens;
 use crate::deploy::Deployer;
 use crate::error::{Code, Error};
@@ -44,6 +47,8 @@ pub struct Api {
     pub tokens: Arc<ManagementTokens>,
     /// Where the host is reached.
     pub origin: Origin,
+    /// What the host is measured by.
+    pub gauges: Gauges,
     /// Largest upload, in bytes.
     pub max_component_bytes: usize,
 }
@@ -53,6 +58,7 @@ pub fn router(api: Arc<Api>) -> Router {
     let managed = Router::new()
         .route("/api/v1/apps", get(apps::list).post(apps::create))
         .route("/api/v1/apps/{app}", get(apps::get).patch(apps::change).delete(apps::delete))
+        .route("/metrics", get(metrics::get))
         .route("/api/v1/tokens", get(tokens::list).post(tokens::create))
         .route("/api/v1/tokens/{id}", delete(tokens::delete))
         .nest("/api/v1", native().merge(of_an_app()))
@@ -92,6 +98,8 @@ fn of_an_app() -> Router<Arc<Api>> {
         .route("/functions/{name}/traffic", post(versions::traffic))
         .route("/functions/{name}/env", get(secrets::list_function).patch(secrets::patch_function))
         .route("/functions/{name}/executions", get(executions::list))
+        .route("/functions/{name}/executions/export", get(export::export))
+        .route("/functions/{name}/executions/stream", get(export::tail))
         .route("/secrets", get(secrets::list).put(secrets::put))
         .route("/secrets/{name}", delete(secrets::delete))
         .route("/api-keys", get(keys::list).post(keys::create))

@@ -19,7 +19,7 @@ use crate::auth::verifier::Verifiers;
 use crate::error::{Code, Error};
 use crate::ids::{AppName, ContentHash, FunctionName};
 use crate::js::source::Source;
-use crate::router::table::{App, Canary, Function, Table};
+use crate::router::table::{App, Canary, Function, Shared, Table};
 use crate::runtime::admission::Admission;
 use crate::runtime::component::Linked;
 use crate::settings::{Maxima, Settings, SettingsPatch};
@@ -296,16 +296,16 @@ impl Deployer {
     }
 
     fn activate(&self, app: &App, version: FunctionVersion, linked: Option<Arc<Linked>>, canaries: Vec<Share>) {
-        let (gate, usage) = match app.function(&version.name) {
-            Some(before) => (before.gate.clone(), before.usage.clone()),
-            None => (self.admission.gate(), Arc::default()),
+        let shared = match app.function(&version.name) {
+            Some(before) => before.shared(),
+            None => Shared { gate: self.admission.gate(), usage: Arc::default(), metrics: Arc::default() },
         };
         let canary = |Share { percent, version, linked }| {
-            let function = Arc::new(Function::new(version, linked, gate.clone(), usage.clone()));
+            let function = Arc::new(Function::new(version, linked, shared.clone()));
             Canary { percent, function }
         };
         let canaries = canaries.into_iter().map(canary).collect();
-        app.activate(Arc::new(Function::new(version, linked, gate.clone(), usage.clone())), canaries);
+        app.activate(Arc::new(Function::new(version, linked, shared.clone())), canaries);
     }
 }
 

@@ -215,6 +215,7 @@ impl Scripts {
             log: log.clone(),
             responder,
             siblings: None,
+            trace: None,
         };
         let parts = self.resources.parts(app, settings, occasion);
         let image = engine.image(program(bundle), parts, Limits::from(settings), deadline.into()).await;

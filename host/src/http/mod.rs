@@ -7,3 +7,4 @@ pub mod headers;
 pub mod listener;
 pub mod respond;
 pub mod service;
+mod stream;

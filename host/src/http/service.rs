@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use axum::Router;
 use futures::future::BoxFuture;
-use http::header::{ACCESS_CONTROL_REQUEST_METHOD, CONTENT_LENGTH, HOST, ORIGIN};
+use http::header::{ACCESS_CONTROL_REQUEST_METHOD, CONTENT_LENGTH, HOST, ORIGIN, UPGRADE};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
+use tokio::sync::Semaphore;
 use tower::ServiceExt;
 use wasmtime_wasi_http::WasiBody;
 
@@ -22,6 +23,8 @@ use crate::deploy::find_app;
 use crate::error::{Code, Error};
 use crate::ids::{AppName, FunctionName};
 use crate::invoke::{Answer, Call, Invoker, NoAnswer, Origin, Switchboard};
+use crate::observe::metrics::CodeCounts;
+use crate::observe::trace::TraceContext;
 use crate::router::table::Table;
 use crate::router::{Dialect, Route, route};
 
@@ -35,6 +38,10 @@ pub struct Service {
     pub management: Router,
     /// Who may manage, and so also call.
     pub tokens: Arc<ManagementTokens>,
+    /// Places for WebSockets.
+    pub streams: Arc<Semaphore>,
+    /// Counts requests that do not come to an execution.
+    pub refused: Arc<CodeCounts>,
     /// Largest body of a request to a function, in bytes.
     pub max_request_bytes: usize,
     /// Largest body of a function's response, in bytes.
@@ -43,13 +50,14 @@ pub struct Service {
 
 impl Service {
     /// Answers one request.
-    pub async fn call(&self, request: Request<Incoming>) -> Result<Response<AnyBody>, Infallible> {
+    pub async fn call(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<AnyBody>, Infallible> {
         // Its success would turn the connection into a tunnel.
         if request.method() == Method::CONNECT {
             return Ok(respond::error(&Error::new(Code::MethodNotAllowed, "CONNECT is not possible here")));
         }
         let path = request.uri().path().to_owned();
         match route(&path) {
+            Ok(Route::Stream { app }) if is_websocket(&request) => Ok(self.stream(app, request).await),
             Ok(Route::Invoke { dialect, app, function, rest }) => {
                 let mut response = self.invoke(dialect, app, function, rest, request).await;
                 if dialect == Dialect::Supabase {
@@ -57,7 +65,7 @@ impl Service {
                 }
                 Ok(response)
             }
-            Ok(Route::Manage) => self.manage(request).await,
+            Ok(Route::Stream { .. } | Route::Manage) => self.manage(request).await,
             Err(error) => Ok(respond::error(&error.into())),
         }
     }
@@ -79,18 +87,23 @@ impl Service {
         let call = match self.call_of(&app, function.clone(), rest, request).await {
             Ok(call) if preflight => Call { origin: Origin::Preflight, ..call },
             Ok(call) => call,
-            Err(error) => return respond::refused(&error, &function),
+            Err(error) => return self.refuse(&error, &function),
         };
         self.answer(call).await
     }
 
-    async fn answer(&self, call: Call) -> Response<AnyBody> {
+    pub(super) async fn answer(&self, call: Call) -> Response<AnyBody> {
         let function = call.function.clone();
         match self.invoker.invoke(call).await {
             Ok(answer) => self.response(answer),
-            Err(NoAnswer::Refused(error)) => respond::refused(&error, &function),
+            Err(NoAnswer::Refused(error)) => self.refuse(&error, &function),
             Err(NoAnswer::Failed(id, failure)) => respond::failed(failure.code, &failure.message, &function, id),
         }
+    }
+
+    fn refuse(&self, error: &Error, function: &FunctionName) -> Response<AnyBody> {
+        self.refused.count(error.code);
+        respond::refused(error, function)
     }
 
     async fn call_of(
@@ -123,7 +136,8 @@ impl Service {
             // The target's authority stands for whatever Host says (RFC 9112, section 3.2.2).
             below.headers_mut().insert(HOST, HeaderValue::try_from(authority.as_str()).map_err(Error::internal)?);
         }
-        Ok(Call { app, function, identity, url: url.to_string(), request: below, arrival, origin: Origin::Client })
+        let (origin, trace) = (Origin::Client, TraceContext::continued(below.headers()));
+        Ok(Call { app, function, identity, url: url.to_string(), request: below, arrival, origin, trace })
     }
 
     fn response(&self, answer: Answer) -> Response<AnyBody> {
@@ -151,7 +165,12 @@ impl Switchboard for Service {
     }
 }
 
-fn authority(uri: &Uri, headers: &HeaderMap) -> Result<Authority, Error> {
+/// Whether a client asks for a WebSocket (RFC 6455, section 4.1).
+fn is_websocket<B>(request: &Request<B>) -> bool {
+    request.headers().get(UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+}
+
+pub(super) fn authority(uri: &Uri, headers: &HeaderMap) -> Result<Authority, Error> {
     let mut hosts = headers.get_all(HOST).iter();
     let host = hosts.next().filter(|_| hosts.next().is_none());
     let host = || host.and_then(|host| Authority::try_from(host.as_bytes()).ok());
@@ -160,7 +179,7 @@ fn authority(uri: &Uri, headers: &HeaderMap) -> Result<Authority, Error> {
     authority.ok_or_else(|| Error::invalid("the request needs one valid Host header (RFC 9112, section 3.2)"))
 }
 
-fn absolute(authority: &Authority, path: Option<PathAndQuery>) -> Result<Uri, Error> {
+pub(super) fn absolute(authority: &Authority, path: Option<PathAndQuery>) -> Result<Uri, Error> {
     let mut parts = http::uri::Parts::default();
     parts.scheme = Some(Scheme::HTTP);
     parts.authority = Some(authority.clone());

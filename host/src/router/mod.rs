@@ -31,6 +31,11 @@ pub enum Route<'a> {
         /// The rest of the path, with its leading slash; empty when there is none.
         rest: &'a str,
     },
+    /// A WebSocket to the functions of an app; for requests that want none, the function of that name.
+    Stream {
+        /// The app.
+        app: AppName,
+    },
     /// The management API, or nothing.
     Manage,
 }
@@ -78,6 +83,9 @@ fn invoke_managed<'a>(
     app: impl FnOnce() -> AppName,
     below: &'a str,
 ) -> Result<Route<'a>, InvalidName> {
+    if below == "functions/stream" {
+        return Ok(Route::Stream { app: app() });
+    }
     let named = below.strip_prefix("functions/").and_then(|below| below.split_once('/'));
     match named.and_then(|(name, action)| Some((name, action.strip_prefix("invoke")?))) {
         Some((name, rest)) if rest.is_empty() || rest.starts_with('/') => {
@@ -100,7 +108,7 @@ mod tests {
     fn invocation(path: &str) -> (String, String, String) {
         match route(path).unwrap() {
             Route::Invoke { app, function, rest, .. } => (app.to_string(), function.to_string(), rest.to_owned()),
-            Route::Manage => panic!("{path} is not an invocation"),
+            Route::Stream { .. } | Route::Manage => panic!("{path} is not an invocation"),
         }
     }
 
@@ -132,6 +140,14 @@ mod tests {
         ] {
             assert_eq!(route(path), Ok(Route::Manage), "{path}");
         }
+    }
+
+    #[test]
+    fn streams_are_those_of_an_app() {
+        let shop = "shop".parse().unwrap();
+        assert_eq!(route("/v1/shop/functions/stream"), Ok(Route::Stream { app: shop }));
+        assert_eq!(route("/api/v1/functions/stream"), Ok(Route::Stream { app: AppName::default_app() }));
+        assert_eq!(invocation("/api/v1/functions/stream/invoke").1, "stream");
     }
 
     #[test]

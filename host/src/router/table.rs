@@ -11,6 +11,7 @@ use crate::auth::verifier::Verifier;
 use crate::auth::{Identity, KeyHash};
 use crate::bindings::env::Environment;
 use crate::ids::{ApiKeyId, AppName, FunctionName};
+use crate::observe::metrics::FunctionMetrics;
 use crate::runtime::admission::Gate;
 use crate::runtime::component::Linked;
 use crate::store::functions::FunctionVersion;
@@ -35,6 +36,11 @@ impl Table {
             apps.remove(name);
             apps
         });
+    }
+
+    /// All apps.
+    pub fn apps(&self) -> Vec<Arc<App>> {
+        self.apps.load().values().cloned().collect()
     }
 
     /// Adds an app.
@@ -146,6 +152,11 @@ impl App {
         self.functions.load().get(name).map(|served| served.active.clone())
     }
 
+    /// The active versions of all functions.
+    pub fn all(&self) -> Vec<Arc<Function>> {
+        self.functions.load().values().map(|served| served.active.clone()).collect()
+    }
+
     /// The version of a function for one request.
     pub fn pick(&self, name: &FunctionName) -> Option<Arc<Function>> {
         self.functions.load().get(name).map(|served| served.pick().clone())
@@ -192,6 +203,17 @@ fn forget(served: &Served) {
     served.all().for_each(|function| function.forget_environment());
 }
 
+/// What the versions of one function have in common.
+#[derive(Clone)]
+pub struct Shared {
+    /// How many executions run.
+    pub gate: Gate,
+    /// What CPU time they used.
+    pub usage: Arc<Usage>,
+    /// What is counted of them.
+    pub metrics: Arc<FunctionMetrics>,
+}
+
 /// One version of a function that is in use.
 pub struct Function {
     /// Its settings and what it is made of.
@@ -204,13 +226,21 @@ pub struct Function {
     pub gate: Gate,
     /// What CPU time it used; versions of one function share it.
     pub usage: Arc<Usage>,
+    /// What is counted of it; versions of one function share it.
+    pub metrics: Arc<FunctionMetrics>,
 }
 
 impl Function {
     /// A version that is about to become active; `linked` if it is callable already.
-    pub fn new(version: FunctionVersion, linked: Option<Arc<Linked>>, gate: Gate, usage: Arc<Usage>) -> Self {
+    pub fn new(version: FunctionVersion, linked: Option<Arc<Linked>>, shared: Shared) -> Self {
         let linked = ArcSwap::from_pointee(OnceCell::new_with(linked));
-        Self { version, linked, environment: EnvironmentCell::default(), gate, usage }
+        let Shared { gate, usage, metrics } = shared;
+        Self { version, linked, environment: EnvironmentCell::default(), gate, usage, metrics }
+    }
+
+    /// What the next version has in common with this one.
+    pub fn shared(&self) -> Shared {
+        Shared { gate: self.gate.clone(), usage: self.usage.clone(), metrics: self.metrics.clone() }
     }
 
     /// The place for what is called. A request that fills it fills the one it was given, even if it is replaced meanwhile.

@@ -266,12 +266,13 @@ async fn a_page_is_found_in_the_index() {
             0,
             false,
             ExecutionId::not_before(Timestamp::UNIX_EPOCH),
+            ExecutionId::LAST,
         );
         let steps = statement.query_map(parameters, |row| row.get::<_, String>("detail"))?;
         Ok(steps.collect::<rusqlite::Result<Vec<_>>>()?.join("\n"))
     };
     let plan = store.executions().0.database.read(explain).await.unwrap();
-    assert!(plan.contains("USING COVERING INDEX executions_by_function (function_id=? AND id>?)"), "{plan}");
+    assert!(plan.contains("USING COVERING INDEX executions_by_function (function_id=? AND id>? AND id<?)"), "{plan}");
     assert!(!plan.contains("SCAN executions"), "{plan}");
 }
 
