@@ -99,6 +99,18 @@ pub const CRYPTO_INLINE_BYTES: usize = 64 * 1024;
 /// CPU time that the cryptographic calls of one execution may use together: they take no fuel.
 pub const CRYPTO_CPU_TIME: Duration = Duration::from_secs(10);
 
+/// Bytes one call of a codec takes.
+pub const CODEC_INPUT_BYTES: usize = 32 * 1024;
+
+/// Bytes one call of a codec gives: with these, the slowest takes about a millisecond.
+pub const CODEC_OUTPUT_BYTES: usize = 64 * 1024;
+
+/// Codecs of one execution at a time: each keeps up to some 350 KiB of the host's memory.
+pub const CODECS: usize = 16;
+
+/// CPU time that the codecs of one execution may use together: they take no fuel.
+pub const COMPRESSION_CPU_TIME: Duration = Duration::from_secs(10);
+
 /// Bytes derived from a secret in one call.
 pub const CRYPTO_DERIVED_BYTES: usize = 64 * 1024;
 

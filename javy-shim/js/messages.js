@@ -67,7 +67,7 @@ export class Body {
       const { done, value } = await reader.read();
       if (done) return joined(chunks);
       if (!(value instanceof Uint8Array)) throw new TypeError("The body stream gave a chunk that is not a Uint8Array");
-      chunks.push(value);
+      chunks.push(viewOf(value));
     }
   }
   clone() {

@@ -35,7 +35,8 @@ export function requireDictionary(value, name) {
 
 /** The bytes of a buffer source, without a copy; undefined when the value is none. */
 export function viewOf(value) {
-  if (value instanceof Uint8Array) return value;
+  // Methods of a subclass may be others: `slice` of Node's Buffer makes no copy.
+  if (value instanceof Uint8Array && Object.getPrototypeOf(value) === Uint8Array.prototype) return value;
   if (value instanceof ArrayBuffer || Object.prototype.toString.call(value) === "[object SharedArrayBuffer]") return new Uint8Array(value);
   if (ArrayBuffer.isView(value)) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
   return undefined;

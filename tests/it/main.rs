@@ -13,6 +13,7 @@ mod benchmarks;
 mod butterbase;
 mod command_line;
 mod components;
+mod compression;
 mod crypto;
 mod db;
 mod density;
