@@ -215,7 +215,7 @@ fn authorize(call: &Call) -> Result<Arc<Function>, Error> {
 fn caller(identity: &Identity) -> Caller {
     let user = match identity {
         Identity::ApiKey(_) | Identity::Admin => return Caller::service(),
-        Identity::Anonymous => return Caller { role: DbRole::Anon, ..Caller::service() },
+        Identity::Anonymous => return Caller::anon(),
         Identity::User(user) => user,
     };
     Caller {

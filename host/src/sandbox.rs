@@ -58,7 +58,7 @@ impl Resources {
         let Occasion { deadline, environment, wasi_environment, user, caller, log, responder } = occasion;
         CtxParts {
             fetch: Fetch::new(self.dialer.clone(), self.egress.clone(), settings.allow_net),
-            db: DbState::new(self.databases.clone(), app.clone(), caller, deadline),
+            db: DbState::new(self.databases.clone(), app.clone(), caller, settings.allow_service_role, deadline),
             crypto: CryptoState::new(deadline),
             environment,
             wasi_environment,

@@ -28,6 +28,8 @@ pub struct Settings {
     pub allow_net: bool,
     /// Whether the function sees variables and secrets.
     pub allow_env: bool,
+    /// Whether the function may act as `service_role` in the database for callers that are none.
+    pub allow_service_role: bool,
     /// Reserved: reading a private directory.
     pub allow_read: bool,
     /// Reserved: writing a private directory.
@@ -49,6 +51,7 @@ impl Default for Settings {
             fuel: FUEL.default,
             allow_net: true,
             allow_env: true,
+            allow_service_role: false,
             allow_read: false,
             allow_write: false,
             cron_schedule: None,
@@ -153,6 +156,7 @@ pub struct SettingsPatch {
     pub fuel: Option<u64>,
     pub allow_net: Option<bool>,
     pub allow_env: Option<bool>,
+    pub allow_service_role: Option<bool>,
     pub allow_read: Option<bool>,
     pub allow_write: Option<bool>,
     #[serde(default, deserialize_with = "given")]
@@ -188,6 +192,7 @@ impl SettingsPatch {
         set(&mut settings.fuel, patch.fuel);
         set(&mut settings.allow_net, patch.allow_net);
         set(&mut settings.allow_env, patch.allow_env);
+        set(&mut settings.allow_service_role, patch.allow_service_role);
         set(&mut settings.log_response, patch.log_response);
         Ok(settings)
     }

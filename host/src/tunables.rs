@@ -179,6 +179,15 @@ pub const RESULT_ROWS: usize = 10_000;
 /// Bytes of all values of one result.
 pub const RESULT_BYTES: usize = 8 * 1024 * 1024;
 
+/// Rows a cursor hands over at once.
+pub const CURSOR_ROWS: usize = 256;
+
+/// Bytes of rows after which a cursor hands over what it has: more only by the last row.
+pub const CURSOR_BYTES: usize = 256 * 1024;
+
+/// Statements of one batch.
+pub const BATCH_STATEMENTS: usize = 10_000;
+
 /// Bytes of one SQL statement.
 pub const STATEMENT_BYTES: usize = 1024 * 1024;
 

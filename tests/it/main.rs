@@ -13,6 +13,7 @@ mod butterbase;
 mod components;
 mod crypto;
 mod db;
+mod db_roles;
 mod durability;
 mod egress;
 mod executions;

@@ -178,6 +178,7 @@ pub(super) struct UploadQuery {
     fuel: Option<u64>,
     allow_net: Option<bool>,
     allow_env: Option<bool>,
+    allow_service_role: Option<bool>,
     activate: Option<bool>,
     dry_run: Option<bool>,
 }
@@ -205,6 +206,7 @@ impl From<UploadQuery> for SettingsPatch {
             fuel: query.fuel,
             allow_net: query.allow_net,
             allow_env: query.allow_env,
+            allow_service_role: query.allow_service_role,
             ..Self::default()
         }
     }

@@ -16,7 +16,7 @@ use super::rls::rewrite::Rewritten;
 use super::rls::shadow::Shadows;
 use super::rls::{Caller, access, catalog};
 use super::text::Kind;
-use super::value::Value;
+use super::value::Parameters;
 
 /// Instructions of SQLite's machine between two looks at the clock: tens of microseconds of work.
 const PROGRESS_INTERVAL: i32 = 1_000;
@@ -56,8 +56,8 @@ pub(super) struct Call {
     pub(super) sql: String,
     /// What its text starts with.
     pub(super) kind: Kind,
-    /// Bound in order.
-    pub(super) parameters: Vec<Value>,
+    /// What is bound to it.
+    pub(super) parameters: Parameters,
     /// Who it runs for.
     pub(super) on_behalf: OnBehalf,
     deadline: Instant,
@@ -68,12 +68,19 @@ impl Call {
     /// A statement that is to end before the deadline.
     pub(super) fn new(
         sql: String,
-        parameters: Vec<Value>,
+        parameters: impl Into<Parameters>,
         on_behalf: OnBehalf,
         deadline: Instant,
     ) -> Result<Arc<Self>, Error> {
         let kind = super::text::inspect(&sql)?;
-        Ok(Arc::new(Self { sql, kind, parameters, on_behalf, deadline, cancelled: AtomicBool::new(false) }))
+        Ok(Arc::new(Self {
+            sql,
+            kind,
+            parameters: parameters.into(),
+            on_behalf,
+            deadline,
+            cancelled: AtomicBool::new(false),
+        }))
     }
 
     /// Asks the statement to stop, wherever it is. Affects no other statement, however late it comes.

@@ -1,5 +1,6 @@
 //! The database of an app as a guest meets it.
 
+mod batches;
 mod crash;
 mod durability;
 mod guarding;

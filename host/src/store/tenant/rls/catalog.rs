@@ -59,17 +59,17 @@ pub(in crate::store::tenant) fn policies(sqlite: &Connection, table: &str) -> ru
     sqlite.prepare(sql)?.query_map([table], policy)?.collect()
 }
 
-/// Does what a command says, all or nothing. The connection works for the host and has no transaction open.
+/// Does what a command says, all or nothing, as a part of a transaction that is open. The connection works for the host.
 pub(in crate::store::tenant) fn apply(sqlite: &Connection, command: &Command) -> Result<(), Error> {
-    sqlite.execute_batch("BEGIN IMMEDIATE")?;
+    sqlite.execute_batch("SAVEPOINT policies")?;
     let result = sqlite
         .execute_batch(SCHEMA)
         .map_err(Error::from)
         .and_then(|()| write(sqlite, command))
         .and_then(|()| Ok(sqlite.execute_batch(NEW_SCHEMA_VERSION)?))
-        .and_then(|()| Ok(sqlite.execute_batch("COMMIT")?));
+        .and_then(|()| Ok(sqlite.execute_batch("RELEASE policies")?));
     if result.is_err() && !sqlite.is_autocommit() {
-        sqlite.execute_batch("ROLLBACK")?;
+        sqlite.execute_batch("ROLLBACK TO policies; RELEASE policies")?;
     }
     result
 }
@@ -123,6 +123,18 @@ fn write(sqlite: &Connection, command: &Command) -> Result<(), Error> {
                 return Err(no_policy(name, table));
             }
         }
+    }
+    Ok(())
+}
+
+/// Forgets the policies of tables that are gone.
+pub(in crate::store::tenant) fn forget_dropped(sqlite: &Connection) -> rusqlite::Result<()> {
+    if !exists(sqlite)? {
+        return Ok(());
+    }
+    let gone = "table_name NOT IN (SELECT name COLLATE NOCASE FROM main.sqlite_schema WHERE type = 'table')";
+    for table in ["caddis_row_security", "caddis_policies"] {
+        sqlite.execute(&format!("DELETE FROM main.{table} WHERE {gone}"), [])?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! The statements about row-level security, as PostgreSQL writes them.
 
 use crate::store::tenant::Error;
-use crate::store::tenant::rls::token::{Token, text_of, tokens, with_auth_functions};
+use crate::store::tenant::rls::token::{Token, from_postgres, text_of, tokens};
 
 /// What a policy is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +66,7 @@ pub(in crate::store::tenant) enum Change {
 /// The command a statement is, if it is one.
 pub(in crate::store::tenant) fn parse(sql: &str) -> Result<Option<Command>, Error> {
     let Ok(tokens) = tokens(sql) else { return Ok(None) };
-    let mut reader = Reader { tokens: with_auth_functions(tokens), at: 0 };
+    let mut reader = Reader { tokens: from_postgres(tokens)?, at: 0 };
     while reader.symbol(';') {}
     let command = if reader.words(&["CREATE", "POLICY"]) {
         Command::Create(reader.create()?)
@@ -98,6 +98,14 @@ pub(in crate::store::tenant) fn renamed_table(sql: &str) -> Option<String> {
     while reader.symbol(';') {}
     let table = reader.words(&["ALTER", "TABLE"]).then(|| reader.table().ok())??;
     reader.words(&["RENAME", "TO"]).then_some(table)
+}
+
+/// Whether a statement removes a table.
+pub(in crate::store::tenant) fn drops_table(sql: &str) -> bool {
+    let Ok(tokens) = tokens(sql) else { return false };
+    let mut reader = Reader { tokens, at: 0 };
+    while reader.symbol(';') {}
+    reader.words(&["DROP", "TABLE"])
 }
 
 struct Reader {
