@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, watch};
@@ -10,6 +10,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::api::{self, Api};
 use crate::auth::KeyHash;
+use crate::auth::management::ManagementTokens;
+use crate::auth::verifier::Verifiers;
 use crate::bindings::egress::EgressPolicy;
 use crate::bindings::fetch::Dialer;
 use crate::config::Config;
@@ -17,9 +19,11 @@ use crate::deploy::Deployer;
 use crate::deploy::components::Components;
 use crate::deploy::packages::{Npm, Registries};
 use crate::deploy::script::Scripts;
+use crate::error::Error;
 use crate::http::listener::Listener;
 use crate::http::service::Service;
-use crate::invoke::Invoker;
+use crate::invoke::{Invoker, Switchboard};
+use crate::js::source::Source;
 use crate::router::table::Table;
 use crate::runtime::admission::Admission;
 use crate::runtime::cache::Cache;
@@ -32,7 +36,7 @@ use crate::sandbox::Resources;
 use crate::secrets::Secret;
 use crate::secrets::seal::{MasterKey, Sealer};
 use crate::store::tenant::Databases;
-use crate::store::{Store, StoreError, api_keys};
+use crate::store::{Store, StoreError, api_keys, tokens};
 use crate::tunables::{ADMISSION_QUEUE_FACTOR, ADMISSION_WAIT};
 
 /// Why a host does not start, in one line.
@@ -46,6 +50,7 @@ pub struct App {
     listener: Listener,
     address: SocketAddr,
     service: Arc<Service>,
+    deployer: Arc<Deployer>,
     store: Store,
     running: TaskTracker,
     drain: Duration,
@@ -69,6 +74,7 @@ impl App {
         let store = Store::open(&config.data, sealer.clone())?;
         store.ensure_default_app(config.keys.jwt_secret).await?;
         let (admin_token, new_admin_token) = admin_token(&store, config.keys.admin_token).await?;
+        let tokens = Arc::new(ManagementTokens::new(admin_token, store.read(tokens::principals).await?));
 
         let cores = std::thread::available_parallelism()?.get();
         let (engine, allocation) = running_engine(config.max_executions)?;
@@ -87,10 +93,12 @@ impl App {
             opened: config.allow_egress.clone(),
         };
         let npm = Arc::new(Npm::open(registries, &config.data.join("packages"))?);
+        let dialer = Arc::new(Dialer::new(b"")?);
+        let verifiers = Verifiers::new(dialer.clone(), config.allow_egress.clone(), config.issuers);
         let resources = Arc::new(Resources {
             store: store.clone(),
             databases: Databases::new(config.data.clone(), config.durability),
-            dialer: Arc::new(Dialer::new(b"")?),
+            dialer,
             egress: Arc::new(EgressPolicy::new(config.allow_egress)),
             memory: MemoryBudget::new(mebibytes(config.guest_memory_mb)),
         });
@@ -107,6 +115,8 @@ impl App {
             scripts: Scripts::new(components, resources.clone(), npm),
             admission: admission.clone(),
             maxima: config.maxima,
+            databases: resources.databases.clone(),
+            verifiers,
             publishing: Mutex::default(),
         });
         deployer.load().await?;
@@ -119,22 +129,25 @@ impl App {
             scheduler: Scheduler::start(cores)?,
             resources,
             running: running.clone(),
+            switchboard: OnceLock::new(),
         });
         let management = api::router(Arc::new(Api {
             table: table.clone(),
             store: store.clone(),
             deployer: deployer.clone(),
-            admin_token,
+            tokens: tokens.clone(),
             max_component_bytes: config.max_component_bytes,
         }));
         let service = Arc::new(Service {
             table,
-            invoker,
+            invoker: invoker.clone(),
             management,
-            admin_token,
+            tokens,
             max_request_bytes: config.max_request_bytes,
             max_response_bytes: config.max_response_bytes,
         });
+        let switchboard: Weak<dyn Switchboard> = Arc::downgrade(&service) as _;
+        let _ = invoker.switchboard.set(switchboard);
         let listener = Listener::bind(config.listen, config.max_connections)
             .await
             .map_err(|error| format!("cannot listen on {}: {error}", config.listen))?;
@@ -148,13 +161,18 @@ impl App {
                 }
             }
         });
-        let app = Self { listener, address, service, store, running, drain: config.drain };
+        let app = Self { listener, address, service, deployer, store, running, drain: config.drain };
         Ok(Started { app, new_admin_token })
     }
 
     /// Where the host listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// A program as one component, for any host of the lean world. It is evaluated as a new function of the default app would be.
+    pub async fn standalone(&self, source: Source) -> Result<Vec<u8>, Error> {
+        self.deployer.scripts.standalone(source).await
     }
 
     /// Serves until `stop` ends, then lets running requests end within the deadline.

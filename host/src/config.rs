@@ -1,5 +1,6 @@
 //! Flags, environment and file become one validated [`Config`]. The only reader of the environment, and silent after start.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -7,10 +8,13 @@ use std::time::Duration;
 use clap::Args;
 use serde::Deserialize;
 
+use crate::auth::verifier::check_issuers;
 use crate::bindings::egress::AllowRule;
 use crate::deploy::packages::{InvalidRegistry, RegistryChoice};
+use crate::ids::AppName;
 use crate::secrets::Secret;
 use crate::settings::Maxima;
+use crate::settings::issuer::IssuerSettings;
 use crate::store::tenant::Durability;
 use crate::tunables::{FUEL, MEMORY_LIMIT_MB, Range, TIMEOUT_SECONDS};
 
@@ -46,6 +50,10 @@ pub struct ServeOptions {
     /// File with certificate authorities (PEM) to trust for the registries, besides the public ones
     #[arg(long, env = "CADDIS_NPM_CA", value_name = "FILE")]
     npm_ca: Option<PathBuf>,
+
+    /// Issuers of tokens for each app's users; only in the file, as [[issuers.APP]]
+    #[arg(skip)]
+    issuers: Option<BTreeMap<AppName, Vec<IssuerSettings>>>,
 
     /// Seconds that running requests get to end after SIGTERM [default: 30]
     #[arg(long, env = "CADDIS_DRAIN_SECONDS", value_name = "SECONDS")]
@@ -108,6 +116,7 @@ pub struct Config {
     pub jsr_registry: RegistryChoice,
     /// The contents of the file.
     pub npm_ca: Vec<u8>,
+    pub issuers: BTreeMap<AppName, Vec<IssuerSettings>>,
     pub drain: Duration,
     pub max_executions: u32,
     pub max_connections: usize,
@@ -163,6 +172,7 @@ impl Config {
             npm_registry: options.npm_registry.map_or_else(|| registry("https://registry.npmjs.org"), Ok)?,
             jsr_registry: options.jsr_registry.map_or_else(|| registry("https://npm.jsr.io"), Ok)?,
             npm_ca: options.npm_ca.as_deref().map(authorities).transpose()?.unwrap_or_default(),
+            issuers: issuers(options.issuers.unwrap_or_default())?,
             drain: Duration::from_secs(options.drain_seconds.unwrap_or(30)),
             max_executions: number(
                 "max-executions",
@@ -200,6 +210,11 @@ impl ServeOptions {
         Self { data: self.data.or_else(|| Some(default.into())), ..self }
     }
 
+    /// For a host that nobody calls, with nothing but a directory that goes with it.
+    pub fn for_scratch(self, data: impl Into<PathBuf>) -> Self {
+        Self { data: Some(data.into()), listen: Some(SocketAddr::from(([127, 0, 0, 1], 0))), ..self }
+    }
+
     fn or(self, other: Self) -> Self {
         Self {
             data: self.data.or(other.data),
@@ -209,6 +224,7 @@ impl ServeOptions {
             npm_registry: self.npm_registry.or(other.npm_registry),
             jsr_registry: self.jsr_registry.or(other.jsr_registry),
             npm_ca: self.npm_ca.or(other.npm_ca),
+            issuers: self.issuers.or(other.issuers),
             drain_seconds: self.drain_seconds.or(other.drain_seconds),
             max_executions: self.max_executions.or(other.max_executions),
             max_connections: self.max_connections.or(other.max_connections),
@@ -269,6 +285,15 @@ fn registry(address: &str) -> Result<RegistryChoice, ConfigError> {
 
 fn authorities(path: &Path) -> Result<Vec<u8>, ConfigError> {
     std::fs::read(path).map_err(|error| ConfigError(format!("--npm-ca: {}: {error}", path.display())))
+}
+
+fn issuers(
+    issuers: BTreeMap<AppName, Vec<IssuerSettings>>,
+) -> Result<BTreeMap<AppName, Vec<IssuerSettings>>, ConfigError> {
+    for (app, issuers) in &issuers {
+        check_issuers(issuers).map_err(|error| ConfigError(format!("[[issuers.{app}]]: {error}")))?;
+    }
+    Ok(issuers)
 }
 
 /// The operator's maximum defaults to ours.

@@ -50,6 +50,26 @@ codes! {
     RegistryUnavailable = "registry_unavailable", BAD_GATEWAY;
     /// No credentials, or credentials that are not valid.
     Unauthorized = "unauthorized", UNAUTHORIZED;
+    /// Looks like a JSON Web Token, and is none.
+    TokenMalformed = "token_malformed", UNAUTHORIZED;
+    /// The token's algorithm is none, unknown, or not the one of the key it names.
+    TokenAlgorithm = "token_algorithm", UNAUTHORIZED;
+    /// The token's `kid` names no key of its issuer, or is missing where several keys would fit.
+    TokenUnknownKey = "token_unknown_key", UNAUTHORIZED;
+    /// The token was signed with another key.
+    TokenSignature = "token_signature", UNAUTHORIZED;
+    /// The token's `exp` has passed.
+    TokenExpired = "token_expired", UNAUTHORIZED;
+    /// The token's `nbf` has not come.
+    TokenNotYetValid = "token_not_yet_valid", UNAUTHORIZED;
+    /// The token's `iss` is not one the app trusts.
+    TokenIssuer = "token_issuer", UNAUTHORIZED;
+    /// The token's `aud` does not name the app.
+    TokenAudience = "token_audience", UNAUTHORIZED;
+    /// A claim of the token is missing or not valid; the message names it.
+    TokenClaim = "token_claim", UNAUTHORIZED;
+    /// The keys of the token's issuer cannot be fetched now.
+    KeysUnavailable = "keys_unavailable", SERVICE_UNAVAILABLE;
     /// Valid credentials that do not allow this.
     Forbidden = "forbidden", FORBIDDEN;
     /// No such route, app or function, or the function is disabled.

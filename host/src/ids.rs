@@ -147,6 +147,11 @@ identifier!(
     ApiKeyId,
     Uuid::new_v4
 );
+identifier!(
+    /// Identifies a management token.
+    TokenId,
+    Uuid::new_v4
+);
 
 /// The SHA-256 of an uploaded component: what identifies its bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -2,8 +2,9 @@
 //! and nothing of wasmtime is named.
 
 mod record;
+mod siblings;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use futures::future::abortable;
@@ -15,6 +16,7 @@ use wasmtime_wasi_http::WasiBody;
 use crate::auth::Identity;
 use crate::auth::policy::{Verdict, judge};
 use crate::bindings::env::Environment;
+use crate::bindings::fetch;
 use crate::bindings::outgoing::Responder;
 use crate::deploy::Deployer;
 use crate::deploy::script::map_failure;
@@ -36,6 +38,8 @@ use crate::store::tenant::{Caller, DbRole};
 use self::record::Record;
 
 pub use self::record::Delivery;
+use self::siblings::Siblings;
+pub use self::siblings::Switchboard;
 
 /// A request to a function, before anybody asked whether it may.
 pub struct Call {
@@ -51,6 +55,29 @@ pub struct Call {
     pub request: Request<WasiBody>,
     /// How its body fares.
     pub arrival: Arrival,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+/// Where a call comes from.
+#[derive(Debug, Clone, Copy)]
+pub enum Origin {
+    /// A client, for whom the function's access policy is meant.
+    Client,
+    /// Another function of the app, which may call every one; the caller and the caller's role in the database stay who they are.
+    Function {
+        /// How many functions called one another up to here.
+        depth: u8,
+    },
+}
+
+impl Origin {
+    fn depth(self) -> u8 {
+        match self {
+            Self::Client => 0,
+            Self::Function { depth } => depth,
+        }
+    }
 }
 
 /// A response that has started.
@@ -95,6 +122,8 @@ pub struct Invoker {
     pub resources: Arc<Resources>,
     /// Executions that have not ended, for the shutdown.
     pub running: TaskTracker,
+    /// Answers functions that call functions; set once, when all is there.
+    pub switchboard: OnceLock<Weak<dyn Switchboard>>,
 }
 
 impl Invoker {
@@ -127,6 +156,7 @@ impl Invoker {
             caller: caller(&identity),
             log,
             responder,
+            siblings: self.siblings(&call.app, &identity, call.origin),
         };
         let execution = Execution {
             limits: Limits::from(settings),
@@ -144,6 +174,11 @@ impl Invoker {
             // Nothing was sent: the reason comes at the end of the execution.
             Err(_) => Err(NoAnswer::Failed(id, failure.await.unwrap_or_else(|_| stopped()))),
         }
+    }
+
+    fn siblings(&self, app: &Arc<App>, identity: &Identity, origin: Origin) -> Option<Box<dyn fetch::Siblings>> {
+        let switchboard = self.switchboard.get()?.clone();
+        Some(Box::new(Siblings { switchboard, app: app.clone(), identity: identity.clone(), origin }))
     }
 
     fn start(
@@ -192,6 +227,9 @@ fn authorize(call: &Call) -> Result<Arc<Function>, Error> {
     let function = function.ok_or_else(|| {
         Error::new(Code::NotFound, format!("there is no enabled function {} in app {}", call.function, call.app.name))
     })?;
+    if let Origin::Function { .. } = call.origin {
+        return Ok(function);
+    }
     let access = &function.version.settings.access;
     let identity = match &call.identity {
         Ok(identity) => identity,
@@ -214,7 +252,7 @@ fn authorize(call: &Call) -> Result<Arc<Function>, Error> {
 /// Who the database is asked for. A token of the app may name another role, as Supabase's keys do.
 fn caller(identity: &Identity) -> Caller {
     let user = match identity {
-        Identity::ApiKey(_) | Identity::Admin => return Caller::service(),
+        Identity::ApiKey(_) | Identity::Token(_) | Identity::Admin => return Caller::service(),
         Identity::Anonymous => return Caller::anon(),
         Identity::User(user) => user,
     };

@@ -8,7 +8,7 @@ use crate::bindings::crypto::CryptoState;
 use crate::bindings::db::DbState;
 use crate::bindings::egress::EgressPolicy;
 use crate::bindings::env::Environment;
-use crate::bindings::fetch::{Dialer, Fetch};
+use crate::bindings::fetch::{Dialer, Fetch, Siblings};
 use crate::bindings::outgoing::Responder;
 use crate::ids::{AppName, FunctionId};
 use crate::observe::capture::LogCapture;
@@ -50,14 +50,16 @@ pub struct Occasion {
     pub log: LogCapture,
     /// Where the response goes.
     pub responder: Responder,
+    /// The app's other functions, if they may be called.
+    pub siblings: Option<Box<dyn Siblings>>,
 }
 
 impl Resources {
     /// What goes into the store of one execution.
     pub fn parts(&self, app: &AppName, settings: &Settings, occasion: Occasion) -> CtxParts {
-        let Occasion { deadline, environment, wasi_environment, user, caller, log, responder } = occasion;
+        let Occasion { deadline, environment, wasi_environment, user, caller, log, responder, siblings } = occasion;
         CtxParts {
-            fetch: Fetch::new(self.dialer.clone(), self.egress.clone(), settings.allow_net),
+            fetch: Fetch::new(self.dialer.clone(), self.egress.clone(), settings.allow_net, siblings),
             db: DbState::new(self.databases.clone(), app.clone(), caller, settings.allow_service_role, deadline),
             crypto: CryptoState::new(deadline),
             environment,

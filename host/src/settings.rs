@@ -1,5 +1,9 @@
 //! What the author of a function may choose, and what the host then holds to. Part of each version, so immutable once deployed.
 
+pub mod app;
+pub mod issuer;
+pub mod rate;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};

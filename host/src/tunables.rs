@@ -64,6 +64,9 @@ pub const BODY_BY_VALUE_BYTES: usize = 64 * 1024;
 /// Outgoing requests of one execution.
 pub const SUBREQUESTS: u32 = 50;
 
+/// How many functions may call one another in a chain that a client's request began (BB13).
+pub const FUNCTION_CALL_DEPTH: u8 = 4;
+
 /// Outgoing requests of one execution that are open at the same time.
 pub const OPEN_SUBREQUESTS: usize = 6;
 
@@ -104,6 +107,40 @@ pub const RSA_KEY_BITS: RangeInclusive<u32> = 1024..=4096;
 
 /// Bits of the modulus of an RSA key that is made.
 pub const RSA_GENERATED_BITS: RangeInclusive<u32> = 2048..=4096;
+
+/// Bits of the modulus of an RSA key that signs tokens.
+pub const TOKEN_RSA_BITS: RangeInclusive<u32> = 2048..=4096;
+
+/// Issuers an app trusts.
+pub const ISSUERS: usize = 10;
+
+/// Keys of one issuer.
+pub const ISSUER_KEYS: usize = 50;
+
+/// Tokens that may manage.
+pub const MANAGEMENT_TOKENS: usize = 1_000;
+
+/// Audiences of an app, and of an issuer.
+pub const AUDIENCES: usize = 20;
+
+/// Bytes of the keys an issuer publishes.
+pub const JWKS_BYTES: usize = 256 * 1024;
+
+/// How long fetching an issuer's keys may take; requests with its tokens wait for it.
+pub const JWKS_FETCH_TIME: Duration = Duration::from_secs(5);
+
+/// Age at which an issuer's keys are fetched again, while requests go on with those that are there.
+pub const JWKS_REFRESH: Duration = Duration::from_secs(600);
+
+/// Age at which an issuer's keys are no longer used, when no newer ones could be fetched.
+pub const JWKS_AGE_MAX: Duration = Duration::from_secs(24 * 3_600);
+
+/// Pause between two times that an issuer is asked because of a key that nobody knows: anybody can invent one.
+pub const JWKS_REFRESH_FOR_UNKNOWN: Duration = Duration::from_secs(30);
+
+/// Pause after an attempt to fetch an issuer's keys that failed.
+pub const JWKS_RETRY: Duration = Duration::from_secs(5);
+
 /// Connections to a registry at the same time.
 pub const REGISTRY_CONNECTIONS: usize = 8;
 
@@ -259,6 +296,9 @@ pub const INTL_SERVICES: usize = 32;
 
 /// Longest text `Intl` compares, divides or converts at once, in bytes. 64 KiB take less than a millisecond to a few.
 pub const INTL_TEXT_BYTES: usize = 64 << 10;
+
+/// Bytes in a legacy encoding that one call decodes: some hundred microseconds.
+pub const LEGACY_TEXT_BYTES: usize = 64 << 10;
 
 /// Longest number `Intl` formats, in characters.
 pub const INTL_NUMBER_BYTES: usize = 2_000;

@@ -1,4 +1,4 @@
-// TextEncoder, TextDecoder and their streams (Encoding standard) for UTF-8, UTF-16 and windows-1252.
+// TextEncoder, TextDecoder and their streams (Encoding standard). UTF-8, UTF-16 and windows-1252 are decoded here, the others by the host.
 
 import { defineGlobals, EMPTY, finishClass, native, concatenate, viewOf } from "./native.js";
 import { TransformStream } from "./streams.js";
@@ -43,10 +43,12 @@ export class TextDecoder {
   #kept = EMPTY;
   #markDone = false;
   #streaming = false;
+  #legacy = null;
 
   constructor(label = "utf-8", options = undefined) {
-    const encoding = LABELS.get(`${label}`.replace(/^[\t\n\f\r ]+|[\t\n\f\r ]+$/g, "").toLowerCase());
-    if (encoding === undefined) throw new RangeError(`TextDecoder: the encoding "${label}" is not supported`);
+    const key = `${label}`.replace(/^[\t\n\f\r ]+|[\t\n\f\r ]+$/g, "").toLowerCase();
+    const encoding = LABELS.get(key) ?? native.encodingName(key);
+    if (encoding === undefined || encoding === null) throw new RangeError(`TextDecoder: "${label}" is not the label of an encoding`);
     this.#encoding = encoding;
     this.#fatal = Boolean(options?.fatal);
     this.#ignoreMark = Boolean(options?.ignoreBOM);
@@ -59,6 +61,10 @@ export class TextDecoder {
     let bytes = viewOf(input);
     if (bytes === undefined) throw new TypeError("TextDecoder.decode: the argument is not an ArrayBuffer or a view");
     const stream = Boolean(options?.stream);
+    if (MARKS[this.#encoding] === undefined) {
+      this.#legacy ??= native.openDecoder(this.#encoding, this.#fatal);
+      return native.decodeLegacy(this.#legacy, bytes, !stream);
+    }
     if (!this.#streaming) {
       this.#kept = EMPTY;
       this.#markDone = false;

@@ -50,6 +50,16 @@ const Deno = {
   cwd: () => "/",
 };
 
+/** The variables as Fluxbase's functions read them. */
+const secrets = {
+  get: env.get,
+  getRequired(name) {
+    const value = env.get(name);
+    if (value === undefined) throw new Error(`The secret ${String(name)} is not set`);
+    return value;
+  },
+};
+
 const process = {
   get env() { return environment(); },
   argv: ["caddis", "/main.js"],
@@ -86,4 +96,4 @@ class WebSocket {
   }
 }
 
-defineGlobals({ Deno, process, navigator, global: globalThis, EdgeRuntime: { waitUntil }, WebSocket });
+defineGlobals({ Deno, secrets, process, navigator, global: globalThis, EdgeRuntime: { waitUntil }, WebSocket });

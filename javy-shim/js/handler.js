@@ -59,6 +59,24 @@ const LEVELS = { trace: 0, debug: 1, info: 2, warn: 3, error: 4 };
 const log = (...args) => native.log(LEVELS.info, formatLog(args));
 for (const [name, level] of Object.entries(LEVELS)) log[name] = (...args) => native.log(level, formatLog(args));
 
+/** Under this name a host finds the functions of an app. */
+const FUNCTIONS = "http://functions.caddis.internal/";
+
+/** What fetch would send as "[object Object]". */
+const isPlain = (body) => typeof body === "number" || typeof body === "boolean" || Array.isArray(body) ||
+  (typeof body === "object" && [Object.prototype, null].includes(Object.getPrototypeOf(body)));
+
+/** Calls another function of the app for the same caller; resolves to its Response. Plain values are sent as JSON. */
+function invokeFunction(name, body = undefined, options = undefined) {
+  const { path = "/", ...init } = { method: "POST", redirect: "manual", ...options };
+  init.headers = new Headers(init.headers);
+  if (body !== undefined && body !== null) {
+    init.body = isPlain(body) ? JSON.stringify(body) : body;
+    if (isPlain(body) && !init.headers.has("content-type")) init.headers.set("content-type", "application/json");
+  }
+  return fetch(FUNCTIONS + encodeURIComponent(name) + (path.startsWith("/") ? path : `/${path}`), init);
+}
+
 function context(env = environment()) {
   return {
     env,
@@ -66,6 +84,7 @@ function context(env = environment()) {
     get user() { return user(); },
     log,
     waitUntil,
+    invoke: invokeFunction,
     passThroughOnException() {},
   };
 }

@@ -13,7 +13,8 @@
 //! and the image and call `caddis:function/handler.handle`. Nothing but memory has to be copied: the build checks that the stack
 //! pointer is the engine's only mutable global, and between calls it has the value it starts with.
 //!
-//! What the wrapper imports is in `wit/`: the lean world, WASI, and `caddis:engine/intl`, by which the host does what depends on a locale.
+//! What the wrapper imports is in `wit/`: the lean world, WASI, and `caddis:engine`, by which the host does what needs
+//! large tables or speed: locales, legacy encodings, cryptography.
 //!
 //! The files in `prebuilt/` are built from `engine/` and `js/` by `cargo engine`.
 

@@ -17,7 +17,8 @@ async fn serve() -> Server {
 
 #[tokio::test(flavor = "multi_thread")]
 pub(crate) async fn a_loop_of_host_calls_ends_when_its_time_does() {
-    let server = serve().await;
+    let server = Server::start(options().alone()).await;
+    server.admin().put_component("floods", guests::FLOODS, "timeout_seconds=1").await;
     for page in ["/log", "/print"] {
         let begin = Instant::now();
         let reply = server.anonymous().get("floods", page).await;

@@ -13,7 +13,7 @@ const MASK: u8 = 0x5a;
 
 async fn serve() -> Server {
     let server = start().await;
-    server.admin().put_component("f", guests::ISOLATION, "fuel=100000000000").await;
+    server.admin().put_component("f", guests::ISOLATION, "fuel=100000000000&timeout_seconds=60").await;
     server
 }
 

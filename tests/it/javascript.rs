@@ -275,3 +275,74 @@ async fn a_script_is_still_there_after_a_restart() {
     server.restart().await;
     assert_eq!(server.anonymous().get("f", "/").await.text(), "back");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn handlers_are_found_in_all_their_forms() {
+    let server = start().await;
+    server.admin().set_secrets(json!({ "KEY": "k" })).await;
+    let plain = "return { status: 200, body: secrets.getRequired('KEY') + (req.params.a ?? '') }";
+    let forms = [
+        ("named", "export async function handler(req: Request, ctx) { return new Response(ctx.env.KEY) }".to_owned()),
+        ("default-handler", format!("function default_handler(req) {{ {plain} }}")),
+        ("main", format!("async function main(req) {{ {plain} }}")),
+        (
+            "commonjs",
+            "module.exports = async function (request) { return new Response(Deno.env.get('KEY')) }".to_owned(),
+        ),
+        ("value", "export default (req, ctx) => ctx.env.KEY".to_owned()),
+        (
+            "serve-options",
+            "Deno.serve({ port: 8000, onListen() {} }, () => new Response(Deno.env.toObject().KEY))".to_owned(),
+        ),
+        ("serve-object", "Deno.serve({ handler: () => new Response(Deno.env.has('KEY') ? 'k' : '') })".to_owned()),
+        ("serve-in-main", "if (import.meta.main) Deno.serve(() => new Response(process.env.KEY))".to_owned()),
+        (
+            "top-level-await",
+            "const key = await Promise.resolve('k'); export default () => new Response(key)".to_owned(),
+        ),
+    ];
+    for (name, code) in &forms {
+        deploy(&server, name, code).await;
+        let reply = server.anonymous().get(name, "/").await;
+        let expected = if *name == "value" { "\"k\"" } else { "k" };
+        assert_eq!((reply.status.as_u16(), reply.text().as_str()), (200, expected), "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_goes_away_ends_the_function() {
+    let server = start().await;
+    let code = "export default () => new Response(new ReadableStream({ start(controller) {
+        setInterval(() => controller.enqueue(new TextEncoder().encode('data: tick\\n\\n')), 1);
+    } }), { headers: { 'content-type': 'text/event-stream' } })";
+    deploy(&server, "ticks", code).await;
+    let mut streaming = server.anonymous().invoke(Method::GET, "ticks", "/").start().await;
+    assert_eq!(streaming.next().await.unwrap().unwrap(), "data: tick\n\n");
+    drop(streaming);
+    let records = caddis_tests::eventually("the record", async || {
+        let records = server.admin().executions("ticks", "").await;
+        (!records.is_empty()).then_some(records)
+    });
+    assert_eq!(records.await[0]["error_code"], "client_disconnected");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_that_are_easy_to_miss_are_named() {
+    let server = start().await;
+    let cases = [
+        ("nothing", "export default () => {}", "returned nothing"),
+        ("never", "export default () => new Promise(() => {})", "never settle"),
+        (
+            "unhandled",
+            "export default async () => { Promise.reject(new Error('forgotten')); await 0; return new Promise(() => {}) }",
+            "forgotten",
+        ),
+    ];
+    for (name, code, told) in cases {
+        deploy(&server, name, code).await;
+        let reply = server.anonymous().get(name, "/").await;
+        assert_eq!(reply.status, StatusCode::INTERNAL_SERVER_ERROR, "{name}");
+        let message = reply.json()["message"].as_str().unwrap().to_owned();
+        assert!(message.contains(told), "{name}: {message}");
+    }
+}

@@ -10,6 +10,7 @@
 mod access;
 mod apps;
 mod butterbase;
+mod command_line;
 mod components;
 mod crypto;
 mod db;
@@ -25,11 +26,15 @@ mod isolation;
 mod javascript;
 mod kliv;
 mod limits;
+mod management;
 mod notes;
 mod npm;
 mod packages;
 mod row_security;
 mod server;
+mod siblings;
+mod snippets;
+mod tokens;
 mod uploads;
 mod versions;
 

@@ -19,13 +19,13 @@ fn configured(key: &str) -> Option<String> {
 }
 
 /// Options with npm's registry, and whom npm trusts to be it.
-static WITH_REGISTRY: LazyLock<Options> = LazyLock::new(|| {
+pub(crate) static WITH_REGISTRY: LazyLock<Options> = LazyLock::new(|| {
     let flags = [("--npm-registry", "registry"), ("--npm-ca", "cafile")];
     let set = flags.into_iter().filter_map(|(flag, key)| Some((flag, configured(key)?)));
     set.fold(options(), |options, (flag, value)| options.flag(flag, value))
 });
 
-fn locked(name: &str) -> String {
+pub(crate) fn locked(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/packages").join(name);
     std::fs::read_to_string(path).unwrap()
 }

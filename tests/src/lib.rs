@@ -11,18 +11,21 @@ pub mod client;
 pub mod guests;
 pub mod raw;
 pub mod server;
+pub mod signer;
 pub mod stub;
+mod template;
 
 pub use client::{Call, Client, Reply, Session};
 pub use guests::Guest;
 pub use server::{Options, Server};
+pub use signer::Signer;
 pub use stub::Stub;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How long anything may take that should happen at once. Generous, because a loaded machine is no failure.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Waits for a future, but not forever.
 ///

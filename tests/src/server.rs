@@ -12,6 +12,7 @@ use tokio::process::{Child, ChildStdout, Command};
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::client::Client;
+use crate::template;
 use crate::within_patience;
 
 /// Tests that measure time have the machine to themselves.
@@ -96,6 +97,7 @@ impl Options {
 #[expect(dead_code, reason = "held for as long as the server lives")]
 #[derive(Debug)]
 enum Machine {
+    Nobody,
     Shared(RwLockReadGuard<'static, ()>),
     Alone(RwLockWriteGuard<'static, ()>),
 }
@@ -119,6 +121,14 @@ impl Server {
         let machine =
             if options.alone { Machine::Alone(MACHINE.write().await) } else { Machine::Shared(MACHINE.read().await) };
         let data = TempDir::new().expect("a temporary directory");
+        if !options.variables.iter().any(|(name, _)| name == "CADDIS_MASTER_KEY") {
+            template::apply(&options.binary, data.path()).await;
+        }
+        Self { _machine: machine, ..Self::start_on(options, data).await }
+    }
+
+    /// Starts the binary on a data directory that was not used before, beside whatever else runs.
+    pub(crate) async fn start_on(options: Options, data: TempDir) -> Self {
         let (process, printed) = Process::start(&options, data.path()).await;
         let variable = options.variables.iter().find(|(name, _)| name == "CADDIS_ADMIN_TOKEN");
         let admin_token = match (printed, variable) {
@@ -126,7 +136,7 @@ impl Server {
             (None, Some((_, token))) => token.clone(),
             (printed, _) => panic!("the first start prints a token unless one is given; printed: {printed:?}"),
         };
-        Self { process, admin_token, options, data, _machine: machine }
+        Self { process, admin_token, options, data, _machine: Machine::Nobody }
     }
 
     /// Where it listens.

@@ -13,6 +13,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use super::Api;
+use crate::auth::management::Principal;
 use crate::deploy::find_app;
 use crate::error::{Code, Error};
 use crate::ids::AppName;
@@ -31,6 +32,18 @@ impl FromRequestParts<Arc<Api>> for InApp {
         }
         let InPath(AppPath { app }) = InPath::from_request_parts(parts, api).await?;
         find_app(&api.table, &app.unwrap_or_else(AppName::default_app)).map(Self)
+    }
+}
+
+/// Who makes the request: whom the gate let through.
+pub struct By(pub Arc<Principal>);
+
+impl FromRequestParts<Arc<Api>> for By {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Api>) -> Result<Self, Error> {
+        let principal = parts.extensions.get::<Arc<Principal>>().cloned();
+        principal.map(Self).ok_or_else(|| Error::internal("a management route without its gate"))
     }
 }
 

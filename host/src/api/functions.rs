@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::Api;
-use super::extract::{InApp, InPath, InQuery, Object, bytes, json};
+use super::extract::{By, InApp, InPath, InQuery, Object, bytes, json};
 use crate::deploy::packages::{LockedPackages, PackageVersions};
 use crate::deploy::script::{JAVASCRIPT, Recipe};
 use crate::deploy::{Deployed, Deployment, Expect, Mode};
@@ -23,9 +23,6 @@ use crate::js::source::{DEFAULT_ENTRY, Source};
 use crate::settings::{Access, Settings, SettingsPatch};
 use crate::store::Reader;
 use crate::store::functions::{self as store, FunctionVersion};
-
-/// How the execution records and versions name the holder of the admin token.
-const ADMIN: &str = "admin";
 
 /// Bytes of a JSON body with a source in it: the source's own limit, with room for the escapes of JSON.
 const SOURCE_BODY_BYTES: usize = 2 * crate::js::source::MAX_BYTES;
@@ -246,8 +243,10 @@ pub(super) async fn get(
 pub(super) async fn create(
     State(api): State<Arc<Api>>,
     InApp(app): InApp,
+    By(principal): By,
     request: Request,
 ) -> Result<Response, Error> {
+    let by = principal.label();
     let Object(mut body) = json(request, SOURCE_BODY_BYTES).await?;
     let name = body.remove("name").ok_or_else(|| Error::invalid("body: name is missing"))?;
     let name = name.as_str().ok_or_else(|| Error::invalid("body: name must be a string"))?.parse()?;
@@ -255,7 +254,7 @@ pub(super) async fn create(
     let (source, versions) = source.ok_or_else(|| Error::invalid("body: code (or files) is missing"))?;
     let mut patch = settings(body)?;
     patch.enabled.get_or_insert(false);
-    let deployment = Deployment { app: &app, name, patch, expect: Expect::New, mode, by: ADMIN };
+    let deployment = Deployment { app: &app, name, patch, expect: Expect::New, mode, by: &by };
     let (deployed, recipe) = api.deployer.source(deployment, source, versions).await?;
     Ok(answer(deployed, Some(recipe)))
 }
@@ -266,15 +265,17 @@ pub(super) async fn put(
     InApp(app): InApp,
     InPath(FunctionPath { name }): InPath<FunctionPath>,
     InQuery(query): InQuery<BTreeMap<String, String>>,
+    By(principal): By,
     request: Request,
 ) -> Result<Response, Error> {
+    let by = principal.label();
     match media_type(&request) {
         "application/wasm" => {
             let InQuery(query) = upload_query(&request)?;
             let mode = mode(query.activate, query.dry_run);
             let patch = SettingsPatch::from(query);
             let component = bytes(request, api.max_component_bytes).await?;
-            let deployment = Deployment { app: &app, name, patch, expect: Expect::Any, mode, by: ADMIN };
+            let deployment = Deployment { app: &app, name, patch, expect: Expect::Any, mode, by: &by };
             Ok(answer(api.deployer.component(deployment, component).await?, None))
         }
         "application/json" => {
@@ -284,7 +285,7 @@ pub(super) async fn put(
             let Object(mut body) = json(request, SOURCE_BODY_BYTES).await?;
             let (source, mode) = split(&mut body)?;
             let patch = settings(body)?;
-            let deployment = Deployment { app: &app, name, patch, expect: Expect::Existing, mode, by: ADMIN };
+            let deployment = Deployment { app: &app, name, patch, expect: Expect::Existing, mode, by: &by };
             let deployed = match source {
                 Some((source, versions)) => {
                     let deployed = api.deployer.source(deployment, source, versions).await;

@@ -71,15 +71,21 @@ pub(super) async fn create(
     request: Request,
 ) -> Result<Response, Error> {
     let NewKey { name } = json(request, MANAGEMENT_BODY_BYTES).await?;
-    if name.is_empty() || name.len() > NAME_BYTES {
-        return Err(Error::invalid(format!("name must have 1 to {NAME_BYTES} bytes")));
-    }
+    check_name(&name)?;
     let key = Secret::generate(PREFIX);
     let hash = KeyHash::of(key.expose());
     let app_name = app.name.clone();
     let stored = api.store.write(move |tx| store::create(tx, &app_name, &name, &hash.0)).await?;
     app.add_api_key(hash, stored.id);
     Ok((StatusCode::CREATED, Json(KeyObject::new(stored, Some(key.expose().to_owned())))).into_response())
+}
+
+/// What a key or a token may be called.
+pub(super) fn check_name(name: &str) -> Result<(), Error> {
+    if name.is_empty() || name.len() > NAME_BYTES {
+        return Err(Error::invalid(format!("name must have 1 to {NAME_BYTES} bytes")));
+    }
+    Ok(())
 }
 
 /// `DELETE /api-keys/{id}`
@@ -123,6 +129,6 @@ pub(super) async fn sign_user_token(InApp(app): InApp, request: Request) -> Resu
     claims.insert("sub".to_owned(), Value::from(sub));
     claims.insert("iat".to_owned(), Value::from(now));
     claims.insert("exp".to_owned(), Value::from(now + expires_in));
-    let token = app.tokens.sign(&claims).map_err(Error::internal)?;
+    let token = app.verifier().own().sign(claims).map_err(Error::internal)?;
     Ok((StatusCode::CREATED, Json(TokenObject { token, expires_in })).into_response())
 }

@@ -6,23 +6,23 @@ pub mod apps;
 pub mod executions;
 pub mod extract;
 pub mod functions;
+mod gate;
 pub mod keys;
 pub mod secrets;
+mod tokens;
 mod versions;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Request, State};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, patch, post};
 use http::StatusCode;
 
-use crate::auth::KeyHash;
+use crate::auth::management::ManagementTokens;
 use crate::deploy::Deployer;
 use crate::error::{Code, Error};
-use crate::http::credential::bearer;
 use crate::http::respond;
 use crate::router::table::Table;
 use crate::store::Store;
@@ -36,7 +36,7 @@ pub struct Api {
     /// Makes versions active.
     pub deployer: Arc<Deployer>,
     /// Who may manage.
-    pub admin_token: KeyHash,
+    pub tokens: Arc<ManagementTokens>,
     /// Largest upload, in bytes.
     pub max_component_bytes: usize,
 }
@@ -45,11 +45,14 @@ pub struct Api {
 pub fn router(api: Arc<Api>) -> Router {
     let managed = Router::new()
         .route("/api/v1/apps", get(apps::list).post(apps::create))
+        .route("/api/v1/apps/{app}", get(apps::get).patch(apps::change).delete(apps::delete))
+        .route("/api/v1/tokens", get(tokens::list).post(tokens::create))
+        .route("/api/v1/tokens/{id}", delete(tokens::delete))
         .nest("/api/v1", of_an_app())
         .nest("/v1/{app}", of_an_app())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(from_fn_with_state(api.clone(), authorize))
+        .layer(from_fn_with_state(api.clone(), gate::authorize))
         .with_state(api);
     Router::new().route("/healthz", get(healthy)).route("/readyz", get(healthy)).merge(managed)
 }
@@ -69,15 +72,6 @@ fn of_an_app() -> Router<Arc<Api>> {
         .route("/api-keys", get(keys::list).post(keys::create))
         .route("/api-keys/{id}", delete(keys::delete))
         .route("/user-tokens", post(keys::sign_user_token))
-}
-
-async fn authorize(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
-    let presented = bearer(request.headers()).map(|token| KeyHash::of(&token));
-    if presented.is_some_and(|hash| api.admin_token.matches(&hash)) {
-        return next.run(request).await;
-    }
-    let message = "the management API needs the admin token: Authorization: Bearer <admin token>";
-    Error::new(Code::Unauthorized, message).into_response()
 }
 
 async fn healthy() -> StatusCode {

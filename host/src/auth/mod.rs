@@ -1,7 +1,11 @@
 //! Who makes a request. The app knows its keys, the request brings a credential; neither knows HTTP.
 
+pub mod jwks;
 pub mod jwt;
+pub mod keys;
+pub mod management;
 pub mod policy;
+pub mod verifier;
 
 use std::sync::Arc;
 
@@ -9,7 +13,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::ids::ApiKeyId;
+use crate::ids::{ApiKeyId, TokenId};
 
 /// A verified end user.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +39,8 @@ pub enum Identity {
     User(Arc<User>),
     /// A program with an API key of the app.
     ApiKey(ApiKeyId),
+    /// Whoever holds a management token, in the name of the app.
+    Token(TokenId),
     /// The operator.
     Admin,
 }
@@ -44,7 +50,7 @@ impl Identity {
     pub fn user(&self) -> Option<&Arc<User>> {
         match self {
             Self::User(user) => Some(user),
-            Self::Anonymous | Self::ApiKey(_) | Self::Admin => None,
+            Self::Anonymous | Self::ApiKey(_) | Self::Token(_) | Self::Admin => None,
         }
     }
 
@@ -54,13 +60,18 @@ impl Identity {
             Self::Anonymous => None,
             Self::User(user) => Some(user.id.clone()),
             Self::ApiKey(id) => Some(format!("api-key:{id}")),
+            Self::Token(id) => Some(format!("token:{id}")),
             Self::Admin => Some("admin".to_owned()),
         }
     }
 }
 
 /// The hash under which the host keeps a key or token.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Eq, Hash)]
+#[expect(
+    clippy::derived_hash_with_manual_eq,
+    reason = "equal are those of equal bytes; only how long that takes is special"
+)]
 pub struct KeyHash(pub [u8; 32]);
 
 impl KeyHash {
@@ -68,9 +79,11 @@ impl KeyHash {
     pub fn of(key: impl AsRef<[u8]>) -> Self {
         Self(Sha256::digest(key).into())
     }
+}
 
-    /// Compares in constant time.
-    pub fn matches(&self, other: &Self) -> bool {
+/// In constant time.
+impl PartialEq for KeyHash {
+    fn eq(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()
     }
 }

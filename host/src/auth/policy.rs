@@ -17,7 +17,7 @@ pub enum Verdict {
 /// The verdict on one request. Keys and the operator pass every policy: they stand for the app itself.
 pub fn judge(access: &Access, identity: &Identity) -> Verdict {
     match (access, identity) {
-        (Access::Public, _) | (_, Identity::ApiKey(_) | Identity::Admin) => Verdict::Allowed,
+        (Access::Public, _) | (_, Identity::ApiKey(_) | Identity::Token(_) | Identity::Admin) => Verdict::Allowed,
         (_, Identity::Anonymous) => Verdict::Unauthorized,
         (Access::Authenticated, Identity::User(_)) => Verdict::Allowed,
         (Access::Group(groups), Identity::User(user)) => {

@@ -8,7 +8,7 @@ use wasmtime::component::{Resource, ResourceTable};
 use super::wit::db::{self as wit, Host, HostConnection, HostCursor, HostTransaction};
 use crate::ids::AppName;
 use crate::store::tenant::{
-    self, Caller, ConstraintKind, Cursor, Database, Databases, DbRole, Outcome, Parameters, Transaction,
+    self, Caller, ConstraintKind, Cursor, Database, Databases, DbRole, Life, Outcome, Parameters, Transaction,
     TransactionMode, Value,
 };
 
@@ -25,6 +25,7 @@ pub struct Connection(Arc<Caller>);
 pub struct DbState {
     databases: Databases,
     app: AppName,
+    life: Life,
     caller: Arc<Caller>,
     /// Whether the function may act for the app whoever calls it.
     may_serve: bool,
@@ -40,9 +41,10 @@ impl DbState {
     /// The state of an execution of this app for this caller that ends at `deadline` at the latest. `may_serve`: whether it may act
     /// for the app when the caller may not.
     pub fn new(databases: Databases, app: AppName, caller: Caller, may_serve: bool, deadline: Instant) -> Self {
+        let life = databases.life(&app);
         let caller = Arc::new(caller);
         let database = None;
-        Self { databases, app, caller, may_serve, database, deadline, in_transaction: false, in_cursor: false }
+        Self { databases, app, life, caller, may_serve, database, deadline, in_transaction: false, in_cursor: false }
     }
 
     /// The database, for the caller of the function.
@@ -54,7 +56,7 @@ impl DbState {
     async fn database_for(&mut self, caller: Arc<Caller>) -> Result<Database, tenant::Error> {
         let database = match &self.database {
             Some(database) => database.clone(),
-            None => self.database.insert(self.databases.open(&self.app).await?).clone(),
+            None => self.database.insert(self.databases.open_in(&self.app, self.life).await?).clone(),
         };
         Ok(database.acting_for(caller))
     }

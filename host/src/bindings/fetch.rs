@@ -11,6 +11,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use http::header::{HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER, USER_AGENT};
 use http::{Method, Request, Response, StatusCode, Uri, Version};
 use http_body_util::BodyExt as _;
@@ -24,6 +25,7 @@ use wasmtime_wasi_http::{
 };
 
 use crate::bindings::egress::EgressPolicy;
+use crate::ids::FunctionName;
 use crate::tunables::{
     BODY_CHUNK_BYTES, FETCH_BETWEEN_BYTES_TIMEOUT, FETCH_CONNECT_TIMEOUT, FETCH_FIRST_BYTE_TIMEOUT, FETCH_HEAD_BYTES,
     OPEN_SUBREQUESTS, SUBREQUESTS,
@@ -32,11 +34,13 @@ use crate::tunables::{
 mod body;
 mod dial;
 mod errors;
+mod siblings;
 mod target;
 #[cfg(test)]
 mod tests;
 
 pub use dial::{Dialer, InvalidRoots, Resolve};
+pub use siblings::{FUNCTIONS_HOST, Siblings};
 
 use target::Target;
 
@@ -57,14 +61,41 @@ pub struct Fetch {
     dialer: Arc<Dialer>,
     policy: Arc<EgressPolicy>,
     allow_net: bool,
+    siblings: Option<Box<dyn Siblings>>,
     remaining: u32,
     slots: Arc<Semaphore>,
 }
 
 impl Fetch {
-    /// The state of a new execution. Without `allow_net` every request fails with `HTTP-request-denied`.
-    pub fn new(dialer: Arc<Dialer>, policy: Arc<EgressPolicy>, allow_net: bool) -> Self {
-        Self { dialer, policy, allow_net, remaining: SUBREQUESTS, slots: Arc::new(Semaphore::new(OPEN_SUBREQUESTS)) }
+    /// The state of a new execution. Without `allow_net` every request fails with `HTTP-request-denied`, but those to other functions of
+    /// the app, if it may call some.
+    pub fn new(
+        dialer: Arc<Dialer>,
+        policy: Arc<EgressPolicy>,
+        allow_net: bool,
+        siblings: Option<Box<dyn Siblings>>,
+    ) -> Self {
+        let slots = Arc::new(Semaphore::new(OPEN_SUBREQUESTS));
+        Self { dialer, policy, allow_net, siblings, remaining: SUBREQUESTS, slots }
+    }
+
+    fn count(&mut self) -> Result<()> {
+        self.remaining = self.remaining.checked_sub(1).ok_or(Error::ConnectionLimitReached)?;
+        Ok(())
+    }
+
+    /// Counts a request to another function, and makes it one to what is below that function's name.
+    fn sibling(
+        &mut self,
+        addressed: Result<(FunctionName, Uri)>,
+        mut request: Request<WasiBody>,
+    ) -> Result<BoxFuture<'static, Result<Response<WasiBody>>>> {
+        self.count()?;
+        let (function, below) = addressed?;
+        let siblings = self.siblings.as_ref().ok_or(Error::HttpRequestDenied)?;
+        set_headers(request.headers_mut(), HeaderValue::from_static(FUNCTIONS_HOST));
+        let url = std::mem::replace(request.uri_mut(), below).to_string();
+        Ok(siblings.call(function, url, request))
     }
 
     /// Counts the request and checks all that can be checked without resolving its name.
@@ -72,7 +103,7 @@ impl Fetch {
         if !self.allow_net {
             return Err(Error::HttpRequestDenied);
         }
-        self.remaining = self.remaining.checked_sub(1).ok_or(Error::ConnectionLimitReached)?;
+        self.count()?;
         // A tunnel would carry whatever the guest likes past these checks.
         if *method == Method::CONNECT {
             return Err(Error::HttpRequestMethodInvalid);
@@ -106,6 +137,15 @@ impl WasiHttpHooks for Fetch {
         options: Option<RequestOptions>,
         _received: Transfer,
     ) -> Box<dyn Future<Output = Result<(Response<WasiBody>, Transfer)>> + Send> {
+        if let Some(addressed) = siblings::addressed(request.uri()) {
+            let (answer, slots) = (self.sibling(addressed, request), self.slots.clone());
+            return Box::new(async move {
+                let answer = answer?;
+                let _slot = slots.acquire_owned().await.map_err(|_| Error::ConnectionLimitReached)?;
+                let transfer: Transfer = Box::new(std::future::ready(Ok(())));
+                Ok((answer.await?, transfer))
+            });
+        }
         let admitted = self.admit(request.method(), request.uri());
         let timeouts = Timeouts::from(options.unwrap_or_default());
         let (dialer, policy, slots) = (self.dialer.clone(), self.policy.clone(), self.slots.clone());

@@ -4,6 +4,7 @@
 pub mod crypto;
 pub mod db;
 pub mod egress;
+pub mod encodings;
 pub mod env;
 pub mod fetch;
 pub mod intl;
@@ -34,13 +35,14 @@ mod generated {
     });
 }
 
-/// What `bindgen!` makes of the interface for locales.
+/// What `bindgen!` makes of the interfaces for locales and encodings.
 mod generated_intl {
     wasmtime::component::bindgen!({
         path: ["../wit", "../javy-shim/wit"],
         world: "caddis:engine/locales",
         imports: { default: trappable },
         require_store_data_send: true,
+        with: { "caddis:engine/encodings.decoder": super::encodings::LegacyDecoder },
     });
 }
 
@@ -57,6 +59,8 @@ pub trait Views: Send + 'static {
     fn user(&mut self) -> user::UserView<'_>;
     /// State of `log`.
     fn log(&mut self) -> log::LogView<'_>;
+    /// State of `encodings`.
+    fn encodings(&mut self) -> encodings::EncodingsView<'_>;
     /// State of `intl`.
     fn intl(&mut self) -> intl::IntlView<'_>;
     /// State of `crypto`.
@@ -85,6 +89,11 @@ impl HasData for Log {
     type Data<'a> = log::LogView<'a>;
 }
 
+struct Encodings;
+impl HasData for Encodings {
+    type Data<'a> = encodings::EncodingsView<'a>;
+}
+
 struct Intl;
 impl HasData for Intl {
     type Data<'a> = intl::IntlView<'a>;
@@ -101,6 +110,7 @@ pub fn link_all<T: Views>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     wit::env::add_to_linker::<T, Env>(linker, T::env)?;
     wit::user::add_to_linker::<T, User>(linker, T::user)?;
     wit::log::add_to_linker::<T, Log>(linker, T::log)?;
+    generated_intl::caddis::engine::encodings::add_to_linker::<T, Encodings>(linker, T::encodings)?;
     generated_intl::caddis::engine::intl::add_to_linker::<T, Intl>(linker, T::intl)?;
     wit::http::add_to_linker::<T, Outgoing>(linker, T::outgoing)?;
     wit::outgoing::add_to_linker::<T, Outgoing>(linker, T::outgoing)?;

@@ -45,6 +45,17 @@ impl Client {
             return Ok(answer);
         }
         let message = answer.get("message").and_then(Value::as_str).unwrap_or("no message");
-        Err(format!("the host answered {status}: {message}").into())
+        Err(with_frames(format!("the host answered {status}: {message}"), answer.get("details")).into())
     }
+}
+
+/// The message of an error, with the lines of the source it is about.
+pub(super) fn with_frames(mut message: String, details: Option<&Value>) -> String {
+    for detail in details.and_then(Value::as_array).into_iter().flatten() {
+        for more in ["hint", "frame"].iter().filter_map(|field| detail.get(field)?.as_str()) {
+            message.push('\n');
+            message.push_str(more.trim_end());
+        }
+    }
+    message
 }

@@ -4,13 +4,15 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use bytes::Bytes;
 use http::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Failure;
 use super::client::Client;
+use super::scripts::Script;
 use super::serve::{print, runtime, start_logging, termination};
+use super::{Failure, report};
 use crate::app::{App, Started};
 use crate::config::{Config, Keys, ServeOptions};
 use crate::secrets::Secret;
@@ -21,11 +23,19 @@ const TARGET: &str = "wasm32-wasip2";
 /// Where a host for development keeps its data, below the current directory.
 const DATA: &str = ".caddis";
 
-/// A component and what its author says about it.
+/// A function to serve and what its author says about it.
 struct Project {
     name: String,
-    component: PathBuf,
+    content: Content,
     hints: Hints,
+}
+
+/// What a function is made of.
+enum Content {
+    /// A file with a component.
+    Component(PathBuf),
+    /// TypeScript or JavaScript.
+    Script(Script),
 }
 
 /// `[package.metadata.caddis]` of a crate.
@@ -43,7 +53,11 @@ pub(super) fn run(directory: &Path, options: ServeOptions) -> Result<(), Failure
     let projects = projects(directory)?;
     if projects.is_empty() {
         return Err(
-            format!("{}: found neither a Rust crate of type cdylib nor a .wasm file", directory.display()).into()
+            format!(
+            "{}: found no function: no name.ts or name.js, no name/index.ts, no Rust crate of type cdylib, no .wasm file",
+            directory.display()
+        )
+        .into()
         );
     }
     let mut keys = Keys::from_environment()?;
@@ -55,7 +69,10 @@ pub(super) fn run(directory: &Path, options: ServeOptions) -> Result<(), Failure
         let client = Client { address: app.address(), token };
         let serving = tokio::spawn(app.run(termination()?));
         for project in &projects {
-            deploy(&client, project).await?;
+            // The others are served while this one is put right.
+            if let Err(error) = deploy(&client, project).await {
+                report(&format!("{}: {error}", project.name));
+            }
         }
         print(&format!("\nadmin token: {}", client.token.expose()));
         print(&format!("listening on http://{} (Ctrl-C stops)", client.address));
@@ -65,14 +82,27 @@ pub(super) fn run(directory: &Path, options: ServeOptions) -> Result<(), Failure
 }
 
 async fn deploy(client: &Client, project: &Project) -> Result<(), Failure> {
-    let Project { name, component, hints } = project;
+    let Project { name, content, hints } = project;
     let access = hints.access.as_deref().unwrap_or("public");
-    let bytes = std::fs::read(component).map_err(|error| format!("{}: {error}", component.display()))?;
-    let path = format!("/api/v1/functions/{name}?access={access}");
-    let function = client
-        .send(Method::PUT, &path, "application/wasm", bytes.into())
-        .await
-        .map_err(|error| format!("{name}: {error}"))?;
+    let path = format!("/api/v1/functions/{name}");
+    let sent = match content {
+        Content::Component(file) => {
+            let bytes = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
+            client.send(Method::PUT, &format!("{path}?access={access}"), "application/wasm", bytes.into()).await
+        }
+        Content::Script(Script { entry, files, .. }) => {
+            let mut body = json!({ "entry": entry, "files": files, "enabled": true, "access": { "policy": access } });
+            let (method, path) = match client.send(Method::GET, &path, "application/json", Bytes::new()).await {
+                Ok(_) => (Method::PUT, path.as_str()),
+                Err(_) => (Method::POST, "/api/v1/functions"),
+            };
+            if let (&Method::POST, Some(fields)) = (&method, body.as_object_mut()) {
+                fields.insert("name".to_owned(), name.as_str().into());
+            }
+            client.send(method, path, "application/json", body.to_string().into()).await
+        }
+    };
+    let function = sent?;
     let authorization = if access == "public" { String::new() } else { user_header(client).await? };
     let version = function.get("version").and_then(Value::as_u64).unwrap_or_default();
     print(&format!("{name} (version {version})"));
@@ -93,7 +123,14 @@ fn projects(directory: &Path) -> Result<Vec<Project>, Failure> {
     if directory.join("Cargo.toml").is_file() {
         return crates(directory);
     }
-    let mut found = Vec::new();
+    let supabase = directory.join("supabase/functions");
+    if supabase.is_dir() {
+        return projects(&supabase);
+    }
+    let scripts = Script::find(directory)?.into_iter();
+    let mut found: Vec<_> = scripts
+        .map(|script| Project { name: script.name.clone(), content: Content::Script(script), hints: Hints::default() })
+        .collect();
     let entries = std::fs::read_dir(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
     let mut paths = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>()?;
     paths.sort();
@@ -102,7 +139,7 @@ fn projects(directory: &Path) -> Result<Vec<Project>, Failure> {
             found.extend(crates(&path)?);
         } else if path.extension().is_some_and(|extension| extension == "wasm") {
             let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            found.push(Project { name, component: path, hints: Hints::default() });
+            found.push(Project { name, content: Content::Component(path), hints: Hints::default() });
         }
     }
     Ok(found)
@@ -162,7 +199,7 @@ fn crates(directory: &Path) -> Result<Vec<Project>, Failure> {
         let built = components.iter().find(|(name, _)| name.replace('-', "_") == library);
         let Some((_, component)) = built else { continue };
         let hints = package.metadata.and_then(|metadata| metadata.caddis).unwrap_or_default();
-        projects.push(Project { name: package.name, component: component.clone(), hints });
+        projects.push(Project { name: package.name, content: Content::Component(component.clone()), hints });
     }
     Ok(projects)
 }

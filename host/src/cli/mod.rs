@@ -1,10 +1,12 @@
 //! The command line: arguments become one command, and its result an exit status.
 
+mod build;
 mod client;
 mod dev;
+mod scripts;
 mod serve;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -33,8 +35,18 @@ enum Command {
     },
     /// Build the functions below a directory, serve them, and print how to call them
     Dev {
-        /// Where the functions are: Rust crates, or .wasm components
+        /// Where the functions are: TypeScript or JavaScript (name.ts, name/index.ts), Rust crates, .wasm components
         directory: PathBuf,
+        #[command(flatten)]
+        options: ServeOptions,
+    },
+    /// Make one component of a function in TypeScript or JavaScript
+    Build {
+        /// The file with the handler; what it imports is found beside it
+        file: PathBuf,
+        /// Where to write the component [default: the function's name, with .wasm]
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
         #[command(flatten)]
         options: ServeOptions,
     },
@@ -58,12 +70,24 @@ pub fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Serve { options, config } => serve::run(options, config.as_deref()),
         Command::Dev { directory, options } => dev::run(&directory, options),
+        Command::Build { file, output, options } => return build(&file, output, options),
         Command::Compile { memory_mb } => return compile(memory_mb),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            report(&error.to_string());
+            report(&error.to_string().replace('\n', " "));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What is wrong with a source is told in more than one line: with the lines of the source.
+fn build(file: &Path, output: Option<PathBuf>, options: ServeOptions) -> ExitCode {
+    match build::run(file, output, options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(error.to_string().trim_end());
             ExitCode::FAILURE
         }
     }
@@ -90,5 +114,5 @@ fn compile(memory_mb: u32) -> ExitCode {
 
 #[expect(clippy::print_stderr, reason = "the last word of a command that failed")]
 fn report(error: &str) {
-    eprintln!("caddis: {}", error.replace('\n', " "));
+    eprintln!("caddis: {error}");
 }

@@ -1,6 +1,7 @@
 //! From an upload to a function that serves: check, compile, link, store, swap. The only writer of active versions; nothing
 //! here is on the path of a request but the first one after a start.
 
+mod apps;
 pub mod components;
 pub mod packages;
 pub mod script;
@@ -14,7 +15,7 @@ use tokio::sync::Mutex;
 use self::components::Components;
 use self::packages::{LockedPackages, PackageVersions};
 use self::script::{JAVASCRIPT, Owner, Recipe, Scripts};
-use crate::auth::jwt::TokenKey;
+use crate::auth::verifier::Verifiers;
 use crate::error::{Code, Error};
 use crate::ids::{AppName, ContentHash, FunctionName};
 use crate::js::source::Source;
@@ -23,7 +24,8 @@ use crate::runtime::admission::Admission;
 use crate::runtime::component::Linked;
 use crate::settings::{Maxima, Settings, SettingsPatch};
 use crate::store::functions::{self, Activation, FunctionVersion, Published, versions as stored_versions};
-use crate::store::{Store, StoreError, Writer, api_keys, apps};
+use crate::store::tenant::Databases;
+use crate::store::{Store, StoreError, Writer, api_keys, apps as stored_apps};
 
 /// Makes versions active and keeps the table in step with the store.
 pub struct Deployer {
@@ -39,6 +41,10 @@ pub struct Deployer {
     pub admission: Arc<Admission>,
     /// What authors may ask for.
     pub maxima: Maxima,
+    /// The apps' databases, which go with them.
+    pub databases: Databases,
+    /// Makes what checks the tokens of an app's users.
+    pub verifiers: Verifiers,
     /// Held while a version becomes active, so that the table changes in the order of the store.
     pub publishing: Mutex<()>,
 }
@@ -114,15 +120,16 @@ struct Share {
 
 impl Deployer {
     /// Fills the table from the store. Components are loaded when they are first called.
-    pub async fn load(&self) -> Result<(), StoreError> {
+    pub async fn load(&self) -> Result<(), Error> {
+        self.finish_deletions().await?;
         let (apps, functions) = self
             .store
             .read(|tx| {
                 let mut loaded = Vec::new();
-                for app in apps::list(tx)? {
-                    let secret = apps::jwt_secret(tx, &app.name)?;
+                for app in stored_apps::list(tx)? {
+                    let secret = stored_apps::jwt_secret(tx, &app.name)?;
                     let keys = api_keys::hashes(tx, &app.name)?;
-                    loaded.push((app.name, secret, keys));
+                    loaded.push((app, secret, keys));
                 }
                 let mut functions = Vec::new();
                 for active in functions::list_all(tx)? {
@@ -132,8 +139,11 @@ impl Deployer {
                 Ok((loaded, functions))
             })
             .await?;
-        for (name, secret, keys) in apps {
-            self.table.insert(Arc::new(App::new(name, TokenKey::new(&secret), keys)));
+        for (app, secret, keys) in apps {
+            let verifier = self.verifiers.verifier(&app.name, &secret, &app.settings);
+            let verifier = verifier.map_err(|error| StoreError::Internal(error.into()))?;
+            verifier.fetch_ahead();
+            self.table.insert(Arc::new(App::new(app.name, verifier, keys)));
         }
         for (active, canaries) in functions {
             if let Some(app) = self.table.app(&active.app) {

@@ -97,6 +97,14 @@ struct Work {
     packages: Resolution,
 }
 
+/// A program that has run its top level.
+struct Evaluated {
+    engine: Arc<ScriptEngine>,
+    image: Vec<u8>,
+    bundle: Bundle,
+    packages: LockedPackages,
+}
+
 impl Scripts {
     /// Programs for this host.
     pub fn new(components: Arc<Components>, resources: Arc<Resources>, npm: Arc<Npm>) -> Self {
@@ -117,6 +125,21 @@ impl Scripts {
         recipe: Recipe,
         versions: PackageVersions,
     ) -> Result<(Arc<Linked>, LockedPackages), Error> {
+        let Evaluated { engine, image, bundle, packages } = self.evaluate(owner, recipe, versions).await?;
+        let linked = spawn_blocking(move || engine.link(&image)).await.map_err(Error::internal)?;
+        let linked = linked.map_err(Error::internal)?;
+        Ok((Arc::new(Linked { program: Some(Arc::new(bundle.for_stacks())), ..linked }), packages))
+    }
+
+    /// A source as a component of its own, evaluated as a new function of the default app.
+    pub async fn standalone(&self, source: Source) -> Result<Vec<u8>, Error> {
+        let owner = Owner { app: &AppName::default_app(), function: None, settings: &Settings::default() };
+        let recipe = Recipe { source, packages: LockedPackages::new() };
+        let evaluated = self.evaluate(owner, recipe, PackageVersions::Keep).await?;
+        javy_shim::standalone::component(&evaluated.image).map_err(Error::internal)
+    }
+
+    async fn evaluate(&self, owner: Owner<'_>, recipe: Recipe, versions: PackageVersions) -> Result<Evaluated, Error> {
         let (bundle, packages) = timeout(PACKAGES_TIME, self.bundle(recipe, versions)).await.map_err(|_| {
             let seconds = PACKAGES_TIME.as_secs();
             Error::new(
@@ -126,9 +149,7 @@ impl Scripts {
         })??;
         let engine = self.engine().await?;
         let image = self.image(&engine, owner, &bundle).await?;
-        let linked = spawn_blocking(move || engine.link(&image)).await.map_err(Error::internal)?;
-        let linked = linked.map_err(Error::internal)?;
-        Ok((Arc::new(Linked { program: Some(Arc::new(bundle.for_stacks())), ..linked }), packages))
+        Ok(Evaluated { engine, image, bundle, packages })
     }
 
     async fn bundle(&self, recipe: Recipe, versions: PackageVersions) -> Result<(Bundle, LockedPackages), Error> {
@@ -187,6 +208,7 @@ impl Scripts {
             caller: Caller::service(),
             log: log.clone(),
             responder,
+            siblings: None,
         };
         let parts = self.resources.parts(app, settings, occasion);
         let image = engine.image(program(bundle), parts, Limits::from(settings), deadline.into()).await;

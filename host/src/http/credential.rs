@@ -3,8 +3,9 @@
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::auth::management::{ManagementTokens, Scope};
 use crate::auth::{Identity, KeyHash};
-use crate::error::{Code, Error};
+use crate::error::Error;
 use crate::router::table::App;
 
 /// The header Supabase clients send their key in.
@@ -17,34 +18,35 @@ pub fn bearer(headers: &HeaderMap) -> Option<String> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
 }
 
-/// Fewest bytes of an admin token or an API key: shorter words need no hashing.
+/// Fewest bytes of a token or an API key of the host: shorter words need no hashing.
 const KEY_BYTES: usize = 16;
 
 /// Whether a header field holds what opens the host, so that functions must not see it: whoever wrote one could use it
 /// elsewhere. Any word of it counts, because a client that errs about the scheme, or sends a user's token beside a key
 /// as Supabase's clients do, still sends the key.
-pub fn is_host_credential(name: &HeaderName, value: &HeaderValue, app: &App, admin_token: KeyHash) -> bool {
+pub fn is_host_credential(name: &HeaderName, value: &HeaderValue, app: &App, tokens: &ManagementTokens) -> bool {
     if name != AUTHORIZATION && name != APIKEY {
         return false;
     }
     let words = value.as_bytes().split(|byte| byte.is_ascii_whitespace() || matches!(byte, b',' | b'"' | b'='));
     words.filter(|word| word.len() >= KEY_BYTES).any(|word| {
         let hash = KeyHash::of(word);
-        admin_token.matches(&hash) || app.api_key(hash).is_some()
+        tokens.principal(hash).is_some() || app.api_key(hash).is_some()
     })
 }
 
 /// Who makes a request to a function of this app: an `Authorization` header counts before an `apikey` header.
-pub fn identify(headers: &HeaderMap, app: &App, admin_token: KeyHash) -> Result<Identity, Error> {
+pub async fn identify(headers: &HeaderMap, app: &App, tokens: &ManagementTokens) -> Result<Identity, Error> {
     let apikey = || headers.get(APIKEY).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let Some(token) = bearer(headers).or_else(apikey) else { return Ok(Identity::Anonymous) };
     let hash = KeyHash::of(&token);
-    if admin_token.matches(&hash) {
-        return Ok(Identity::Admin);
+    if let Some(principal) = tokens.principal(hash) {
+        principal.require_app(Some(&app.name))?;
+        principal.require(Scope::Deploy)?;
+        return Ok(principal.token.map_or(Identity::Admin, Identity::Token));
     }
     if let Some(identity) = app.api_key(hash) {
         return Ok(identity);
     }
-    let user = app.tokens.verify(&token).map_err(|error| Error::new(Code::Unauthorized, error.to_string()))?;
-    Ok(Identity::User(user))
+    Ok(Identity::User(app.verifier().verify(&token).await?))
 }

@@ -2,7 +2,7 @@
 
 use std::error::Error as _;
 
-use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, Response, StatusCode};
 use serde::Serialize;
 
@@ -85,12 +85,20 @@ fn respond(body: ErrorBody<'_>) -> Response<AnyBody> {
         response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
     }
     if status == StatusCode::UNAUTHORIZED {
-        response.headers_mut().insert(http::header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        response.headers_mut().insert(WWW_AUTHENTICATE, challenge(code));
     }
     if let Some(id) = execution_id {
         identify(&mut response, id);
     }
     response
+}
+
+/// What to authenticate with, and whether what was presented was a token at all (RFC 6750, section 3).
+fn challenge(code: Code) -> HeaderValue {
+    HeaderValue::from_static(match code {
+        Code::Unauthorized => "Bearer",
+        _ => "Bearer error=\"invalid_token\"",
+    })
 }
 
 /// Says which execution made a response.

@@ -4,22 +4,24 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::Router;
+use futures::future::BoxFuture;
 use http::header::{CONTENT_LENGTH, HOST};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use tower::ServiceExt;
+use wasmtime_wasi_http::WasiBody;
 
-use super::body::{AnyBody, ResponseBody, incoming};
+use super::body::{AnyBody, BodyError, ResponseBody, incoming};
 use super::credential::{identify, is_host_credential};
 use super::headers::end_to_end;
 use super::respond;
-use crate::auth::KeyHash;
+use crate::auth::management::ManagementTokens;
 use crate::deploy::find_app;
 use crate::error::{Code, Error};
 use crate::ids::{AppName, FunctionName};
-use crate::invoke::{Answer, Call, Invoker, NoAnswer};
+use crate::invoke::{Answer, Call, Invoker, NoAnswer, Origin, Switchboard};
 use crate::router::table::Table;
 use crate::router::{Route, route};
 
@@ -31,8 +33,8 @@ pub struct Service {
     pub invoker: Arc<Invoker>,
     /// The management API.
     pub management: Router,
-    /// Hash of the operator's token.
-    pub admin_token: KeyHash,
+    /// Who may manage, and so also call.
+    pub tokens: Arc<ManagementTokens>,
     /// Largest body of a request to a function, in bytes.
     pub max_request_bytes: usize,
     /// Largest body of a function's response, in bytes.
@@ -66,10 +68,15 @@ impl Service {
         rest: &str,
         request: Request<Incoming>,
     ) -> Response<AnyBody> {
-        let call = match self.call_of(&app, function.clone(), rest, request) {
+        let call = match self.call_of(&app, function.clone(), rest, request).await {
             Ok(call) => call,
             Err(error) => return respond::refused(&error, &function),
         };
+        self.answer(call).await
+    }
+
+    async fn answer(&self, call: Call) -> Response<AnyBody> {
+        let function = call.function.clone();
         match self.invoker.invoke(call).await {
             Ok(answer) => self.response(answer),
             Err(NoAnswer::Refused(error)) => respond::refused(&error, &function),
@@ -77,7 +84,7 @@ impl Service {
         }
     }
 
-    fn call_of(
+    async fn call_of(
         &self,
         app: &AppName,
         function: FunctionName,
@@ -93,21 +100,21 @@ impl Service {
                 format!("the body must have at most {limit} bytes, it has {announced}"),
             ));
         }
-        let identity = identify(request.headers(), &app, self.admin_token);
         let (head, body) = request.into_parts();
+        let identity = identify(&head.headers, &app, &self.tokens).await;
         let authority = authority(&head.uri, &head.headers)?;
         let url = absolute(&authority, head.uri.path_and_query().cloned())?;
         let (body, arrival) = incoming(body, self.max_request_bytes);
         let mut below = Request::new(body);
         *below.method_mut() = head.method;
         *below.uri_mut() = absolute(&authority, Some(path_below(rest, head.uri.query())?))?;
-        let withheld = |name: &_, value: &_| is_host_credential(name, value, &app, self.admin_token);
+        let withheld = |name: &_, value: &_| is_host_credential(name, value, &app, &self.tokens);
         *below.headers_mut() = end_to_end(&head.headers, withheld);
         if head.uri.authority().is_some() {
             // The target's authority stands for whatever Host says (RFC 9112, section 3.2.2).
             below.headers_mut().insert(HOST, HeaderValue::try_from(authority.as_str()).map_err(Error::internal)?);
         }
-        Ok(Call { app, function, identity, url: url.to_string(), request: below, arrival })
+        Ok(Call { app, function, identity, url: url.to_string(), request: below, arrival, origin: Origin::Client })
     }
 
     fn response(&self, answer: Answer) -> Response<AnyBody> {
@@ -119,6 +126,13 @@ impl Service {
         let mut response = Response::from_parts(head, body.boxed_unsync());
         respond::identify(&mut response, execution);
         response
+    }
+}
+
+impl Switchboard for Service {
+    fn connect(self: Arc<Self>, call: Call) -> BoxFuture<'static, Response<WasiBody>> {
+        let broken = |error: BodyError| wasmtime_wasi_http::Error::InternalError(Some(error.to_string()));
+        Box::pin(async move { self.answer(call).await.map(|body| body.map_err(broken).boxed_unsync()) })
     }
 }
 

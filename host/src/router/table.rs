@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use tokio::sync::OnceCell;
 
-use crate::auth::jwt::TokenKey;
+use crate::auth::verifier::Verifier;
 use crate::auth::{Identity, KeyHash};
 use crate::bindings::env::Environment;
 use crate::ids::{ApiKeyId, AppName, FunctionName};
@@ -28,6 +28,15 @@ impl Table {
         self.apps.load().get(name).cloned()
     }
 
+    /// Takes an app out of service.
+    pub fn remove(&self, name: &AppName) {
+        self.apps.rcu(|apps| {
+            let mut apps = HashMap::clone(apps);
+            apps.remove(name);
+            apps
+        });
+    }
+
     /// Adds an app.
     pub fn insert(&self, app: Arc<App>) {
         self.apps.rcu(|apps| {
@@ -42,8 +51,7 @@ impl Table {
 pub struct App {
     /// Its name.
     pub name: AppName,
-    /// Checks its users' tokens.
-    pub tokens: TokenKey,
+    verifier: ArcSwap<Verifier>,
     api_keys: ArcSwap<HashMap<KeyHash, ApiKeyId>>,
     functions: ArcSwap<HashMap<FunctionName, Arc<Served>>>,
 }
@@ -88,8 +96,23 @@ impl Served {
 
 impl App {
     /// An app without functions.
-    pub fn new(name: AppName, tokens: TokenKey, api_keys: HashMap<KeyHash, ApiKeyId>) -> Self {
-        Self { name, tokens, api_keys: ArcSwap::from_pointee(api_keys), functions: ArcSwap::default() }
+    pub fn new(name: AppName, verifier: Verifier, api_keys: HashMap<KeyHash, ApiKeyId>) -> Self {
+        Self {
+            name,
+            verifier: ArcSwap::from_pointee(verifier),
+            api_keys: ArcSwap::from_pointee(api_keys),
+            functions: ArcSwap::default(),
+        }
+    }
+
+    /// Checks its users' tokens.
+    pub fn verifier(&self) -> Arc<Verifier> {
+        self.verifier.load_full()
+    }
+
+    /// Checks its users' tokens in another way from now on.
+    pub fn set_verifier(&self, verifier: Verifier) {
+        self.verifier.store(Arc::new(verifier));
     }
 
     /// Who presents this API key.

@@ -11,6 +11,7 @@ use super::turns::HostTime;
 use crate::auth::User;
 use crate::bindings::crypto::{CryptoState, CryptoView};
 use crate::bindings::db::{DbState, DbView};
+use crate::bindings::encodings::EncodingsView;
 use crate::bindings::env::{EnvView, Environment};
 use crate::bindings::fetch::Fetch;
 use crate::bindings::intl::{IntlState, IntlView};
@@ -141,6 +142,10 @@ impl Views for Ctx {
 
     fn log(&mut self) -> log::LogView<'_> {
         LogView(&self.log)
+    }
+
+    fn encodings(&mut self) -> EncodingsView<'_> {
+        EncodingsView(&mut self.table)
     }
 
     fn intl(&mut self) -> IntlView<'_> {

@@ -4,23 +4,37 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row};
 
 use super::columns::Micros;
-use super::{Reader, StoreError, Writer};
-use crate::ids::AppName;
+use super::{Reader, StoreError, Writer, functions};
+use crate::error::{Code, Error};
+use crate::ids::{AppName, FunctionId};
 use crate::secrets::Secret;
+use crate::settings::app::AppSettings;
 
 const INSERT: &str =
     "INSERT INTO apps (name, jwt_secret, created_at) VALUES (?1, ?2, ?3) ON CONFLICT (name) DO NOTHING";
 const SET_JWT_SECRET: &str = "UPDATE apps SET jwt_secret = ?2 WHERE name = ?1";
-const LIST: &str = "SELECT name, created_at FROM apps ORDER BY name";
+const SET_SETTINGS: &str = "UPDATE apps SET settings = ?2 WHERE name = ?1";
+const GET: &str = "SELECT name, created_at, settings FROM apps WHERE name = ?1";
+const LIST: &str = "SELECT name, created_at, settings FROM apps ORDER BY name";
+const IS_DELETED: &str = "SELECT 1 FROM deleted_apps WHERE name = ?1";
+const DELETE_ROWS: [&str; 5] = [
+    "INSERT INTO deleted_functions (id, app) SELECT id, app FROM functions WHERE app = ?1",
+    "DELETE FROM functions WHERE app = ?1",
+    "DELETE FROM app_secrets WHERE app = ?1",
+    "DELETE FROM api_keys WHERE app = ?1",
+    "DELETE FROM management_tokens WHERE app = ?1",
+];
 const JWT_SECRET: &str = "SELECT jwt_secret FROM apps WHERE name = ?1";
 
 /// An app, without its secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct App {
     /// Its name, for good.
     pub name: AppName,
     /// When it was made.
     pub created_at: Timestamp,
+    /// What its owner chose.
+    pub settings: AppSettings,
 }
 
 /// Makes an app.
@@ -28,12 +42,89 @@ pub struct App {
 /// # Errors
 /// [`StoreError::Conflict`] when there is one of this name.
 pub fn create(tx: &Writer<'_>, name: &AppName, jwt_secret: &Secret) -> Result<App, StoreError> {
+    if tx.connection.prepare_cached(IS_DELETED)?.exists([name])? {
+        let message = format!("the app {name} that was there before is still being deleted; try again");
+        return Err(Error::new(Code::Conflict, message).into());
+    }
     let created_at = Micros::now();
     let sealed = tx.seal(&jwt_context(name), jwt_secret);
     match tx.connection.execute(INSERT, (name, sealed, created_at))? {
         0 => Err(StoreError::Conflict("an app of this name")),
-        _ => Ok(App { name: name.clone(), created_at: created_at.0 }),
+        _ => Ok(App { name: name.clone(), created_at: created_at.0, settings: AppSettings::default() }),
     }
+}
+
+/// An app.
+///
+/// # Errors
+/// [`StoreError::NotFound`] when there is none of this name.
+pub fn get(tx: &Reader<'_>, name: &AppName) -> Result<App, StoreError> {
+    Ok(tx.connection.prepare_cached(GET)?.query_row([name], app)?)
+}
+
+/// Replaces the settings of an app.
+///
+/// # Errors
+/// [`StoreError::NotFound`] when there is no such app.
+pub fn set_settings(tx: &Writer<'_>, name: &AppName, settings: &AppSettings) -> Result<(), StoreError> {
+    match tx.connection.execute(SET_SETTINGS, (name, settings))? {
+        0 => Err(StoreError::NotFound),
+        _ => Ok(()),
+    }
+}
+
+/// Replaces the secret that signs the tokens of an app's users.
+///
+/// # Errors
+/// [`StoreError::NotFound`] when there is no such app.
+pub fn set_jwt_secret(tx: &Writer<'_>, name: &AppName, secret: &Secret) -> Result<(), StoreError> {
+    match tx.connection.execute(SET_JWT_SECRET, (name, tx.seal(&jwt_context(name), secret)))? {
+        0 => Err(StoreError::NotFound),
+        _ => Ok(()),
+    }
+}
+
+/// Removes an app with all its rows, and notes that its files and executions are still to go.
+///
+/// # Errors
+/// [`StoreError::NotFound`] when there is no such app.
+pub fn delete(tx: &Writer<'_>, name: &AppName) -> Result<(), StoreError> {
+    tx.connection.execute("INSERT INTO deleted_apps (name) VALUES (?1)", [name])?;
+    for statement in DELETE_ROWS {
+        tx.connection.execute(statement, [name])?;
+    }
+    functions::delete_unused_components(tx)?;
+    match tx.connection.execute("DELETE FROM apps WHERE name = ?1", [name])? {
+        0 => Err(StoreError::NotFound),
+        _ => Ok(()),
+    }
+}
+
+/// Apps that were deleted, with the functions they had, whose files and executions may still be there.
+///
+/// # Errors
+/// [`StoreError::Internal`] when the database fails.
+pub fn deleted(tx: &Reader<'_>) -> Result<Vec<(AppName, Vec<FunctionId>)>, StoreError> {
+    let names = tx
+        .connection
+        .prepare("SELECT name FROM deleted_apps")?
+        .query_map((), |row| row.get(0))?
+        .collect::<rusqlite::Result<Vec<AppName>>>()?;
+    let functions = |name: AppName| {
+        let mut statement = tx.connection.prepare("SELECT id FROM deleted_functions WHERE app = ?1")?;
+        let functions = statement.query_map([&name], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+        Ok((name, functions))
+    };
+    names.into_iter().map(functions).collect()
+}
+
+/// Forgets a deleted app, of which nothing is left.
+///
+/// # Errors
+/// [`StoreError::Internal`] when the database fails.
+pub fn forget_deleted(tx: &Writer<'_>, name: &AppName) -> Result<(), StoreError> {
+    tx.connection.execute("DELETE FROM deleted_apps WHERE name = ?1", [name])?;
+    Ok(())
 }
 
 /// All apps, by name.
@@ -62,9 +153,7 @@ pub(super) fn ensure_default(tx: &Writer<'_>, given: Option<&Secret>) -> Result<
     let exists = list(tx)?.iter().any(|app| app.name == name);
     match given {
         None if exists => {}
-        Some(secret) if exists => {
-            tx.connection.execute(SET_JWT_SECRET, (&name, tx.seal(&jwt_context(&name), secret)))?;
-        }
+        Some(secret) if exists => set_jwt_secret(tx, &name, secret)?,
         Some(secret) => drop(create(tx, &name, secret)?),
         None => drop(create(tx, &name, &Secret::generate(""))?),
     }
@@ -76,7 +165,8 @@ fn jwt_context(name: &AppName) -> String {
 }
 
 fn app(row: &Row<'_>) -> rusqlite::Result<App> {
-    Ok(App { name: row.get("name")?, created_at: row.get::<_, Micros>("created_at")?.0 })
+    let created_at = row.get::<_, Micros>("created_at")?.0;
+    Ok(App { name: row.get("name")?, created_at, settings: row.get("settings")? })
 }
 
 #[cfg(test)]

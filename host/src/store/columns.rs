@@ -6,9 +6,12 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, Value, 
 use uuid::Uuid;
 
 use super::executions::{Status, Trigger};
+use crate::auth::management::Scope;
 use crate::error::Code;
-use crate::ids::{ApiKeyId, AppName, ContentHash, ExecutionId, FunctionId, FunctionName, VariableName};
+use crate::ids::{ApiKeyId, AppName, ContentHash, ExecutionId, FunctionId, FunctionName, TokenId, VariableName};
 use crate::settings::Settings;
+use crate::settings::app::AppSettings;
+use crate::settings::rate::RateLimit;
 
 macro_rules! text_column {
     ($($name:ident),*) => {$(
@@ -61,8 +64,20 @@ macro_rules! word_column {
 }
 
 text_column!(AppName, FunctionName, VariableName);
-uuid_column!(ApiKeyId, ExecutionId, FunctionId);
-word_column!(Code, Status, Trigger);
+uuid_column!(ApiKeyId, ExecutionId, FunctionId, TokenId);
+word_column!(Code, Scope, Status, Trigger);
+
+impl ToSql for RateLimit {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::from(self.to_string()))
+    }
+}
+
+impl FromSql for RateLimit {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        value.as_str()?.parse().map_err(FromSqlError::other)
+    }
+}
 
 impl ToSql for ContentHash {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
@@ -76,19 +91,25 @@ impl FromSql for ContentHash {
     }
 }
 
-impl ToSql for Settings {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        serde_json::to_string(self)
-            .map(ToSqlOutput::from)
-            .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
-    }
+macro_rules! json_column {
+    ($($name:ident),*) => {$(
+        impl ToSql for $name {
+            fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+                serde_json::to_string(self)
+                    .map(ToSqlOutput::from)
+                    .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
+            }
+        }
+
+        impl FromSql for $name {
+            fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+                serde_json::from_str(value.as_str()?).map_err(FromSqlError::other)
+            }
+        }
+    )*};
 }
 
-impl FromSql for Settings {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        serde_json::from_str(value.as_str()?).map_err(FromSqlError::other)
-    }
-}
+json_column!(AppSettings, Settings);
 
 /// A point in time, to the microsecond.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

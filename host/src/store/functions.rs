@@ -182,7 +182,7 @@ pub fn delete(tx: &Writer<'_>, app: &AppName, name: &FunctionName) -> Result<Fun
     Ok(id)
 }
 
-fn delete_unused_components(tx: &Writer<'_>) -> Result<(), StoreError> {
+pub(super) fn delete_unused_components(tx: &Writer<'_>) -> Result<(), StoreError> {
     tx.connection.execute(DELETE_UNUSED_COMPONENTS, ())?;
     Ok(())
 }

@@ -9,6 +9,9 @@ pub(super) type Migrations = &'static [&'static str];
 pub(super) const SYSTEM: Migrations = &[
     include_str!("../../migrations/system/0001_initial.sql"),
     include_str!("../../migrations/system/0002_traffic.sql"),
+    include_str!("../../migrations/system/0010_app_settings.sql"),
+    include_str!("../../migrations/system/0011_management_tokens.sql"),
+    include_str!("../../migrations/system/0012_deleted_apps.sql"),
 ];
 
 /// The schema of `executions.sqlite`.

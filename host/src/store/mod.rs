@@ -23,6 +23,7 @@ pub mod functions;
 mod migrate;
 pub mod secrets;
 pub mod tenant;
+pub mod tokens;
 
 use std::fmt;
 use std::fs::{DirBuilder, File};

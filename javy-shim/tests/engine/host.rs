@@ -11,7 +11,7 @@ use javy_shim::{
 };
 use wasmtime::component::{
     Component, ComponentType, Func, HasSelf, Instance, InstancePre, Lift, Linker, Lower, Resource, ResourceTable,
-    WasmList,
+    ResourceType, WasmList,
 };
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, Module, PoolingAllocationConfig, Store};
 use wasmtime_wasi::p2::DynOutputStream;
@@ -432,6 +432,12 @@ impl Host {
         outgoing::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
         user::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
         // What depends on a locale is tested where it is done, in the host.
+        let mut encodings = linker.instance("caddis:engine/encodings@0.1.0")?;
+        encodings.resource("decoder", ResourceType::host::<()>(), |_, _| Ok(()))?;
+        encodings.func_wrap("name", |_, (_,): (String,)| Ok((None::<String>,)))?;
+        for name in ["[static]decoder.open", "[method]decoder.decode"] {
+            encodings.func_new(name, |_, _, _, _| Err(wasmtime::format_err!("this host knows no legacy encodings")))?;
+        }
         let mut intl = linker.instance("caddis:engine/intl@0.1.0")?;
         for name in INTL {
             intl.func_new(name, |_, _, _, _| Err(wasmtime::format_err!("this host knows no locales")))?;

@@ -48,7 +48,7 @@ impl Resolve for Script {
 
 fn fetch_with(dialer: Dialer, rules: &[&str]) -> Fetch {
     let rules = rules.iter().map(|rule| rule.parse().unwrap()).collect();
-    Fetch::new(Arc::new(dialer), Arc::new(EgressPolicy::new(rules)), true)
+    Fetch::new(Arc::new(dialer), Arc::new(EgressPolicy::new(rules)), true, None)
 }
 
 fn fetch(rules: &[&str]) -> Fetch {
@@ -219,7 +219,7 @@ async fn without_allow_net_nothing_is_even_resolved() {
     let script = Script::default();
     let asked = script.asked.clone();
     let dialer = Arc::new(Dialer::with_resolver(b"", script).unwrap());
-    let mut fetch = Fetch::new(dialer, Arc::default(), false);
+    let mut fetch = Fetch::new(dialer, Arc::default(), false, None);
     let error = send(&mut fetch, get("http://example.com/")).await.err().unwrap();
     assert!(matches!(error, Error::HttpRequestDenied), "{error}");
     assert_eq!(asked.load(Ordering::SeqCst), 0);

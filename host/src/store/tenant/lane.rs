@@ -42,6 +42,11 @@ impl Lane {
         Ok(Lease { connection, lane: Arc::clone(self), limited, _permit: permit })
     }
 
+    /// Opens no connection any more, because the file's name is about to be another one's.
+    pub(super) fn close(&self) {
+        self.permits.close();
+    }
+
     fn idle(&self, limited: bool) -> &Mutex<Vec<Connection>> {
         let [of_app, of_limited_roles] = &self.idle;
         if limited { of_limited_roles } else { of_app }
@@ -57,7 +62,7 @@ impl Lane {
     async fn wait(&self, deadline: Instant) -> Result<OwnedSemaphorePermit, Error> {
         let patience = Instant::now() + self.limits.lock_wait;
         match timeout_at(deadline.min(patience).into(), Arc::clone(&self.permits).acquire_owned()).await {
-            Ok(permit) => permit.map_err(Error::internal),
+            Ok(permit) => permit.map_err(|_| deleted()),
             Err(_) if deadline <= patience => Err(Error::Timeout),
             Err(_) => Err(Error::Busy(format!(
                 "the database was busy for longer than {} ms: try again",
@@ -65,6 +70,11 @@ impl Lane {
             ))),
         }
     }
+}
+
+/// What functions of an app that is gone are told.
+pub(super) fn deleted() -> Error {
+    Error::Denied("the app has been deleted".to_owned())
 }
 
 /// The right to use one connection of a lane. Goes back when it is dropped; a connection in doubt is closed instead.
@@ -81,6 +91,7 @@ impl Lease {
     pub(super) fn connection(&mut self) -> Result<&mut Connection, Error> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
+            None if self.lane.permits.is_closed() => return Err(deleted()),
             None => Connection::open(&self.lane.file, self.lane.role, &self.lane.limits)?,
         };
         Ok(self.connection.insert(connection))

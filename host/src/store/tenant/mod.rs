@@ -29,7 +29,7 @@ mod transaction;
 mod value;
 
 use std::collections::HashMap;
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -101,7 +101,12 @@ pub struct Databases {
     directory: Arc<Path>,
     limits: Arc<Limits>,
     open: Arc<Mutex<HashMap<AppName, Entry>>>,
+    deleted: Arc<Mutex<HashMap<AppName, Life>>>,
 }
+
+/// Which of the apps that had a name one after the other.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Life(u64);
 
 struct Entry {
     app: Arc<App>,
@@ -131,7 +136,7 @@ impl Databases {
 
     fn with_limits(directory: PathBuf, limits: Limits) -> Self {
         install_allocator();
-        Self { directory: directory.into(), limits: Arc::new(limits), open: Arc::default() }
+        Self { directory: directory.into(), limits: Arc::new(limits), open: Arc::default(), deleted: Arc::default() }
     }
 
     /// The database of an app; its file is created at the first use. Cheap when it is open already, so callers hold the
@@ -147,6 +152,53 @@ impl Databases {
         Ok(Database { app, caller: Arc::new(Caller::service()) })
     }
 
+    /// The app that has this name now.
+    pub fn life(&self, name: &AppName) -> Life {
+        let deleted = self.deleted.lock().unwrap_or_else(PoisonError::into_inner);
+        deleted.get(name).copied().unwrap_or_default()
+    }
+
+    /// As [`open`](Self::open), for an app that may have been deleted since it had this `life`.
+    ///
+    /// # Errors
+    /// `Denied` when it was: its functions have no database any more, and least of all that of the next app of this name.
+    pub async fn open_in(&self, name: &AppName, life: Life) -> Result<Database, Error> {
+        if self.life(name) != life {
+            return Err(lane::deleted());
+        }
+        self.open(name).await
+    }
+
+    /// Deletes an app's database and all its files. Whoever has it open goes on with what is no longer there.
+    ///
+    /// # Errors
+    /// When the directory cannot be removed; then this can be tried again.
+    pub async fn delete(&self, name: &AppName) -> io::Result<()> {
+        let entry = {
+            let mut deleted = self.deleted.lock().unwrap_or_else(PoisonError::into_inner);
+            deleted.entry(name.clone()).or_default().0 += 1;
+            self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(name)
+        };
+        let apps = self.directory.join("apps");
+        let directory = apps.join(name.as_str());
+        // No app has such a name.
+        let going = apps.join(format!("{name}.deleted"));
+        if let Some(Entry { app, .. }) = &entry {
+            [&app.writer, &app.readers, &app.snapshots, &app.cursors].into_iter().for_each(|lane| lane.close());
+        }
+        let delete = move || {
+            drop(entry);
+            remove_directory(&going)?;
+            match fs::rename(&directory, &going) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                renamed => renamed?,
+            }
+            File::open(&apps)?.sync_all()?;
+            remove_directory(&going)
+        };
+        tokio::task::spawn_blocking(delete).await.unwrap_or_else(|error| Err(io::Error::other(error)))
+    }
+
     fn app(&self, name: &AppName) -> Arc<App> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(entry) = open.get_mut(name) {
@@ -159,6 +211,13 @@ impl Databases {
         let app = Arc::new(App::new(&self.directory, name, &self.limits));
         open.insert(name.clone(), Entry { app: Arc::clone(&app), used: Instant::now() });
         app
+    }
+}
+
+fn remove_directory(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
     }
 }
 

@@ -6,6 +6,7 @@ pub(crate) mod clock;
 mod crypto;
 mod db;
 mod digest;
+mod encodings;
 mod fetch;
 pub(crate) mod fields;
 mod host;
@@ -28,6 +29,7 @@ pub(crate) fn install(ctx: &Ctx<'_>) -> Result<()> {
     crypto::install(&native)?;
     db::install(&native)?;
     digest::install(&native)?;
+    encodings::install(&native)?;
     fetch::install(&native)?;
     fields::install(&native)?;
     host::install(&native)?;

@@ -1,0 +1,108 @@
+//! The one gate before all routes of the management API: who calls, and may they.
+
+use std::sync::Arc;
+
+use axum::extract::{MatchedPath, RawPathParams, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::Method;
+
+use super::Api;
+use crate::auth::KeyHash;
+use crate::auth::management::{Principal, Scope};
+use crate::error::{Code, Error};
+use crate::http::credential::bearer;
+use crate::ids::AppName;
+
+/// Routes about all apps. Their handlers look at the app a token is bound to themselves.
+const OF_ALL_APPS: [&str; 3] = ["/api/v1/apps", "/api/v1/tokens", "/api/v1/tokens/{id}"];
+
+/// Lets a request through, with who makes it.
+pub(super) async fn authorize(
+    State(api): State<Arc<Api>>,
+    route: Option<MatchedPath>,
+    names: Result<RawPathParams, axum::extract::rejection::RawPathParamsRejection>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let presented = bearer(request.headers()).map(|token| KeyHash::of(&token));
+    let Some(principal) = presented.and_then(|hash| api.tokens.principal(hash)) else {
+        let message =
+            "the management API needs the admin token, or a token made with it: Authorization: Bearer <token>";
+        return Error::new(Code::Unauthorized, message).into_response();
+    };
+    if let Some(route) = &route {
+        let app = names.ok().and_then(|names| named_app(&names));
+        if let Err(error) = permit(&principal, request.method(), route.as_str(), app) {
+            return error.into_response();
+        }
+    }
+    request.extensions_mut().insert(principal);
+    next.run(request).await
+}
+
+fn named_app(names: &RawPathParams) -> Option<AppName> {
+    names.iter().find(|(name, _)| *name == "app").and_then(|(_, value)| value.parse().ok())
+}
+
+fn permit(principal: &Principal, method: &Method, route: &str, named: Option<AppName>) -> Result<(), Error> {
+    principal.require(needed(method, route))?;
+    if OF_ALL_APPS.contains(&route) {
+        return Ok(());
+    }
+    // A route that names no app is about the default one, if it is below the native prefix.
+    let app = named.or_else(|| route.starts_with("/api/v1/").then(AppName::default_app));
+    principal.require_app(app.as_ref())
+}
+
+/// What a route asks of a token. A route that is not listed wants what its method suggests.
+fn needed(method: &Method, route: &str) -> Scope {
+    let is_about = |resources: &[&str]| route.split('/').any(|segment| resources.contains(&segment));
+    let reads = matches!(*method, Method::GET | Method::HEAD);
+    if is_about(&["tokens"]) || (!reads && is_about(&["api-keys", "apps", "user-tokens"])) {
+        return Scope::Admin;
+    }
+    if reads { Scope::Read } else { Scope::Deploy }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_route_asks_for_a_scope() {
+        for (method, route, scope) in [
+            (Method::GET, "/api/v1/functions", Scope::Read),
+            (Method::HEAD, "/api/v1/functions", Scope::Read),
+            (Method::GET, "/v1/{app}/functions/{name}/executions", Scope::Read),
+            (Method::GET, "/api/v1/secrets", Scope::Read),
+            (Method::GET, "/api/v1/apps", Scope::Read),
+            (Method::PUT, "/api/v1/functions/{name}", Scope::Deploy),
+            (Method::PUT, "/api/v1/secrets", Scope::Deploy),
+            (Method::POST, "/v1/{app}/functions/{name}/rollback", Scope::Deploy),
+            (Method::POST, "/api/v1/apps", Scope::Admin),
+            (Method::DELETE, "/api/v1/apps/{app}", Scope::Admin),
+            (Method::GET, "/api/v1/tokens", Scope::Admin),
+            (Method::POST, "/v1/{app}/api-keys", Scope::Admin),
+            (Method::GET, "/v1/{app}/api-keys", Scope::Read),
+            (Method::POST, "/v1/{app}/user-tokens", Scope::Admin),
+        ] {
+            assert_eq!(needed(&method, route), scope, "{method} {route}");
+        }
+    }
+
+    #[test]
+    fn a_bound_token_is_for_routes_of_its_app_only() {
+        let shop: AppName = "shop".parse().unwrap();
+        let of =
+            |app: &AppName| Principal { token: None, scope: Scope::Admin, app: Some(app.clone()), rate_limit: None };
+        let permit =
+            |principal, route, named: Option<&AppName>| permit(&principal, &Method::GET, route, named.cloned()).is_ok();
+        assert!(permit(of(&shop), "/v1/{app}/functions", Some(&shop)));
+        assert!(!permit(of(&shop), "/v1/{app}/functions", Some(&AppName::default_app())));
+        assert!(!permit(of(&shop), "/api/v1/functions", None));
+        assert!(permit(of(&AppName::default_app()), "/api/v1/functions", None));
+        assert!(!permit(of(&shop), "/v1/projects/{ref}/functions", None), "a route of another kind is closed");
+        assert!(permit(of(&shop), "/api/v1/apps", None));
+    }
+}

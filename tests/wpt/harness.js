@@ -1,0 +1,45 @@
+// The function the runner deploys: each request runs one test file, in a sandbox of its own. `HARNESS` is testharness.js.
+
+// Compiled here, so that it is in the image; evaluated once per request.
+const load = (0, eval)(`(function () {${HARNESS}\n})`);
+
+/** Milliseconds without a result after which the rest of a file counts as timed out. */
+const PATIENCE = 30_000;
+const { setTimeout: later, clearTimeout: forget, fetch: send } = globalThis;
+
+export default async function run(request) {
+  const { path, search, source, files } = await request.json();
+  self.GLOBAL = { isWindow: () => false, isWorker: () => false, isShadowRealm: () => false };
+  self.location = new URL(path.replace(/\.js$/, ".html") + search, "http://web-platform.test/");
+  self.fetch = (input, init) => {
+    const address = typeof input === "string" ? new URL(input, self.location) : null;
+    const file = address?.host === self.location.host ? files[address.pathname] : undefined;
+    return file === undefined ? send(input, init) : Promise.resolve(new Response(file));
+  };
+  load();
+  // idlharness.js wants to know what kind of global object this is, to tell which interfaces there should be.
+  self.DedicatedWorkerGlobalScope = class { static [Symbol.hasInstance]() { return true; } };
+  return new Promise((resolve) => {
+    let timer;
+    const wait = () => {
+      forget(timer);
+      timer = later(self.timeout, PATIENCE);
+    };
+    let thrown;
+    add_result_callback(wait);
+    add_completion_callback((tests, status) => {
+      forget(timer);
+      const error = thrown ?? (status.status === status.OK ? null : `${status.message}`);
+      resolve(Response.json({ error, tests: tests.map((test) => [test.name, test.status, test.message]) }));
+    });
+    self.addEventListener("unhandledrejection", (event) => event.preventDefault());
+    wait();
+    try {
+      (0, eval)(source);
+    } catch (error) {
+      thrown = `${error}`;
+      forget(timer);
+      later(self.timeout, 0);
+    }
+  });
+}
