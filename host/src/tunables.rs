@@ -240,6 +240,15 @@ pub const WRITE_LOCK_WAIT: Duration = Duration::from_secs(5);
 /// How long a transaction may stay open, counted from its start.
 pub const TRANSACTION_TIME: Duration = Duration::from_secs(10);
 
+/// How long a statement of the management API may run.
+pub const MANAGEMENT_STATEMENT_TIME: Duration = Duration::from_secs(30);
+
+/// How long one migration, an import or a dump may take: indexes on large tables do.
+pub const MIGRATION_TIME: Duration = Duration::from_secs(300);
+
+/// Bytes of an import, and of the migrations of one request.
+pub const IMPORT_BYTES: usize = 128 * 1024 * 1024;
+
 /// Connections that read one app's database at the same time.
 pub const READERS_PER_APP: usize = 4;
 

@@ -9,6 +9,7 @@
 
 mod access;
 mod apps;
+mod backup;
 mod butterbase;
 mod command_line;
 mod components;
@@ -31,6 +32,7 @@ mod notes;
 mod npm;
 mod packages;
 mod row_security;
+mod schema;
 mod server;
 mod siblings;
 mod snippets;

@@ -3,6 +3,7 @@
 //! Everything of an app is there twice: `/api/v1/…` is the default app (FX1), `/v1/{app}/…` any app (BB1).
 
 pub mod apps;
+mod database;
 pub mod executions;
 pub mod extract;
 pub mod functions;
@@ -72,6 +73,10 @@ fn of_an_app() -> Router<Arc<Api>> {
         .route("/api-keys", get(keys::list).post(keys::create))
         .route("/api-keys/{id}", delete(keys::delete))
         .route("/user-tokens", post(keys::sign_user_token))
+        .route("/db/migrations", get(database::migrations).post(database::migrate))
+        .route("/db/query", post(database::query))
+        .route("/db/dump", get(database::dump))
+        .route("/db/import", post(database::import))
 }
 
 async fn healthy() -> StatusCode {

@@ -3,19 +3,22 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use rusqlite::fallible_iterator::FallibleIterator;
-use rusqlite::{Batch, OpenFlags, Row, Statement, StatementStatus, ffi};
+use rusqlite::{Batch, OpenFlags, OptionalExtension, Row, Statement, StatementStatus, ffi};
 
 use super::Error;
 use super::Limits;
 use super::functions;
-use super::guard::{self, Call, Watch};
+use super::guard::{self, Call, OnBehalf, Watch};
 use super::mathematics;
+use super::migrations::{Mode, is_frame};
 use super::rls::command::{self, Command};
 use super::rls::rewrite::{self, Rewritten};
 use super::rls::shadow::{self, Shadows};
 use super::rls::{self, catalog};
+use super::script::{ScriptError, pieces};
 use super::text::{self, Kind};
 use super::value::{Changes, Outcome, Parameters, Rows, Value};
 use crate::tunables::{CURSOR_BYTES, CURSOR_ROWS};
@@ -216,6 +219,84 @@ impl Connection {
             rows_affected: if changed { self.sqlite.changes() } else { 0 },
             last_insert_id: self.sqlite.last_insert_rowid(),
         }
+    }
+
+    /// Runs the statements of a text in one transaction, and then what the host has to do in it.
+    pub(super) fn run_script(
+        &mut self,
+        text: &str,
+        mode: Mode,
+        on_behalf: &OnBehalf,
+        deadline: Instant,
+        finish: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<()>,
+    ) -> Result<(), ScriptError> {
+        let of_whole = |error| ScriptError::of_whole(text, error);
+        let result = self
+            .ease(text.len(), mode)
+            .and_then(|()| self.host("BEGIN IMMEDIATE"))
+            .map_err(of_whole)
+            .and_then(|()| self.run_pieces(text, mode, on_behalf, deadline))
+            .and_then(|()| self.on_host(finish).map_err(Error::from).map_err(of_whole))
+            .and_then(|()| self.commit_script(mode).map_err(of_whole));
+        if self.is_in_transaction() {
+            self.host("ROLLBACK").map_err(of_whole)?;
+        }
+        let restored = self.ease(0, Mode::Migration).map_err(of_whole);
+        result.and(restored)
+    }
+
+    /// Makes room for a text of the host, or with a length of 0 takes it away.
+    fn ease(&self, length: usize, mode: Mode) -> Result<(), Error> {
+        guard::allow_length(&self.sqlite, length)?;
+        Ok(guard::check_foreign_keys(&self.sqlite, mode == Mode::Migration)?)
+    }
+
+    fn commit_script(&self, mode: Mode) -> Result<(), Error> {
+        if mode == Mode::Import {
+            let dangling = |sqlite: &rusqlite::Connection| {
+                sqlite.query_row("SELECT \"table\", parent FROM pragma_foreign_key_check LIMIT 1", [], |row| {
+                    Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
+                })
+            };
+            if let Some((table, parent)) = self.on_host(dangling).optional()? {
+                let message = format!("FOREIGN KEY constraint failed: a row of {table} refers to no row of {parent}");
+                return Err(Error::Constraint { kind: super::ConstraintKind::ForeignKey, message });
+            }
+        }
+        self.host("COMMIT")
+    }
+
+    fn run_pieces(
+        &mut self,
+        text: &str,
+        mode: Mode,
+        on_behalf: &OnBehalf,
+        deadline: Instant,
+    ) -> Result<(), ScriptError> {
+        let mut pieces = pieces(text);
+        if mode == Mode::Import {
+            pieces.retain(|piece| !is_frame(piece));
+        }
+        for piece in &pieces {
+            self.run_piece(piece.sql, on_behalf, deadline).map_err(|error| ScriptError::at(text, piece, error))?;
+        }
+        Ok(())
+    }
+
+    fn run_piece(&mut self, sql: &str, on_behalf: &OnBehalf, deadline: Instant) -> Result<(), Error> {
+        let call = Call::of_script(sql.to_owned(), on_behalf.clone(), deadline)?;
+        let command = if call.kind == Kind::Schema { command::parse(sql)? } else { None };
+        match command {
+            Some(command) => self.apply(&command)?,
+            None => drop(self.execute(&call)?),
+        }
+        if self.is_in_transaction() { Ok(()) } else { Err(Error::Closed) }
+    }
+
+    /// Lets the host do something that no guest may.
+    pub(super) fn on_host<T>(&self, work: impl FnOnce(&rusqlite::Connection) -> T) -> T {
+        let _unguarded = self.watch.pause();
+        work(&self.sqlite)
     }
 
     /// Runs SQL of the host, unguarded and to its end.

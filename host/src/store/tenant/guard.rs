@@ -83,6 +83,13 @@ impl Call {
         }))
     }
 
+    /// A statement of a text that the host was given as a whole: its length is that text's.
+    pub(super) fn of_script(sql: String, on_behalf: OnBehalf, deadline: Instant) -> Result<Arc<Self>, Error> {
+        let kind = super::text::kind(&sql)?;
+        let parameters = Parameters::Positional(Vec::new());
+        Ok(Arc::new(Self { sql, kind, parameters, on_behalf, deadline, cancelled: AtomicBool::new(false) }))
+    }
+
     /// Asks the statement to stop, wherever it is. Affects no other statement, however late it comes.
     pub(super) fn cancel(&self) {
         self.cancelled.store(true, Ordering::Relaxed);
@@ -210,6 +217,17 @@ pub(super) fn install(sqlite: &mut rusqlite::Connection) -> rusqlite::Result<Arc
     let observer = Arc::clone(&watch);
     sqlite.authorizer(Some(move |context: AuthContext<'_>| observer.authorize(&context)))?;
     Ok(watch)
+}
+
+/// Lets statements be as long as this, or as long as a guest's if that is more.
+pub(super) fn allow_length(sqlite: &rusqlite::Connection, bytes: usize) -> rusqlite::Result<()> {
+    let bytes = i32::try_from(bytes.max(STATEMENT_BYTES)).unwrap_or(i32::MAX);
+    sqlite.set_limit(Limit::SQLITE_LIMIT_SQL_LENGTH, bytes).map(drop)
+}
+
+/// Has FOREIGN KEYs checked, or not. Outside of transactions only.
+pub(super) fn check_foreign_keys(sqlite: &rusqlite::Connection, on: bool) -> rusqlite::Result<()> {
+    sqlite.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, on).map(drop)
 }
 
 /// They would stay on the connection and meet the next request there.

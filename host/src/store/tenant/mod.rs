@@ -16,6 +16,7 @@
 
 mod connection;
 mod cursor;
+mod dump;
 mod error;
 mod functions;
 mod guard;
@@ -23,7 +24,9 @@ mod heap;
 mod journal;
 mod lane;
 mod mathematics;
+mod migrations;
 mod rls;
+mod script;
 mod text;
 mod transaction;
 mod value;
@@ -58,7 +61,9 @@ pub use cursor::Cursor;
 pub use error::{ConstraintKind, Error};
 pub use heap::install as install_allocator;
 pub use journal::Durability;
+pub use migrations::{Applied, Migration, MigrationError};
 pub use rls::{Caller, DbRole};
+pub use script::ScriptError;
 pub use transaction::{Transaction, TransactionMode};
 pub use value::{Changes, Outcome, Parameters, Rows, Statement, Value};
 

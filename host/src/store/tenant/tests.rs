@@ -5,6 +5,7 @@ mod crash;
 mod durability;
 mod guarding;
 mod limits;
+mod schema;
 mod speed;
 mod statements;
 mod stopping;

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::store::tenant::Error;
 use crate::store::tenant::rls::command::{Change, Command, Policy, PolicyFor};
-use crate::store::tenant::rls::shadow;
+use crate::store::tenant::rls::{quoted, shadow};
 
 /// Tables that begin so are the host's.
 pub(in crate::store::tenant) const PREFIX: &str = "caddis_";
@@ -125,6 +125,29 @@ fn write(sqlite: &Connection, command: &Command) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// The statements that make the policies there are.
+pub(in crate::store::tenant) fn statements(sqlite: &Connection) -> rusqlite::Result<Vec<String>> {
+    if !exists(sqlite)? {
+        return Ok(Vec::new());
+    }
+    let tables = "SELECT table_name, enabled, forced FROM main.caddis_row_security ORDER BY table_name";
+    let mut tables = sqlite.prepare(tables)?;
+    let security = |row: &rusqlite::Row<'_>| {
+        let table = quoted(&row.get::<_, String>(0)?);
+        let words = [("ENABLE", row.get(1)?), ("FORCE", row.get(2)?)];
+        let set = words.iter().filter(|(_, set)| *set);
+        Ok(set.map(|(word, _)| format!("ALTER TABLE {table} {word} ROW LEVEL SECURITY")).collect::<Vec<_>>())
+    };
+    let security: Vec<_> = tables.query_map([], security)?.collect::<rusqlite::Result<_>>()?;
+    let mut all: Vec<String> = security.into_iter().flatten().collect();
+    let mut named = sqlite.prepare("SELECT DISTINCT table_name FROM main.caddis_policies ORDER BY table_name")?;
+    let named: Vec<String> = named.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    for table in named {
+        all.extend(policies(sqlite, &table)?.iter().map(Policy::statement));
+    }
+    Ok(all)
 }
 
 /// Forgets the policies of tables that are gone.

@@ -1,6 +1,7 @@
 //! The statements about row-level security, as PostgreSQL writes them.
 
 use crate::store::tenant::Error;
+use crate::store::tenant::rls::quoted;
 use crate::store::tenant::rls::token::{Token, from_postgres, text_of, tokens};
 
 /// What a policy is about.
@@ -44,6 +45,21 @@ pub(in crate::store::tenant) struct Policy {
     pub(in crate::store::tenant) roles: Vec<String>,
     pub(in crate::store::tenant) using: Option<String>,
     pub(in crate::store::tenant) with_check: Option<String>,
+}
+
+impl Policy {
+    /// The statement that makes it.
+    pub(in crate::store::tenant) fn statement(&self) -> String {
+        let (name, table) = (quoted(&self.name), quoted(&self.table));
+        let mode = if self.permissive { "PERMISSIVE" } else { "RESTRICTIVE" };
+        let roles = if self.roles.is_empty() { "PUBLIC".to_owned() } else { self.roles.join(", ") };
+        let command = self.applies_to.name();
+        let mut statement = format!("CREATE POLICY {name} ON {table} AS {mode} FOR {command} TO {roles}");
+        for (words, expression) in [("USING", &self.using), ("WITH CHECK", &self.with_check)] {
+            statement += &expression.as_ref().map(|text| format!(" {words} ({text})")).unwrap_or_default();
+        }
+        statement
+    }
 }
 
 /// What a statement does to the row-level security of a table.
