@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Semaphore, watch};
 use tokio_util::task::TaskTracker;
 
+use crate::api::metrics::Gauges;
 use crate::api::{self, Api};
 use crate::auth::KeyHash;
 use crate::auth::management::ManagementTokens;
@@ -15,15 +16,18 @@ use crate::auth::verifier::Verifiers;
 use crate::bindings::egress::EgressPolicy;
 use crate::bindings::fetch::Dialer;
 use crate::config::Config;
+use crate::data;
 use crate::deploy::Deployer;
 use crate::deploy::components::Components;
 use crate::deploy::packages::{Npm, Registries};
 use crate::deploy::script::Scripts;
 use crate::error::Error;
 use crate::http::listener::Listener;
+use crate::http::rate::Limiter;
 use crate::http::service::Service;
 use crate::invoke::{Invoker, Switchboard};
 use crate::js::source::Source;
+use crate::observe::metrics::CodeCounts;
 use crate::router::table::Table;
 use crate::runtime::admission::Admission;
 use crate::runtime::cache::Cache;
@@ -33,11 +37,11 @@ use crate::runtime::engine::{Allocation, mebibytes, running_engine};
 use crate::runtime::limits::MemoryBudget;
 use crate::runtime::scheduler::Scheduler;
 use crate::sandbox::Resources;
+use crate::sandbox::origin::Origin;
 use crate::secrets::Secret;
-use crate::secrets::seal::{MasterKey, Sealer};
 use crate::store::tenant::Databases;
 use crate::store::{Store, StoreError, api_keys, tokens};
-use crate::tunables::{ADMISSION_QUEUE_FACTOR, ADMISSION_WAIT};
+use crate::tunables::{ADMISSION_QUEUE_FACTOR, ADMISSION_WAIT, STREAMS};
 
 /// Why a host does not start, in one line.
 pub type StartError = Box<dyn std::error::Error>;
@@ -65,18 +69,21 @@ pub struct Started {
 }
 
 impl App {
-    /// Opens the data directory, builds the engine, and last of all binds the port.
+    /// Opens the data directory, binds the port, and builds the engine. Who connects meanwhile waits.
     pub async fn start(config: Config) -> Result<Started, StartError> {
         raise_file_limit();
         return_large_blocks();
-        let master = MasterKey::load(config.keys.master_key.as_ref(), &config.data.join("master.key"))?;
-        let sealer = Arc::new(Sealer::new(&master));
-        let store = Store::open(&config.data, sealer.clone())?;
+        let (store, sealer) = data::open(&config.data, config.keys.master_key.as_ref())?;
         store.ensure_default_app(config.keys.jwt_secret).await?;
         let (admin_token, new_admin_token) = admin_token(&store, config.keys.admin_token).await?;
         let tokens = Arc::new(ManagementTokens::new(admin_token, store.read(tokens::principals).await?));
 
         let cores = std::thread::available_parallelism()?.get();
+        let listener = Listener::bind(config.listen, config.max_connections)
+            .await
+            .map_err(|error| format!("cannot listen on {}: {error}", config.listen))?;
+        let address = listener.address()?;
+        let origin = Origin::new(config.public_url, address);
         let (engine, allocation) = running_engine(config.max_executions)?;
         if allocation == Allocation::OnDemand {
             tracing::warn!("no pool of instances: requests are several times slower on this machine");
@@ -100,6 +107,7 @@ impl App {
             databases: Databases::new(config.data.clone(), config.durability),
             dialer,
             egress: Arc::new(EgressPolicy::new(config.allow_egress)),
+            origin: origin.clone(),
             memory: MemoryBudget::new(mebibytes(config.guest_memory_mb)),
         });
         let components = Arc::new(Components {
@@ -118,9 +126,13 @@ impl App {
             databases: resources.databases.clone(),
             verifiers,
             publishing: Mutex::default(),
+            deleting: Mutex::default(),
         });
         deployer.load().await?;
 
+        let refused = Arc::new(CodeCounts::default());
+        let gauges =
+            Gauges { admission: admission.clone(), memory: resources.memory.clone(), refused: refused.clone() };
         let running = TaskTracker::new();
         let invoker = Arc::new(Invoker {
             deployer: deployer.clone(),
@@ -131,11 +143,15 @@ impl App {
             running: running.clone(),
             switchboard: OnceLock::new(),
         });
+        let limiter = Arc::new(Limiter::new(config.rate_limits, config.trusted_proxies));
         let management = api::router(Arc::new(Api {
             table: table.clone(),
             store: store.clone(),
             deployer: deployer.clone(),
             tokens: tokens.clone(),
+            limiter: limiter.clone(),
+            origin,
+            gauges,
             max_component_bytes: config.max_component_bytes,
         }));
         let service = Arc::new(Service {
@@ -143,15 +159,14 @@ impl App {
             invoker: invoker.clone(),
             management,
             tokens,
+            refused,
+            streams: Arc::new(Semaphore::new(STREAMS)),
+            limiter,
             max_request_bytes: config.max_request_bytes,
             max_response_bytes: config.max_response_bytes,
         });
         let switchboard: Weak<dyn Switchboard> = Arc::downgrade(&service) as _;
         let _ = invoker.switchboard.set(switchboard);
-        let listener = Listener::bind(config.listen, config.max_connections)
-            .await
-            .map_err(|error| format!("cannot listen on {}: {error}", config.listen))?;
-        let address = listener.address()?;
         // Compiled while nobody waits for it; a deployment that comes first does so itself.
         tokio::spawn({
             let deployer = deployer.clone();
@@ -182,6 +197,7 @@ impl App {
         stop.await;
         tracing::info!(seconds = self.drain.as_secs(), "draining");
         let _ = shutdown.send(true);
+        self.store.executions().end_tails();
         self.running.close();
         let drained = tokio::time::timeout(self.drain, async {
             let _ = serving.await;

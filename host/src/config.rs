@@ -1,11 +1,12 @@
 //! Flags, environment and file become one validated [`Config`]. The only reader of the environment, and silent after start.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::Deserialize;
 
 use crate::auth::verifier::check_issuers;
@@ -15,6 +16,7 @@ use crate::ids::AppName;
 use crate::secrets::Secret;
 use crate::settings::Maxima;
 use crate::settings::issuer::IssuerSettings;
+use crate::settings::rate::{HostRates, RateLimits};
 use crate::store::tenant::Durability;
 use crate::tunables::{FUEL, MEMORY_LIMIT_MB, Range, TIMEOUT_SECONDS};
 
@@ -35,6 +37,10 @@ pub struct ServeOptions {
     #[arg(long, env = "CADDIS_LISTEN", value_name = "ADDR:PORT")]
     listen: Option<SocketAddr>,
 
+    /// Where clients reach the host, as functions learn it from SUPABASE_URL [default: http:// and the listen address]
+    #[arg(long, env = "CADDIS_PUBLIC_URL", value_name = "URL")]
+    public_url: Option<String>,
+
     /// Let functions connect to these addresses too, besides public ones: a CIDR or host:port; may be repeated
     #[arg(long, env = "CADDIS_ALLOW_EGRESS", value_name = "CIDR|HOST:PORT", value_delimiter = ',')]
     allow_egress: Option<Vec<AllowRule>>,
@@ -50,6 +56,14 @@ pub struct ServeOptions {
     /// File with certificate authorities (PEM) to trust for the registries, besides the public ones
     #[arg(long, env = "CADDIS_NPM_CA", value_name = "FILE")]
     npm_ca: Option<PathBuf>,
+
+    /// Requests each caller may make: off, default, or changes such as invoke=6000/min,list=off
+    #[arg(long, env = "CADDIS_RATE_LIMITS", value_name = "RATES")]
+    rate_limits: Option<HostRates>,
+
+    /// Proxies that are believed about whose requests they pass on (X-Forwarded-For) [default: 127.0.0.0/8,::1/128]
+    #[arg(long, env = "CADDIS_TRUSTED_PROXIES", value_name = "CIDR", value_delimiter = ',')]
+    trusted_proxies: Option<Vec<IpNet>>,
 
     /// Issuers of tokens for each app's users; only in the file, as [[issuers.APP]]
     #[arg(skip)]
@@ -111,12 +125,17 @@ pub struct Config {
     pub data: PathBuf,
     pub durability: Durability,
     pub listen: SocketAddr,
+    /// Without a slash at the end.
+    pub public_url: Option<String>,
     pub allow_egress: Vec<AllowRule>,
     pub npm_registry: RegistryChoice,
     pub jsr_registry: RegistryChoice,
     /// The contents of the file.
     pub npm_ca: Vec<u8>,
     pub issuers: BTreeMap<AppName, Vec<IssuerSettings>>,
+    /// None: nothing is limited.
+    pub rate_limits: Option<RateLimits>,
+    pub trusted_proxies: Vec<IpNet>,
     pub drain: Duration,
     pub max_executions: u32,
     pub max_connections: usize,
@@ -168,11 +187,14 @@ impl Config {
             data,
             durability: options.durability.unwrap_or_default(),
             listen: options.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
+            public_url: options.public_url.as_deref().map(origin).transpose()?,
             allow_egress: options.allow_egress.unwrap_or_default(),
             npm_registry: options.npm_registry.map_or_else(|| registry("https://registry.npmjs.org"), Ok)?,
             jsr_registry: options.jsr_registry.map_or_else(|| registry("https://npm.jsr.io"), Ok)?,
             npm_ca: options.npm_ca.as_deref().map(authorities).transpose()?.unwrap_or_default(),
             issuers: issuers(options.issuers.unwrap_or_default())?,
+            rate_limits: options.rate_limits.unwrap_or_default().0,
+            trusted_proxies: options.trusted_proxies.unwrap_or_else(loopback),
             drain: Duration::from_secs(options.drain_seconds.unwrap_or(30)),
             max_executions: number(
                 "max-executions",
@@ -210,6 +232,11 @@ impl ServeOptions {
         Self { data: self.data.or_else(|| Some(default.into())), ..self }
     }
 
+    /// Without limits on rates, unless they are asked for: for a host that only its developer calls.
+    pub fn without_rate_limits(self) -> Self {
+        Self { rate_limits: self.rate_limits.or(Some(HostRates(None))), ..self }
+    }
+
     /// For a host that nobody calls, with nothing but a directory that goes with it.
     pub fn for_scratch(self, data: impl Into<PathBuf>) -> Self {
         Self { data: Some(data.into()), listen: Some(SocketAddr::from(([127, 0, 0, 1], 0))), ..self }
@@ -220,11 +247,14 @@ impl ServeOptions {
             data: self.data.or(other.data),
             durability: self.durability.or(other.durability),
             listen: self.listen.or(other.listen),
+            public_url: self.public_url.or(other.public_url),
             allow_egress: self.allow_egress.or(other.allow_egress),
             npm_registry: self.npm_registry.or(other.npm_registry),
             jsr_registry: self.jsr_registry.or(other.jsr_registry),
             npm_ca: self.npm_ca.or(other.npm_ca),
             issuers: self.issuers.or(other.issuers),
+            rate_limits: self.rate_limits.or(other.rate_limits),
+            trusted_proxies: self.trusted_proxies.or(other.trusted_proxies),
             drain_seconds: self.drain_seconds.or(other.drain_seconds),
             max_executions: self.max_executions.or(other.max_executions),
             max_connections: self.max_connections.or(other.max_connections),
@@ -247,6 +277,14 @@ impl Keys {
         let master_key = variable("CADDIS_MASTER_KEY")?;
         Ok(Self { admin_token: key("CADDIS_ADMIN_TOKEN")?, jwt_secret: key("CADDIS_JWT_SECRET")?, master_key })
     }
+}
+
+/// `CADDIS_NEW_MASTER_KEY`: what `caddis secrets rotate-key` seals with from then on.
+///
+/// # Errors
+/// When it is not UTF-8.
+pub fn new_master_key() -> Result<Option<Secret>, ConfigError> {
+    variable("CADDIS_NEW_MASTER_KEY")
 }
 
 fn key(name: &str) -> Result<Option<Secret>, ConfigError> {
@@ -279,12 +317,28 @@ fn read(path: &Path) -> Result<ServeOptions, ConfigError> {
     })
 }
 
+/// A scheme and an authority, and nothing after them: paths below it are the host's.
+fn origin(url: &str) -> Result<String, ConfigError> {
+    let parsed = url.parse::<http::Uri>().ok().filter(|uri| {
+        let scheme = uri.scheme_str().is_some_and(|scheme| matches!(scheme, "http" | "https"));
+        scheme && uri.host().is_some() && matches!(uri.path(), "" | "/") && uri.query().is_none() && !url.contains('@')
+    });
+    let refusal = || ConfigError(format!("--public-url must be like https://functions.example.com, got {url:?}"));
+    parsed.map(|_| url.trim_end_matches('/').to_owned()).ok_or_else(refusal)
+}
+
 fn registry(address: &str) -> Result<RegistryChoice, ConfigError> {
     address.parse().map_err(|error: InvalidRegistry| ConfigError(error.to_string()))
 }
 
 fn authorities(path: &Path) -> Result<Vec<u8>, ConfigError> {
     std::fs::read(path).map_err(|error| ConfigError(format!("--npm-ca: {}: {error}", path.display())))
+}
+
+/// Where a proxy on the same machine is.
+fn loopback() -> Vec<IpNet> {
+    let v4 = Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8);
+    vec![v4.into(), Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128).into()]
 }
 
 fn issuers(
@@ -350,6 +404,11 @@ mod tests {
         };
         assert!(error(ServeOptions::default(), "").contains("--data"));
         assert!(error(ServeOptions::default(), "data = \"x\"\nport = 1\n").contains(":2: unknown field `port`"));
+        for url in ["example.com", "https://example.com/x", "ftp://example.com", "https://u@example.com", ""] {
+            let options =
+                ServeOptions { public_url: Some(url.to_owned()), data: Some("x".into()), ..ServeOptions::default() };
+            assert!(error(options, "").contains("--public-url"), "{url}");
+        }
         let options =
             ServeOptions { max_memory_limit_mb: Some(2000), data: Some("x".into()), ..ServeOptions::default() };
         assert_eq!(error(options, ""), "--max-memory-limit-mb must be between 64 and 1024, got 2000");

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::time::Duration;
 
 use http::StatusCode;
 
@@ -14,6 +15,9 @@ macro_rules! codes {
         }
 
         impl Code {
+            /// Every code, in the order of their numbers.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
             /// The code as clients see it.
             pub fn as_str(self) -> &'static str {
                 match self {
@@ -72,6 +76,8 @@ codes! {
     TokenClaim = "token_claim", UNAUTHORIZED;
     /// The keys of the token's issuer cannot be fetched now.
     KeysUnavailable = "keys_unavailable", SERVICE_UNAVAILABLE;
+    /// Too many requests of this caller; `retry_after` says when to come back.
+    RateLimited = "rate_limited", TOO_MANY_REQUESTS;
     /// Valid credentials that do not allow this.
     Forbidden = "forbidden", FORBIDDEN;
     /// No such route, app or function, or the function is disabled.
@@ -117,6 +123,8 @@ pub struct Error {
     pub message: Cow<'static, str>,
     /// More for programs, as JSON: the errors of a source.
     pub details: Option<serde_json::Value>,
+    /// When to come back.
+    pub retry_after: Option<Duration>,
     /// For the host's log only.
     pub cause: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -124,7 +132,7 @@ pub struct Error {
 impl Error {
     /// An error that the client caused or may know all about.
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into(), details: None, cause: None }
+        Self { code, message: message.into(), details: None, retry_after: None, cause: None }
     }
 
     /// A failure of the host: the client learns only that it happened.
@@ -133,6 +141,7 @@ impl Error {
             code: Code::Internal,
             message: Cow::Borrowed("the host failed; its log has the cause"),
             details: None,
+            retry_after: None,
             cause: Some(cause.into()),
         }
     }
@@ -140,6 +149,11 @@ impl Error {
     /// With more for programs.
     pub fn with_details(self, details: &(impl serde::Serialize + ?Sized)) -> Self {
         Self { details: serde_json::to_value(details).ok(), ..self }
+    }
+
+    /// With the time after which it may be different.
+    pub fn retry_after(self, wait: Duration) -> Self {
+        Self { retry_after: Some(wait), ..self }
     }
 
     /// A malformed or out-of-range input; the message names it.

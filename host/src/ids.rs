@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -152,6 +153,18 @@ identifier!(
     TokenId,
     Uuid::new_v4
 );
+
+impl ExecutionId {
+    /// After all that executions have.
+    pub const LAST: Self = Self(Uuid::max());
+
+    /// The least one that an execution can have that began then or later.
+    pub fn not_before(time: Timestamp) -> Self {
+        let milliseconds = u64::try_from(time.as_millisecond()).unwrap_or(0);
+        // Version 7 has the time in its first 48 bits (RFC 9562, section 5.7).
+        Self(Uuid::from_u128(u128::from(milliseconds) << 80))
+    }
+}
 
 /// The SHA-256 of an uploaded component: what identifies its bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

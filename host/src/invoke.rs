@@ -24,6 +24,7 @@ use crate::error::{Code, Error};
 use crate::ids::{ExecutionId, FunctionName};
 use crate::observe::capture::LogCapture;
 use crate::observe::response::SentResponse;
+use crate::observe::trace::TraceContext;
 use crate::router::table::{App, Function};
 use crate::runtime::admission::{Admission, Permit};
 use crate::runtime::component::Host;
@@ -33,6 +34,7 @@ use crate::runtime::scheduler::Scheduler;
 use crate::runtime::signals::{Arrival, CancelOnDrop, Completion};
 use crate::sandbox::{Occasion, Resources};
 use crate::store::functions::FunctionVersion;
+use crate::store::secrets::Changes;
 use crate::store::tenant::{Caller, DbRole};
 
 use self::record::Record;
@@ -57,6 +59,8 @@ pub struct Call {
     pub arrival: Arrival,
     /// Where it comes from.
     pub origin: Origin,
+    /// The trace it belongs to.
+    pub trace: Option<TraceContext>,
 }
 
 /// Where a call comes from.
@@ -64,6 +68,8 @@ pub struct Call {
 pub enum Origin {
     /// A client, for whom the function's access policy is meant.
     Client,
+    /// A browser that asks first what a client of Supabase may do: it sends no credentials, and functions answer it themselves.
+    Preflight,
     /// Another function of the app, which may call every one; the caller and the caller's role in the database stay who they are.
     Function {
         /// How many functions called one another up to here.
@@ -74,7 +80,7 @@ pub enum Origin {
 impl Origin {
     fn depth(self) -> u8 {
         match self {
-            Self::Client => 0,
+            Self::Client | Self::Preflight => 0,
             Self::Function { depth } => depth,
         }
     }
@@ -143,7 +149,10 @@ impl Invoker {
             false => SentResponse::default(),
         };
         let (responder, response) = Responder::new(sent.clone());
-        let log = LogCapture::default();
+        let log = match linked.program {
+            Some(_) => LogCapture::of_a_console(environment.clone()),
+            None => LogCapture::without(environment.clone()),
+        };
         let completion = Completion::default();
         let executions = self.resources.store.executions();
         let record = Record::open(executions, id, &function, &identity, &call.request, log.clone(), sent.clone());
@@ -157,6 +166,7 @@ impl Invoker {
             log,
             responder,
             siblings: self.siblings(&call.app, &identity, call.origin),
+            trace: call.trace,
         };
         let execution = Execution {
             limits: Limits::from(settings),
@@ -190,10 +200,11 @@ impl Invoker {
     ) -> (CancelOnDrop, oneshot::Receiver<Failure>) {
         let (sender, receiver) = oneshot::channel();
         let host = self.host.clone();
+        let log = execution.parts.log.clone();
         let (task, handle) = abortable(async move {
             let linked = execution.linked.clone();
             let mut finished = execution.run(host.engine()).await;
-            finished.result = finished.result.map_err(|failure| map_failure(failure, &linked));
+            finished.result = finished.result.map_err(|failure| map_failure(failure, &linked).redacted(&log));
             drop(permit);
             if let Err(failure) = &finished.result {
                 let _ = sender.send(failure.clone());
@@ -216,7 +227,7 @@ impl Invoker {
             Err(generation) => generation,
         };
         let FunctionVersion { id, settings, .. } = &function.version;
-        let environment = self.resources.environment(&app.name, *id, settings).await?;
+        let environment = self.resources.environment(&app.name, Some(*id), settings, &Changes::new()).await?;
         function.environment.keep(generation, &environment);
         Ok(environment)
     }
@@ -227,7 +238,7 @@ fn authorize(call: &Call) -> Result<Arc<Function>, Error> {
     let function = function.ok_or_else(|| {
         Error::new(Code::NotFound, format!("there is no enabled function {} in app {}", call.function, call.app.name))
     })?;
-    if let Origin::Function { .. } = call.origin {
+    if let Origin::Function { .. } | Origin::Preflight = call.origin {
         return Ok(function);
     }
     let access = &function.version.settings.access;
@@ -239,6 +250,10 @@ fn authorize(call: &Call) -> Result<Arc<Function>, Error> {
     };
     match judge(access, identity) {
         Verdict::Allowed => Ok(function),
+        Verdict::Unauthorized if *identity == Identity::AnonKey => Err(Error::new(
+            Code::Unauthorized,
+            "this function needs a user's token; the anon key alone opens functions with the policy key or public",
+        )),
         Verdict::Unauthorized => Err(Error::new(
             Code::Unauthorized,
             "this function needs a token of the app or an API key in the Authorization header",
@@ -252,8 +267,8 @@ fn authorize(call: &Call) -> Result<Arc<Function>, Error> {
 /// Who the database is asked for. A token of the app may name another role, as Supabase's keys do.
 fn caller(identity: &Identity) -> Caller {
     let user = match identity {
-        Identity::ApiKey(_) | Identity::Token(_) | Identity::Admin => return Caller::service(),
-        Identity::Anonymous => return Caller::anon(),
+        Identity::ApiKey(_) | Identity::ServiceRole | Identity::Token(_) | Identity::Admin => return Caller::service(),
+        Identity::Anonymous | Identity::AnonKey => return Caller::anon(),
         Identity::User(user) => user,
     };
     Caller {

@@ -1,9 +1,13 @@
 //! What every store is made from: the host's databases, its way out, its memory. Shared by requests and by the evaluation of programs.
 
+pub mod origin;
+
 use std::sync::Arc;
 use std::time::Instant;
 
+use self::origin::Origin;
 use crate::auth::User;
+use crate::auth::project::ProjectKeys;
 use crate::bindings::crypto::CryptoState;
 use crate::bindings::db::DbState;
 use crate::bindings::egress::EgressPolicy;
@@ -12,13 +16,15 @@ use crate::bindings::fetch::{Dialer, Fetch, Siblings};
 use crate::bindings::outgoing::Responder;
 use crate::ids::{AppName, FunctionId};
 use crate::observe::capture::LogCapture;
+use crate::observe::trace::TraceContext;
 use crate::runtime::ctx::CtxParts;
 use crate::runtime::engine::mebibytes;
 use crate::runtime::limits::{MemoryBudget, MemoryLimiter};
 use crate::runtime::outcome::Limits;
 use crate::settings::Settings;
+use crate::store::secrets::Changes;
 use crate::store::tenant::{Caller, Databases};
-use crate::store::{Store, StoreError, secrets};
+use crate::store::{Reader, Store, StoreError, apps, secrets};
 
 /// The host's resources.
 pub struct Resources {
@@ -30,6 +36,8 @@ pub struct Resources {
     pub dialer: Arc<Dialer>,
     /// Where they may go.
     pub egress: Arc<EgressPolicy>,
+    /// Where functions find the host itself.
+    pub origin: Origin,
     /// What guests may use of the host's memory.
     pub memory: Arc<MemoryBudget>,
 }
@@ -52,14 +60,20 @@ pub struct Occasion {
     pub responder: Responder,
     /// The app's other functions, if they may be called.
     pub siblings: Option<Box<dyn Siblings>>,
+    /// The trace its outgoing requests belong to.
+    pub trace: Option<TraceContext>,
 }
 
 impl Resources {
     /// What goes into the store of one execution.
     pub fn parts(&self, app: &AppName, settings: &Settings, occasion: Occasion) -> CtxParts {
-        let Occasion { deadline, environment, wasi_environment, user, caller, log, responder, siblings } = occasion;
+        let Occasion { deadline, environment, wasi_environment, user, caller, log, responder, siblings, trace } =
+            occasion;
         CtxParts {
-            fetch: Fetch::new(self.dialer.clone(), self.egress.clone(), settings.allow_net, siblings),
+            fetch: Fetch::new(self.dialer.clone(), self.egress.clone(), settings.allow_net, siblings)
+                .with_own_host(self.origin.address())
+                .only_to(settings.allowed_hosts.clone())
+                .in_trace(trace),
             db: DbState::new(self.databases.clone(), app.clone(), caller, settings.allow_service_role, deadline),
             crypto: CryptoState::new(deadline),
             environment,
@@ -71,18 +85,27 @@ impl Resources {
         }
     }
 
-    /// The variables of a function as they are now.
+    /// The variables of a function as they are now, or as they would be with these changes. One that does not exist yet has none of
+    /// its own.
     pub async fn environment(
         &self,
         app: &AppName,
-        function: FunctionId,
+        function: Option<FunctionId>,
         settings: &Settings,
+        changes: &Changes,
     ) -> Result<Arc<Environment>, StoreError> {
         if !settings.allow_env {
             return Ok(Arc::default());
         }
-        let app = app.clone();
-        self.store.read(move |tx| secrets::environment(tx, &app, function)).await.map(Arc::new)
+        let (app, origin, changes) = (app.clone(), self.origin.clone(), changes.clone());
+        let read = move |tx: &Reader<'_>| {
+            let keys = ProjectKeys::new(&app, &apps::jwt_secret(tx, &app)?)
+                .map_err(|error| StoreError::Internal(error.into()))?;
+            let mut environment = origin.variables(&app, &keys);
+            environment.extend(secrets::environment(tx, &app, function, &changes)?);
+            Ok(Arc::new(environment))
+        };
+        self.store.read(read).await
     }
 }
 

@@ -1,6 +1,8 @@
 //! What the author of a function may choose, and what the host then holds to. Part of each version, so immutable once deployed.
 
 pub mod app;
+pub mod cors;
+pub mod hosts;
 pub mod issuer;
 pub mod rate;
 
@@ -8,6 +10,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use self::cors::CorsSettings;
+use self::hosts::{ALLOWED_HOSTS, AllowedHost};
+use self::rate::RateLimit;
 use crate::error::Error;
 use crate::tunables::{FUEL, MEMORY_LIMIT_MB, TIMEOUT_SECONDS};
 
@@ -30,6 +35,9 @@ pub struct Settings {
     pub fuel: u64,
     /// Whether outgoing requests are allowed at all.
     pub allow_net: bool,
+    /// The only hosts they may go to; none listed: all that the operator has open.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allowed_hosts: Vec<AllowedHost>,
     /// Whether the function sees variables and secrets.
     pub allow_env: bool,
     /// Whether the function may act as `service_role` in the database for callers that are none.
@@ -40,6 +48,10 @@ pub struct Settings {
     pub allow_write: bool,
     /// Reserved: a cron expression.
     pub cron_schedule: Option<String>,
+    /// What browsers are told about pages of other origins; what the app says when there is nothing here.
+    pub cors: Option<CorsSettings>,
+    /// How often one caller may call it; the app's limit when there is none.
+    pub rate_limit: Option<RateLimit>,
     /// Whether the record of an execution keeps the beginning of its response.
     pub log_response: bool,
 }
@@ -54,11 +66,14 @@ impl Default for Settings {
             memory_limit_mb: MEMORY_LIMIT_MB.default,
             fuel: FUEL.default,
             allow_net: true,
+            allowed_hosts: Vec::new(),
             allow_env: true,
             allow_service_role: false,
             allow_read: false,
             allow_write: false,
             cron_schedule: None,
+            cors: None,
+            rate_limit: None,
             log_response: true,
         }
     }
@@ -70,6 +85,8 @@ impl Default for Settings {
 pub enum Access {
     /// Anybody.
     Public,
+    /// Whoever has a valid token or key of the app, its public `anon` key too: what Supabase calls `verify_jwt`.
+    Key,
     /// Whoever has a valid token or key of the app.
     #[default]
     Authenticated,
@@ -95,6 +112,7 @@ struct AccessObject {
 #[serde(rename_all = "lowercase")]
 enum Policy {
     Public,
+    Key,
     Authenticated,
     Group,
     Metadata,
@@ -109,13 +127,14 @@ impl TryFrom<AccessObject> for Access {
         match policy {
             Policy::Group if groups.is_empty() => Err("policy group needs at least one entry in groups"),
             Policy::Metadata if metadata.is_empty() => Err("policy metadata needs at least one entry in metadata"),
-            Policy::Public | Policy::Authenticated | Policy::Metadata if !groups.is_empty() => {
+            Policy::Public | Policy::Key | Policy::Authenticated | Policy::Metadata if !groups.is_empty() => {
                 Err("groups only go with policy group")
             }
-            Policy::Public | Policy::Authenticated | Policy::Group if !metadata.is_empty() => {
+            Policy::Public | Policy::Key | Policy::Authenticated | Policy::Group if !metadata.is_empty() => {
                 Err("metadata only goes with policy metadata")
             }
             Policy::Public => Ok(Self::Public),
+            Policy::Key => Ok(Self::Key),
             Policy::Authenticated => Ok(Self::Authenticated),
             Policy::Group => Ok(Self::Group(groups)),
             Policy::Metadata => Ok(Self::Metadata(metadata)),
@@ -127,6 +146,7 @@ impl From<Access> for AccessObject {
     fn from(access: Access) -> Self {
         let (policy, groups, metadata) = match access {
             Access::Public => (Policy::Public, Vec::new(), BTreeMap::new()),
+            Access::Key => (Policy::Key, Vec::new(), BTreeMap::new()),
             Access::Authenticated => (Policy::Authenticated, Vec::new(), BTreeMap::new()),
             Access::Group(groups) => (Policy::Group, groups, BTreeMap::new()),
             Access::Metadata(metadata) => (Policy::Metadata, Vec::new(), metadata),
@@ -159,17 +179,24 @@ pub struct SettingsPatch {
     pub memory_limit_mb: Option<u32>,
     pub fuel: Option<u64>,
     pub allow_net: Option<bool>,
+    pub allowed_hosts: Option<Vec<AllowedHost>>,
     pub allow_env: Option<bool>,
     pub allow_service_role: Option<bool>,
     pub allow_read: Option<bool>,
     pub allow_write: Option<bool>,
     #[serde(default, deserialize_with = "given")]
     pub cron_schedule: Option<Option<String>>,
+    #[serde(default, deserialize_with = "given")]
+    pub cors: Option<Option<CorsSettings>>,
+    #[serde(default, deserialize_with = "given")]
+    pub rate_limit: Option<Option<RateLimit>>,
     pub log_response: Option<bool>,
 }
 
 /// Tells `null`, which clears a field, from a field that is not there.
-fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+fn given<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
 
@@ -186,6 +213,9 @@ impl SettingsPatch {
         if self.description.iter().flatten().any(|text| text.len() > DESCRIPTION_BYTES) {
             return Err(Error::invalid(format!("description must have at most {DESCRIPTION_BYTES} bytes")));
         }
+        if self.allowed_hosts.as_ref().is_some_and(|hosts| hosts.len() > ALLOWED_HOSTS) {
+            return Err(Error::invalid(format!("allowed_hosts can have at most {ALLOWED_HOSTS} entries")));
+        }
         self.refuse_what_is_not_there()?;
         let patch = self.clone();
         set(&mut settings.description, patch.description);
@@ -195,8 +225,11 @@ impl SettingsPatch {
         set(&mut settings.memory_limit_mb, patch.memory_limit_mb);
         set(&mut settings.fuel, patch.fuel);
         set(&mut settings.allow_net, patch.allow_net);
+        set(&mut settings.allowed_hosts, patch.allowed_hosts);
         set(&mut settings.allow_env, patch.allow_env);
         set(&mut settings.allow_service_role, patch.allow_service_role);
+        set(&mut settings.cors, patch.cors);
+        set(&mut settings.rate_limit, patch.rate_limit);
         set(&mut settings.log_response, patch.log_response);
         Ok(settings)
     }
@@ -274,6 +307,7 @@ mod tests {
     fn access_has_the_documented_shapes() {
         for shape in [
             json!({"policy": "public"}),
+            json!({"policy": "key"}),
             json!({"policy": "authenticated"}),
             json!({"policy": "group", "groups": ["admin"]}),
             json!({"policy": "metadata", "metadata": {"department": "engineering"}}),

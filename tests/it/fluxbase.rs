@@ -211,7 +211,7 @@ async fn fx10_a_record_has_the_response_and_the_console() {
         ("status_code", json!(200)),
         ("result", json!(r#"{"sent":"user@example.com"}"#)),
         ("response_bytes", json!(27)),
-        ("logs", json!("info: got user@example.com")),
+        ("logs", json!("console.log: got user@example.com")),
         ("error_message", Value::Null),
     ] {
         assert_eq!(record[field], value, "{field} in {record}");
@@ -256,4 +256,58 @@ async fn fx11_the_request_is_the_object_of_the_reference() {
     let call = user.call(Method::POST, "/api/v1/functions/f/invoke").header("content-type", "text/plain").body("raw");
     let expected = json!({ "method": "POST", "path": "/api/v1/functions/f/invoke", "type": "text/plain", "body": "raw", "user_id": "u7" });
     assert_eq!(call.send().await.expect(StatusCode::CREATED).json(), expected);
+}
+
+/// A form with a description and files.
+fn form(metadata: &Value, files: &[(&str, &str, &[u8])]) -> Vec<u8> {
+    let mut form =
+        format!("--b\r\nContent-Disposition: form-data; name=\"metadata\"\r\n\r\n{metadata}\r\n").into_bytes();
+    for (name, file, content) in files {
+        let head = format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"; filename=\"{file}\"\r\n\r\n");
+        form.extend([head.as_bytes(), content, b"\r\n"].concat());
+    }
+    form.extend(b"--b--\r\n");
+    form
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sources_and_components_are_deployed_as_forms_too() {
+    let server = start().await;
+    let admin = server.admin();
+    let send = |method: Method, path: &str, body: Vec<u8>| {
+        admin.manage(method, path).header("content-type", "multipart/form-data; boundary=b").body(body).send()
+    };
+    let index: (_, _, &[u8]) =
+        ("file", "index.ts", b"import { a } from './lib/a.ts'; export default () => new Response(a)");
+    let lib: (_, _, &[u8]) = ("file", "lib/a.ts", b"export const a = 'of a file'");
+    let metadata = json!({ "name": "f", "enabled": true, "timeout_seconds": 7, "access": { "policy": "public" } });
+    let made =
+        send(Method::POST, "/functions", form(&metadata, &[index, lib])).await.expect(StatusCode::CREATED).json();
+    assert_eq!(
+        (&made["timeout_seconds"], &made["files"]["lib/a.ts"]),
+        (&json!(7), &json!("export const a = 'of a file'"))
+    );
+    assert_eq!(admin.get("f", "/").await.text(), "of a file");
+    let lib: (_, _, &[u8]) = ("file", "lib/a.ts", b"export const a = 'newer'");
+    send(Method::PUT, "/functions/f", form(&json!({}), &[index, lib])).await.expect(StatusCode::OK);
+    assert_eq!(admin.get("f", "/").await.text(), "newer");
+
+    let bytes = caddis_tests::guests::WSTD_ECHO.bytes();
+    let component: (_, _, &[u8]) = ("component", "echo.wasm", &bytes);
+    let metadata = json!({ "access": { "policy": "public" } });
+    let made = send(Method::PUT, "/functions/echo", form(&metadata, &[component])).await.expect(StatusCode::CREATED);
+    assert_eq!(made.json()["kind"], "component");
+    admin.get("echo", "/describe").await.expect(StatusCode::OK);
+
+    for (metadata, files, part) in [
+        (json!({ "name": "g" }), vec![component, index], "either"),
+        (json!({ "name": "g", "code": "1" }), vec![component], "either"),
+        (json!({ "name": "g" }), vec![], "code"),
+        (json!({}), vec![index], "name"),
+        (json!([]), vec![index], "metadata"),
+        (json!({ "name": "g" }), vec![("file", "a.png", &[0xff_u8, 0xd8][..])], "UTF-8"),
+    ] {
+        let reply = send(Method::POST, "/functions", form(&metadata, &files)).await;
+        refused(&reply, 400, "invalid_request", &[part]);
+    }
 }

@@ -45,7 +45,7 @@ async fn a_default_export_gets_a_request_and_a_context() {
     let created = user.post("notes", "/", &json!({ "title": "milk" })).await.expect(StatusCode::CREATED);
     assert_eq!(created.json(), json!({ "rows": [{ "title": "milk" }], "user": "u1" }));
     assert_eq!(server.anonymous().get("notes", "/").await.json()["rows"], json!([{ "title": "milk" }]));
-    assert_eq!(server.admin().execution("notes", &created).await["logs"], "info: notes: 1");
+    assert_eq!(server.admin().execution("notes", &created).await["logs"], "console.log: notes: 1");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,7 +85,7 @@ async fn an_object_with_fetch_works_as_on_workers() {
     deploy(&server, "worker", code).await;
     let reply = server.anonymous().get("worker", "/").await;
     assert_eq!(reply.text(), "hello");
-    assert_eq!(server.admin().execution("worker", &reply).await["logs"], "info: later");
+    assert_eq!(server.admin().execution("worker", &reply).await["logs"], "console.log: later");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -60,7 +60,7 @@ async fn kl6_the_log_says_who_when_and_what_came_back() {
     let record = admin.execution("f", &reply).await;
     assert_eq!(record["user_id"], "u");
     assert_eq!(record["result"], r#"{"total":3}"#);
-    assert_eq!(record["logs"], "warn: careful");
+    assert_eq!(record["logs"], "console.warn: careful");
     assert_eq!(
         (&record["method"], &record["path"], &record["status"]),
         (&json!("GET"), &json!("/report"), &json!("success"))

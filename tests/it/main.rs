@@ -10,12 +10,16 @@
 mod access;
 mod apps;
 mod backup;
+mod benchmarks;
 mod butterbase;
 mod command_line;
 mod components;
+mod compression;
+mod cors;
 mod crypto;
 mod db;
 mod db_roles;
+mod density;
 mod durability;
 mod egress;
 mod executions;
@@ -28,14 +32,21 @@ mod javascript;
 mod kliv;
 mod limits;
 mod management;
+mod node;
+mod node_modules;
 mod notes;
 mod npm;
+mod observe;
 mod packages;
+mod rates;
 mod row_security;
 mod schema;
+mod secrets;
 mod server;
 mod siblings;
 mod snippets;
+mod stream;
+mod supabase;
 mod tokens;
 mod uploads;
 mod versions;
@@ -45,6 +56,8 @@ use serde_json::Value;
 
 /// The test that stands for each guest: a guest without a line here does not compile.
 mod proof {
+    pub(crate) use crate::benchmarks::the_guests_of_the_benchmarks_answer as bench_http;
+    pub(crate) use crate::benchmarks::the_guests_of_the_benchmarks_answer as bench_lean;
     pub(crate) use crate::components::the_examples_of_the_sdk_answer as hello;
     pub(crate) use crate::components::the_examples_of_the_sdk_answer as whoami;
     pub(crate) use crate::floods::a_loop_of_host_calls_ends_when_its_time_does as floods;
@@ -116,4 +129,11 @@ fn keys(object: &Value) -> Vec<&str> {
     let mut keys: Vec<_> = object.as_object().expect("an object").keys().map(String::as_str).collect();
     keys.sort_unstable();
     keys
+}
+
+/// The variables a guest sees, without those that every function has.
+fn set_by_somebody(seen: &Value) -> Vec<[&str; 2]> {
+    let all = seen["all"].as_array().expect("pairs").iter();
+    let pairs = all.map(|pair| [pair[0].as_str().expect("a name"), pair[1].as_str().expect("a value")]);
+    pairs.filter(|[name, _]| !name.starts_with("SUPABASE_")).collect()
 }

@@ -29,13 +29,13 @@ pub struct Options {
 }
 
 impl Options {
-    /// With nothing but the defaults. `binary` is the path of `caddis`.
+    /// With nothing but the defaults, and no limits on rates: tests ask as fast as they can. `binary` is the path of `caddis`.
     pub fn new(binary: impl Into<PathBuf>) -> Self {
         Self {
             binary: binary.into(),
             listen: "127.0.0.1:0".to_owned(),
             flags: Vec::new(),
-            variables: Vec::new(),
+            variables: vec![("CADDIS_RATE_LIMITS".to_owned(), "off".to_owned())],
             alone: false,
         }
     }
@@ -125,6 +125,11 @@ impl Server {
             template::apply(&options.binary, data.path()).await;
         }
         Self { _machine: machine, ..Self::start_on(options, data).await }
+    }
+
+    /// Starts the binary on a new data directory beside servers that run: for programs that are no tests.
+    pub async fn start_beside(options: Options) -> Self {
+        Self::start_on(options, TempDir::new().expect("a temporary directory")).await
     }
 
     /// Starts the binary on a data directory that was not used before, beside whatever else runs.

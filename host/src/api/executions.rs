@@ -18,8 +18,8 @@ use crate::store::executions::{ExecutionRow, Page, Status, Trigger};
 use crate::store::functions;
 
 /// Rows of one page: by default, and at most (FX9).
-const LIMIT: u32 = 50;
-const LIMIT_MAX: u32 = 1_000;
+pub(super) const LIMIT: u32 = 50;
+pub(super) const LIMIT_MAX: u32 = 1_000;
 
 /// Which executions.
 #[derive(Deserialize)]
@@ -34,7 +34,7 @@ pub(super) struct ExecutionsQuery {
 
 #[derive(Clone, Copy, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum StatusName {
+pub(super) enum StatusName {
     Success,
     Error,
     Timeout,
@@ -63,7 +63,7 @@ impl From<Status> for StatusName {
 /// What started an execution, by its name.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(try_from = "String")]
-struct TriggerName(Trigger);
+pub(super) struct TriggerName(pub(super) Trigger);
 
 impl TryFrom<String> for TriggerName {
     type Error = String;
@@ -76,7 +76,7 @@ impl TryFrom<String> for TriggerName {
 }
 
 #[derive(Serialize)]
-struct ExecutionObject {
+pub(super) struct ExecutionObject {
     id: ExecutionId,
     function_id: FunctionId,
     function_version: u32,
@@ -213,7 +213,8 @@ pub(super) async fn list(
     // A caller who just got a response finds its execution here.
     api.store.executions().flush().await?;
     let trigger = query.trigger_type.map(|TriggerName(trigger)| trigger);
-    let page = Page { limit, offset: query.offset, status: query.status.map(Status::from), trigger };
+    let status = query.status.map(Status::from);
+    let page = Page { limit, offset: query.offset, status, trigger, ..Page::default() };
     let rows = api.store.executions().list(app.name.clone(), id, page).await?;
     Ok(Json(rows.into_iter().map(ExecutionObject::from).collect::<Vec<_>>()).into_response())
 }

@@ -91,12 +91,21 @@ pub async fn bytes(request: axum::extract::Request, limit: usize) -> Result<Byte
 
 /// A JSON object as the body, of at most `limit` bytes. Errors name the field, the line and the column.
 pub async fn json<T: DeserializeOwned>(request: axum::extract::Request, limit: usize) -> Result<T, Error> {
-    let body = bytes(request, limit).await?;
-    // Anything else would be quoted in the error, and a bare string is most likely a secret without its name.
-    if body.trim_ascii_start().first() != Some(&b'{') {
-        return Err(Error::invalid("body: must be a JSON object"));
+    parse(&bytes(request, limit).await?, b'{', "body: must be a JSON object")
+}
+
+/// A JSON array as the body, of at most `limit` bytes.
+pub async fn list_of<T: DeserializeOwned>(request: axum::extract::Request, limit: usize) -> Result<Vec<T>, Error> {
+    parse(&bytes(request, limit).await?, b'[', "body: must be a JSON array")
+}
+
+/// JSON that starts with this character. Anything else would be quoted in the error, and a bare string is most likely a secret without
+/// its name.
+fn parse<T: DeserializeOwned>(body: &[u8], start: u8, otherwise: &'static str) -> Result<T, Error> {
+    if body.trim_ascii_start().first() != Some(&start) {
+        return Err(Error::invalid(otherwise));
     }
-    let mut deserializer = serde_json::Deserializer::from_slice(&body);
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();
         let field = if path == "." { String::new() } else { format!("{path}: ") };

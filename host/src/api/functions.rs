@@ -6,26 +6,32 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::Api;
 use super::extract::{By, InApp, InPath, InQuery, Object, bytes, json};
+use super::multipart::{FORM, Form};
+use super::{Api, butterbase};
+use crate::auth::management::Principal;
 use crate::deploy::packages::{LockedPackages, PackageVersions};
 use crate::deploy::script::{JAVASCRIPT, Recipe};
 use crate::deploy::{Deployed, Deployment, Expect, Mode};
 use crate::error::{Code, Error};
 use crate::ids::{AppName, FunctionId, FunctionName};
 use crate::js::source::{DEFAULT_ENTRY, Source};
+use crate::router::table::App;
+use crate::settings::rate::RateLimit;
 use crate::settings::{Access, Settings, SettingsPatch};
 use crate::store::Reader;
 use crate::store::functions::{self as store, FunctionVersion};
+use crate::store::secrets::Changes;
 
 /// Bytes of a JSON body with a source in it: the source's own limit, with room for the escapes of JSON.
-const SOURCE_BODY_BYTES: usize = 2 * crate::js::source::MAX_BYTES;
+pub(super) const SOURCE_BODY_BYTES: usize = 2 * crate::js::source::MAX_BYTES;
 
 /// The function of a route.
 #[derive(Deserialize)]
@@ -105,6 +111,16 @@ pub(super) fn kind(version: &FunctionVersion) -> &'static str {
 }
 
 impl FunctionObject {
+    /// What identifies the function.
+    pub(super) fn id(&self) -> FunctionId {
+        self.id
+    }
+
+    /// Its settings.
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     fn with_recipe(version: FunctionVersion, recipe: Recipe) -> Self {
         let Recipe { source, packages } = recipe;
         Self { source: Some((&source).into()), packages: Some(packages), ..Self::from(version) }
@@ -145,22 +161,117 @@ impl SourceFields {
     }
 }
 
-/// A source to deploy, with the versions that its packages get.
-type NewSource = Option<(Source, PackageVersions)>;
-
-/// Takes what is not settings out of a body.
-fn split(body: &mut Map<String, Value>) -> Result<(NewSource, Mode), Error> {
-    let names = ["code", "files", "entry", "update_packages", "activate", "dry_run"];
-    let fields: Map<String, Value> = names.into_iter().filter_map(|name| body.remove_entry(name)).collect();
-    let fields: SourceFields =
-        serde_json::from_value(Value::Object(fields)).map_err(|error| Error::invalid(format!("body: {error}")))?;
-    let mode = mode(fields.activate, fields.dry_run);
-    Ok((fields.source()?, mode))
+/// What a version is made of.
+pub(in crate::api) enum Content {
+    /// JavaScript, with the versions that its packages get.
+    Source(Source, PackageVersions),
+    /// A component.
+    Component(Bytes),
 }
 
-fn settings(body: Map<String, Value>) -> Result<SettingsPatch, Error> {
-    serde_path_to_error::deserialize(Value::Object(body))
-        .map_err(|error| Error::invalid(format!("body: {}: {}", error.path(), error.inner())))
+/// What a deployment asks for.
+pub(in crate::api) struct Draft {
+    /// Changes to settings.
+    pub(in crate::api) patch: SettingsPatch,
+    /// Changes to the function's variables.
+    pub(in crate::api) variables: Changes,
+    /// What becomes of it.
+    pub(in crate::api) mode: Mode,
+    /// What the version is made of, if that is new.
+    pub(in crate::api) content: Option<Content>,
+}
+
+impl Draft {
+    /// A deployment as JSON describes it.
+    pub(super) fn new(mut body: Map<String, Value>) -> Result<Self, Error> {
+        let variables = butterbase::translate(&mut body)?;
+        let names = ["code", "files", "entry", "update_packages", "activate", "dry_run"];
+        let fields: Map<String, Value> = names.into_iter().filter_map(|name| body.remove_entry(name)).collect();
+        let fields: SourceFields =
+            serde_json::from_value(Value::Object(fields)).map_err(|error| Error::invalid(format!("body: {error}")))?;
+        let mode = mode(fields.activate, fields.dry_run);
+        let patch = serde_path_to_error::deserialize(Value::Object(body))
+            .map_err(|error| Error::invalid(format!("body: {}: {}", error.path(), error.inner())))?;
+        let content = fields.source()?.map(|(source, versions)| Content::Source(source, versions));
+        Ok(Self { patch, variables, mode, content })
+    }
+
+    /// A deployment that names its function.
+    pub(super) fn named(mut body: Map<String, Value>) -> Result<(FunctionName, Self), Error> {
+        let name = body.remove("name").ok_or_else(|| Error::invalid("body: name is missing"))?;
+        let name = name.as_str().ok_or_else(|| Error::invalid("body: name must be a string"))?.parse()?;
+        Ok((name, Self::new(body)?))
+    }
+
+    /// With the component that came beside the description.
+    fn add(&mut self, component: Option<Content>) -> Result<(), Error> {
+        match (component, &self.content) {
+            (None, _) => Ok(()),
+            (Some(_), Some(_)) => Err(Error::invalid("body: give either a component, or code or files")),
+            (Some(component), None) => {
+                // An upload is meant to be used, whatever became of the version before.
+                self.patch.enabled.get_or_insert(true);
+                self.content = Some(component);
+                Ok(())
+            }
+        }
+    }
+
+    /// Insists on something to run.
+    pub(super) fn must_have_content(&self) -> Result<(), Error> {
+        match self.content {
+            Some(_) => Ok(()),
+            None => Err(Error::invalid("body: code (or files) is missing")),
+        }
+    }
+
+    /// Carries it out.
+    pub(in crate::api) async fn deploy(
+        self,
+        api: &Api,
+        app: &App,
+        name: FunctionName,
+        expect: Expect,
+        by: &Principal,
+    ) -> Result<(Deployed, Option<Recipe>), Error> {
+        let by = by.label();
+        let Self { patch, variables, mode, content } = self;
+        let deployment = Deployment { app, name, patch, variables, expect, mode, by: &by };
+        match content {
+            Some(Content::Source(source, versions)) => {
+                let (deployed, recipe) = api.deployer.source(deployment, source, versions).await?;
+                Ok((deployed, Some(recipe)))
+            }
+            Some(Content::Component(bytes)) => Ok((api.deployer.component(deployment, bytes).await?, None)),
+            None => Ok((api.deployer.settings(deployment).await?, None)),
+        }
+    }
+}
+
+/// Reads the body of a deployment: JSON, or a form with the same JSON as its part `metadata` and the source, or the component, as files.
+async fn description(api: &Api, request: Request) -> Result<(Map<String, Value>, Option<Content>), Error> {
+    if media_type(&request) != FORM {
+        let Object(body) = json(request, SOURCE_BODY_BYTES).await?;
+        return Ok((body, None));
+    }
+    let mut form = Form::read(request, SOURCE_BODY_BYTES.max(api.max_component_bytes)).await?;
+    let metadata = form.take("metadata")?.ok_or_else(|| Error::invalid("body: the part metadata is missing"))?;
+    let mut body: Object = serde_json::from_slice(&metadata.content)
+        .map_err(|error| Error::invalid(format!("body: metadata: {error}")))?;
+    let component = form.take("component")?.map(|part| part.content);
+    if component.as_ref().is_some_and(|component| component.len() > api.max_component_bytes) {
+        let message = format!("component: must have at most {} bytes", api.max_component_bytes);
+        return Err(Error::new(Code::TooLarge, message));
+    }
+    let files = form.into_files()?;
+    if !files.is_empty() {
+        if component.is_some() {
+            return Err(Error::invalid("body: give either the part component, or files of a source"));
+        }
+        let files = files.into_iter().map(|(path, text)| (path, text.into())).collect();
+        body.0.insert("files".to_owned(), Value::Object(files));
+    }
+    Ok((body.0, component.map(Content::Component)))
 }
 
 /// Settings in the query of an upload.
@@ -176,6 +287,7 @@ pub(super) struct UploadQuery {
     allow_net: Option<bool>,
     allow_env: Option<bool>,
     allow_service_role: Option<bool>,
+    rate_limit: Option<RateLimit>,
     activate: Option<bool>,
     dry_run: Option<bool>,
 }
@@ -185,6 +297,7 @@ pub(super) struct UploadQuery {
 #[serde(rename_all = "lowercase")]
 enum UploadAccess {
     Public,
+    Key,
     Authenticated,
 }
 
@@ -196,6 +309,7 @@ impl From<UploadQuery> for SettingsPatch {
             enabled: Some(query.enabled.unwrap_or(true)),
             access: query.access.map(|access| match access {
                 UploadAccess::Public => Access::Public,
+                UploadAccess::Key => Access::Key,
                 UploadAccess::Authenticated => Access::Authenticated,
             }),
             timeout_seconds: query.timeout_seconds,
@@ -204,6 +318,7 @@ impl From<UploadQuery> for SettingsPatch {
             allow_net: query.allow_net,
             allow_env: query.allow_env,
             allow_service_role: query.allow_service_role,
+            rate_limit: query.rate_limit.map(Some),
             ..Self::default()
         }
     }
@@ -216,15 +331,11 @@ pub(super) async fn list(State(api): State<Arc<Api>>, InApp(app): InApp) -> Resu
     Ok(Json(versions.into_iter().map(FunctionObject::from).collect::<Vec<_>>()).into_response())
 }
 
-/// `GET /functions/{name}`
-pub(super) async fn get(
-    State(api): State<Arc<Api>>,
-    InApp(app): InApp,
-    InPath(path): InPath<FunctionPath>,
-) -> Result<Response, Error> {
-    let name = app.name.clone();
+/// A function with its source.
+pub(super) async fn read(api: &Api, app: &App, name: FunctionName) -> Result<FunctionObject, Error> {
+    let app = app.name.clone();
     let read = move |tx: &Reader<'_>| {
-        let version = store::get(tx, &name, &path.name)?;
+        let version = store::get(tx, &app, &name)?;
         let bytes = match version.world.as_str() {
             JAVASCRIPT => Some(store::component_bytes(tx, version.component)?),
             _ => None,
@@ -232,34 +343,40 @@ pub(super) async fn get(
         Ok((version, bytes))
     };
     let (version, bytes) = api.store.read(read).await.map_err(no_function)?;
-    let object = match bytes {
+    Ok(match bytes {
         Some(bytes) => FunctionObject::with_recipe(version, Recipe::stored(&bytes)?),
         None => FunctionObject::from(version),
-    };
-    Ok(Json(object).into_response())
+    })
 }
 
-/// `POST /functions`: JavaScript or TypeScript as JSON (FX2). As there, a new function is disabled unless the body says otherwise.
+/// `GET /functions/{name}`
+pub(super) async fn get(
+    State(api): State<Arc<Api>>,
+    InApp(app): InApp,
+    InPath(path): InPath<FunctionPath>,
+) -> Result<Response, Error> {
+    Ok(Json(read(&api, &app, path.name).await?).into_response())
+}
+
+/// `POST /functions`: JavaScript or TypeScript (FX2), or a component in a form. As there, a new function is disabled unless the body
+/// says otherwise.
 pub(super) async fn create(
     State(api): State<Arc<Api>>,
     InApp(app): InApp,
     By(principal): By,
     request: Request,
 ) -> Result<Response, Error> {
-    let by = principal.label();
-    let Object(mut body) = json(request, SOURCE_BODY_BYTES).await?;
-    let name = body.remove("name").ok_or_else(|| Error::invalid("body: name is missing"))?;
-    let name = name.as_str().ok_or_else(|| Error::invalid("body: name must be a string"))?.parse()?;
-    let (source, mode) = split(&mut body)?;
-    let (source, versions) = source.ok_or_else(|| Error::invalid("body: code (or files) is missing"))?;
-    let mut patch = settings(body)?;
-    patch.enabled.get_or_insert(false);
-    let deployment = Deployment { app: &app, name, patch, expect: Expect::New, mode, by: &by };
-    let (deployed, recipe) = api.deployer.source(deployment, source, versions).await?;
-    Ok(answer(deployed, Some(recipe)))
+    let (body, component) = description(&api, request).await?;
+    let (name, mut draft) = Draft::named(body)?;
+    // As the reference has it: somebody says when it may be called.
+    draft.patch.enabled.get_or_insert(false);
+    draft.add(component)?;
+    draft.must_have_content()?;
+    let (deployed, recipe) = draft.deploy(&api, &app, name, Expect::New, &principal).await?;
+    Ok(answer(deployed, recipe))
 }
 
-/// `PUT /functions/{name}`: a component, or settings and source as JSON (FX6).
+/// `PUT /functions/{name}`: a component, or settings and source as JSON or as a form (FX6).
 pub(super) async fn put(
     State(api): State<Arc<Api>>,
     InApp(app): InApp,
@@ -268,41 +385,32 @@ pub(super) async fn put(
     By(principal): By,
     request: Request,
 ) -> Result<Response, Error> {
-    let by = principal.label();
-    match media_type(&request) {
+    let draft = match media_type(&request) {
         "application/wasm" => {
             let InQuery(query) = upload_query(&request)?;
-            let mode = mode(query.activate, query.dry_run);
-            let patch = SettingsPatch::from(query);
-            let component = bytes(request, api.max_component_bytes).await?;
-            let deployment = Deployment { app: &app, name, patch, expect: Expect::Any, mode, by: &by };
-            Ok(answer(api.deployer.component(deployment, component).await?, None))
+            let (mode, patch) = (mode(query.activate, query.dry_run), SettingsPatch::from(query));
+            let content = Some(Content::Component(bytes(request, api.max_component_bytes).await?));
+            Draft { patch, variables: Changes::new(), mode, content }
         }
-        "application/json" => {
+        "application/json" | FORM => {
             if let Some(name) = query.keys().next() {
-                return Err(Error::invalid(format!("query: {name} belongs into the JSON body here")));
+                return Err(Error::invalid(format!("query: {name} belongs into the JSON here")));
             }
-            let Object(mut body) = json(request, SOURCE_BODY_BYTES).await?;
-            let (source, mode) = split(&mut body)?;
-            let patch = settings(body)?;
-            let deployment = Deployment { app: &app, name, patch, expect: Expect::Existing, mode, by: &by };
-            let deployed = match source {
-                Some((source, versions)) => {
-                    let deployed = api.deployer.source(deployment, source, versions).await;
-                    deployed.map(|(deployed, recipe)| (deployed, Some(recipe)))
-                }
-                None => api.deployer.settings(deployment).await.map(|deployed| (deployed, None)),
-            };
-            let (deployed, recipe) = deployed.map_err(no_function)?;
-            Ok(answer(deployed, recipe))
+            let (body, component) = description(&api, request).await?;
+            let mut draft = Draft::new(body)?;
+            draft.add(component)?;
+            draft
         }
-        other => Err(Error::new(
-            Code::UnsupportedMediaType,
-            format!(
-                "Content-Type must be application/wasm (a component) or application/json (settings), got {other:?}"
-            ),
-        )),
-    }
+        other => {
+            let message = format!(
+                "Content-Type must be application/wasm (a component), application/json (settings and source) or {FORM}, got {other:?}"
+            );
+            return Err(Error::new(Code::UnsupportedMediaType, message));
+        }
+    };
+    let expect = if matches!(draft.content, Some(Content::Component(_))) { Expect::Any } else { Expect::Existing };
+    let (deployed, recipe) = draft.deploy(&api, &app, name, expect, &principal).await.map_err(no_function)?;
+    Ok(answer(deployed, recipe))
 }
 
 /// What a deployment that would be in order would be.
@@ -315,6 +423,15 @@ struct CheckedObject {
 }
 
 fn answer(deployed: Deployed, recipe: Option<Recipe>) -> Response {
+    answer_as(|function| function, deployed, recipe)
+}
+
+/// The answer to a deployment, with the function in these words.
+pub(super) fn answer_as<T: Serialize>(
+    words: impl FnOnce(FunctionObject) -> T,
+    deployed: Deployed,
+    recipe: Option<Recipe>,
+) -> Response {
     let (status, version) = match deployed {
         Deployed::Checked { name, settings } => {
             return Json(CheckedObject { dry_run: true, name, settings }).into_response();
@@ -326,7 +443,7 @@ fn answer(deployed: Deployed, recipe: Option<Recipe>) -> Response {
         Some(recipe) => FunctionObject::with_recipe(version, recipe),
         None => FunctionObject::from(version),
     };
-    (status, Json(object)).into_response()
+    (status, Json(words(object))).into_response()
 }
 
 /// `DELETE /functions/{name}`

@@ -132,3 +132,19 @@ pub(super) async fn sign_user_token(InApp(app): InApp, request: Request) -> Resu
     let token = app.verifier().own().sign(claims).map_err(Error::internal)?;
     Ok((StatusCode::CREATED, Json(TokenObject { token, expires_in })).into_response())
 }
+
+/// What clients in Supabase's manner are made with.
+#[derive(Serialize)]
+struct ProjectObject<'a> {
+    url: String,
+    anon_key: &'a str,
+    service_role_key: &'a str,
+}
+
+/// `GET /project`: the URL and the keys for `createClient(url, key)`.
+pub(super) async fn project(State(api): State<Arc<Api>>, InApp(app): InApp) -> Response {
+    let verifier = app.verifier();
+    let keys = verifier.project_keys();
+    let url = api.origin.project_url(&app.name);
+    Json(ProjectObject { url, anon_key: &keys.anon, service_role_key: keys.service_role.expose() }).into_response()
+}

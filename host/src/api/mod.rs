@@ -3,13 +3,19 @@
 //! Everything of an app is there twice: `/api/v1/…` is the default app (FX1), `/v1/{app}/…` any app (BB1).
 
 pub mod apps;
+mod auth_user;
+mod butterbase;
 mod database;
 pub mod executions;
+mod export;
 pub mod extract;
 pub mod functions;
 mod gate;
 pub mod keys;
+pub mod metrics;
+mod multipart;
 pub mod secrets;
+mod supabase;
 mod tokens;
 mod versions;
 
@@ -21,11 +27,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, patch, post};
 use http::StatusCode;
 
+use self::metrics::Gauges;
 use crate::auth::management::ManagementTokens;
 use crate::deploy::Deployer;
 use crate::error::{Code, Error};
+use crate::http::rate::Limiter;
 use crate::http::respond;
 use crate::router::table::Table;
+use crate::sandbox::origin::Origin;
 use crate::store::Store;
 
 /// What the handlers work with.
@@ -38,6 +47,12 @@ pub struct Api {
     pub deployer: Arc<Deployer>,
     /// Who may manage.
     pub tokens: Arc<ManagementTokens>,
+    /// How often they may ask.
+    pub limiter: Arc<Limiter>,
+    /// Where the host is reached.
+    pub origin: Origin,
+    /// What the host is measured by.
+    pub gauges: Gauges,
     /// Largest upload, in bytes.
     pub max_component_bytes: usize,
 }
@@ -47,27 +62,48 @@ pub fn router(api: Arc<Api>) -> Router {
     let managed = Router::new()
         .route("/api/v1/apps", get(apps::list).post(apps::create))
         .route("/api/v1/apps/{app}", get(apps::get).patch(apps::change).delete(apps::delete))
+        .route("/metrics", get(metrics::get))
         .route("/api/v1/tokens", get(tokens::list).post(tokens::create))
         .route("/api/v1/tokens/{id}", delete(tokens::delete))
-        .nest("/api/v1", of_an_app())
-        .nest("/v1/{app}", of_an_app())
+        .nest("/api/v1", native().merge(of_an_app()))
+        .nest("/v1/{app}", in_butterbase_s_words().merge(of_an_app()))
+        .nest("/v1/projects/{app}", supabase::of_a_project())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(api.clone(), gate::authorize))
+        .with_state(api.clone());
+    let open = Router::new()
+        .route("/auth/v1/user", get(auth_user::user))
+        .route("/projects/{app}/auth/v1/user", get(auth_user::user))
+        .method_not_allowed_fallback(method_not_allowed)
         .with_state(api);
-    Router::new().route("/healthz", get(healthy)).route("/readyz", get(healthy)).merge(managed)
+    Router::new().merge(open).route("/healthz", get(healthy)).route("/readyz", get(healthy)).merge(managed)
+}
+
+fn native() -> Router<Arc<Api>> {
+    Router::new()
+        .route("/functions", get(functions::list).post(functions::create))
+        .route("/functions/{name}", get(functions::get).put(functions::put).delete(functions::delete))
+}
+
+fn in_butterbase_s_words() -> Router<Arc<Api>> {
+    Router::new()
+        .route("/functions", get(butterbase::list).post(butterbase::deploy))
+        .route("/functions/{name}", get(butterbase::get).put(functions::put).delete(functions::delete))
 }
 
 fn of_an_app() -> Router<Arc<Api>> {
     Router::new()
-        .route("/functions", get(functions::list).post(functions::create))
-        .route("/functions/{name}", get(functions::get).put(functions::put).delete(functions::delete))
+        .route("/functions/{name}/settings", patch(butterbase::settings))
+        .route("/functions/{name}/logs", get(butterbase::logs))
         .route("/functions/{name}/stats", get(executions::stats))
         .route("/functions/{name}/versions", get(versions::list))
         .route("/functions/{name}/rollback", post(versions::rollback))
         .route("/functions/{name}/traffic", post(versions::traffic))
-        .route("/functions/{name}/env", patch(secrets::patch_function))
+        .route("/functions/{name}/env", get(secrets::list_function).patch(secrets::patch_function))
         .route("/functions/{name}/executions", get(executions::list))
+        .route("/functions/{name}/executions/export", get(export::export))
+        .route("/functions/{name}/executions/stream", get(export::tail))
         .route("/secrets", get(secrets::list).put(secrets::put))
         .route("/secrets/{name}", delete(secrets::delete))
         .route("/api-keys", get(keys::list).post(keys::create))
@@ -77,6 +113,7 @@ fn of_an_app() -> Router<Arc<Api>> {
         .route("/db/query", post(database::query))
         .route("/db/dump", get(database::dump))
         .route("/db/import", post(database::import))
+        .route("/project", get(keys::project))
 }
 
 async fn healthy() -> StatusCode {

@@ -1,6 +1,5 @@
 //! `/secrets` and `/functions/{name}/env`: values go in and never come out.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -9,16 +8,16 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::Api;
-use super::extract::{InApp, InPath, json};
+use super::extract::{InApp, InPath, Object, json};
 use super::functions::{FunctionPath, no_function};
 use crate::error::{Code, Error};
 use crate::ids::VariableName;
-use crate::secrets::Secret;
-use crate::store::secrets::{self as store, Scope, Variable};
-use crate::store::{StoreError, Writer, functions};
-use crate::tunables::{MANAGEMENT_BODY_BYTES, VARIABLE_BYTES, VARIABLES};
+use crate::store::secrets::{self as store, Changes, Scope, Variable};
+use crate::store::{Reader, StoreError, Writer, functions};
+use crate::tunables::{MANAGEMENT_BODY_BYTES, VARIABLE_BYTES};
 
 /// Names the host keeps for itself.
 const RESERVED_PREFIX: &str = "CADDIS_";
@@ -75,6 +74,20 @@ pub(super) struct VariablePath {
     name: VariableName,
 }
 
+/// `GET /functions/{name}/env`
+pub(super) async fn list_function(
+    State(api): State<Arc<Api>>,
+    InApp(app): InApp,
+    InPath(FunctionPath { name }): InPath<FunctionPath>,
+) -> Result<Response, Error> {
+    let app_name = app.name.clone();
+    let read = move |tx: &Reader<'_>| {
+        let id = functions::get(tx, &app_name, &name)?.id;
+        store::list(tx, &Scope::Function(id))
+    };
+    Ok(listed(api.store.read(read).await.map_err(no_function)?))
+}
+
 /// `PATCH /functions/{name}/env` (BB12): merges; `null` removes.
 pub(super) async fn patch_function(
     State(api): State<Arc<Api>>,
@@ -82,7 +95,7 @@ pub(super) async fn patch_function(
     InPath(FunctionPath { name }): InPath<FunctionPath>,
     request: Request,
 ) -> Result<Response, Error> {
-    let changes = changes(request).await?;
+    let changes = function_changes(request).await?;
     let app_name = app.name.clone();
     let function = name.clone();
     let write = move |tx: &Writer<'_>| {
@@ -94,11 +107,26 @@ pub(super) async fn patch_function(
     Ok(listed(variables))
 }
 
-type Changes = BTreeMap<VariableName, Option<Secret>>;
+/// Variables of one function: as they are, or below `envVars` as Butterbase has them.
+async fn function_changes(request: Request) -> Result<Changes, Error> {
+    let Object(mut body) = json(request, MANAGEMENT_BODY_BYTES).await?;
+    let nested = body.get("envVars").is_some_and(Value::is_object) && body.len() == 1;
+    let given = if nested { body.remove("envVars").unwrap_or_default() } else { Value::Object(body) };
+    let changes: Changes = serde_path_to_error::deserialize(given)
+        .map_err(|error| Error::invalid(format!("body: {}: {}", error.path(), error.inner())))?;
+    check(&changes)?;
+    Ok(changes)
+}
 
 async fn changes(request: Request) -> Result<Changes, Error> {
     let changes: Changes = json(request, MANAGEMENT_BODY_BYTES).await?;
-    for (name, value) in &changes {
+    check(&changes)?;
+    Ok(changes)
+}
+
+/// Refuses names and values that cannot be.
+pub(super) fn check(changes: &Changes) -> Result<(), Error> {
+    for (name, value) in changes {
         if name.as_str().starts_with(RESERVED_PREFIX) {
             return Err(Error::invalid(format!("{name}: names that start with {RESERVED_PREFIX} are reserved")));
         }
@@ -110,24 +138,11 @@ async fn changes(request: Request) -> Result<Changes, Error> {
             return Err(Error::invalid(format!("{name}: a value cannot contain a NUL character")));
         }
     }
-    Ok(changes)
+    Ok(())
 }
 
-fn apply(tx: &Writer<'_>, scope: &Scope, changes: Changes) -> Result<Vec<Variable>, StoreError> {
-    let mut values = BTreeMap::new();
-    for (name, value) in changes {
-        match value {
-            Some(value) => {
-                values.insert(name, value);
-            }
-            None => {
-                store::delete(tx, scope, &name)?;
-            }
-        }
-    }
-    store::put(tx, scope, &values)?;
-    if store::count(tx, scope)? > VARIABLES {
-        return Err(Error::invalid(format!("there can be at most {VARIABLES} variables here")).into());
-    }
+/// Sets and removes, and says what there is now.
+pub(super) fn apply(tx: &Writer<'_>, scope: &Scope, changes: Changes) -> Result<Vec<Variable>, StoreError> {
+    store::apply(tx, scope, changes)?;
     store::list(tx, scope)
 }

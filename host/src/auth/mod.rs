@@ -5,6 +5,7 @@ pub mod jwt;
 pub mod keys;
 pub mod management;
 pub mod policy;
+pub mod project;
 pub mod verifier;
 
 use std::sync::Arc;
@@ -39,6 +40,10 @@ pub enum Identity {
     User(Arc<User>),
     /// A program with an API key of the app.
     ApiKey(ApiKeyId),
+    /// Whoever has the app's public `anon` key: nobody in particular, by way of a client of the app.
+    AnonKey,
+    /// A program with the app's `service_role` key.
+    ServiceRole,
     /// Whoever holds a management token, in the name of the app.
     Token(TokenId),
     /// The operator.
@@ -50,7 +55,9 @@ impl Identity {
     pub fn user(&self) -> Option<&Arc<User>> {
         match self {
             Self::User(user) => Some(user),
-            Self::Anonymous | Self::ApiKey(_) | Self::Token(_) | Self::Admin => None,
+            Self::Anonymous | Self::AnonKey | Self::ApiKey(_) | Self::ServiceRole | Self::Token(_) | Self::Admin => {
+                None
+            }
         }
     }
 
@@ -60,6 +67,8 @@ impl Identity {
             Self::Anonymous => None,
             Self::User(user) => Some(user.id.clone()),
             Self::ApiKey(id) => Some(format!("api-key:{id}")),
+            Self::AnonKey => Some("anon".to_owned()),
+            Self::ServiceRole => Some("service_role".to_owned()),
             Self::Token(id) => Some(format!("token:{id}")),
             Self::Admin => Some("admin".to_owned()),
         }

@@ -17,9 +17,11 @@ pub enum Verdict {
 /// The verdict on one request. Keys and the operator pass every policy: they stand for the app itself.
 pub fn judge(access: &Access, identity: &Identity) -> Verdict {
     match (access, identity) {
-        (Access::Public, _) | (_, Identity::ApiKey(_) | Identity::Token(_) | Identity::Admin) => Verdict::Allowed,
-        (_, Identity::Anonymous) => Verdict::Unauthorized,
-        (Access::Authenticated, Identity::User(_)) => Verdict::Allowed,
+        (Access::Public, _) => Verdict::Allowed,
+        (_, Identity::ApiKey(_) | Identity::ServiceRole | Identity::Token(_) | Identity::Admin) => Verdict::Allowed,
+        (Access::Key, Identity::AnonKey) => Verdict::Allowed,
+        (_, Identity::Anonymous | Identity::AnonKey) => Verdict::Unauthorized,
+        (Access::Key | Access::Authenticated, Identity::User(_)) => Verdict::Allowed,
         (Access::Group(groups), Identity::User(user)) => {
             allow_if(groups.iter().any(|group| user.groups.contains(group)))
         }
@@ -65,9 +67,15 @@ mod tests {
             (&Access::Public, &Identity::Anonymous, Verdict::Allowed),
             (&Access::Authenticated, &Identity::Anonymous, Verdict::Unauthorized),
             (&Access::Authenticated, &someone, Verdict::Allowed),
+            (&Access::Authenticated, &Identity::AnonKey, Verdict::Unauthorized),
+            (&Access::Authenticated, &Identity::ServiceRole, Verdict::Allowed),
+            (&Access::Key, &Identity::AnonKey, Verdict::Allowed),
+            (&Access::Key, &someone, Verdict::Allowed),
+            (&Access::Key, &Identity::Anonymous, Verdict::Unauthorized),
             (&group("staff"), &someone, Verdict::Allowed),
             (&group("admin"), &someone, Verdict::Forbidden),
             (&group("admin"), &Identity::Anonymous, Verdict::Unauthorized),
+            (&group("admin"), &Identity::AnonKey, Verdict::Unauthorized),
             (&group("admin"), &Identity::Admin, Verdict::Allowed),
             (&metadata, &someone, Verdict::Forbidden),
             (&metadata, &user(json!({"department": "engineering"})), Verdict::Allowed),

@@ -10,6 +10,7 @@ use super::User;
 use super::jwks::{FetchError, RemoteKeys};
 use super::jwt::{Expected, InvalidToken, Presented, TokenKey};
 use super::keys::{InvalidKey, KeySet, PublicKey};
+use super::project::ProjectKeys;
 use crate::bindings::egress::{AllowRule, EgressPolicy};
 use crate::bindings::fetch::Dialer;
 use crate::ids::AppName;
@@ -44,6 +45,7 @@ impl Verifiers {
         let anywhere = |url: &Uri| Arc::new(self.operators_policy(url));
         Ok(Verifier {
             own: TokenKey::new(secret, &settings.audiences),
+            project_keys: ProjectKeys::new(app, secret)?,
             operators: self.issuers(operators, anywhere)?,
             issuers: self.issuers(&settings.issuers, |_| self.policy.clone())?,
         })
@@ -88,6 +90,9 @@ pub enum InvalidIssuer {
         /// What is wrong.
         error: InvalidKey,
     },
+    /// The app itself.
+    #[error("jwt_secret cannot sign: {0}")]
+    Secret(#[from] jsonwebtoken::errors::Error),
     /// No keys, or from two places.
     #[error("issuers[{0}]: give either keys or jwks_url")]
     Keys(usize),
@@ -116,6 +121,7 @@ fn given_keys(issuer: usize, settings: &IssuerSettings) -> Result<KeySet, Invali
 /// Checks the tokens of an app's users.
 pub struct Verifier {
     own: TokenKey,
+    project_keys: ProjectKeys,
     /// Those of the operator.
     operators: Vec<Issuer>,
     /// Those of the app.
@@ -136,6 +142,11 @@ impl Verifier {
     /// The key of the app itself.
     pub fn own(&self) -> &TokenKey {
         &self.own
+    }
+
+    /// The keys that stand for a role instead of a user.
+    pub fn project_keys(&self) -> &ProjectKeys {
+        &self.project_keys
     }
 
     /// The user a token speaks for. Waits for the issuer's keys where they are not there yet.

@@ -8,6 +8,7 @@
 //! one tenant's request would travel on what another tenant opened.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,8 +25,10 @@ use wasmtime_wasi_http::{
     DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, Result, WasiBody, WasiHttpHooks,
 };
 
-use crate::bindings::egress::EgressPolicy;
+use crate::bindings::egress::{AllowRule, EgressPolicy};
 use crate::ids::FunctionName;
+use crate::observe::trace::TraceContext;
+use crate::settings::hosts::AllowedHost;
 use crate::tunables::{
     BODY_CHUNK_BYTES, FETCH_BETWEEN_BYTES_TIMEOUT, FETCH_CONNECT_TIMEOUT, FETCH_FIRST_BYTE_TIMEOUT, FETCH_HEAD_BYTES,
     OPEN_SUBREQUESTS, SUBREQUESTS,
@@ -61,6 +64,10 @@ pub struct Fetch {
     dialer: Arc<Dialer>,
     policy: Arc<EgressPolicy>,
     allow_net: bool,
+    own_host: Option<SocketAddr>,
+    /// None listed: all.
+    allowed_hosts: Vec<AllowedHost>,
+    trace: Option<TraceContext>,
     siblings: Option<Box<dyn Siblings>>,
     remaining: u32,
     slots: Arc<Semaphore>,
@@ -76,7 +83,32 @@ impl Fetch {
         siblings: Option<Box<dyn Siblings>>,
     ) -> Self {
         let slots = Arc::new(Semaphore::new(OPEN_SUBREQUESTS));
-        Self { dialer, policy, allow_net, siblings, remaining: SUBREQUESTS, slots }
+        Self {
+            dialer,
+            policy,
+            allow_net,
+            own_host: None,
+            allowed_hosts: Vec::new(),
+            trace: None,
+            siblings,
+            remaining: SUBREQUESTS,
+            slots,
+        }
+    }
+
+    /// Opens what apps have of the host that listens here, and nothing else of it.
+    pub fn with_own_host(self, own_host: Option<SocketAddr>) -> Self {
+        Self { own_host, ..self }
+    }
+
+    /// Closes all hosts but these, if there are any.
+    pub fn only_to(self, allowed_hosts: Vec<AllowedHost>) -> Self {
+        Self { allowed_hosts, ..self }
+    }
+
+    /// Has requests name the trace they belong to.
+    pub fn in_trace(self, trace: Option<TraceContext>) -> Self {
+        Self { trace, ..self }
     }
 
     fn count(&mut self) -> Result<()> {
@@ -99,7 +131,7 @@ impl Fetch {
     }
 
     /// Counts the request and checks all that can be checked without resolving its name.
-    fn admit(&mut self, method: &Method, uri: &Uri) -> Result<Target> {
+    fn admit(&mut self, method: &Method, uri: &Uri) -> Result<(Target, Arc<EgressPolicy>)> {
         if !self.allow_net {
             return Err(Error::HttpRequestDenied);
         }
@@ -109,11 +141,18 @@ impl Fetch {
             return Err(Error::HttpRequestMethodInvalid);
         }
         let target = Target::of(uri)?;
+        let is_allowed = |allowed: &AllowedHost| allowed.allows(&target.host, target.port);
+        if !self.allowed_hosts.is_empty() && !self.allowed_hosts.iter().any(is_allowed) {
+            return Err(Error::HttpRequestDenied);
+        }
+        if let Some(own_host) = self.own_host.filter(|own_host| target.is_project_of(*own_host)) {
+            return Ok((target, Arc::new(EgressPolicy::new(vec![AllowRule::Socket(own_host)]))));
+        }
         self.policy.check_name(&target.host, target.port).map_err(|denied| {
             tracing::debug!(%denied, "outgoing request denied");
             Error::HttpRequestDenied
         })?;
-        Ok(target)
+        Ok((target, self.policy.clone()))
     }
 }
 
@@ -133,10 +172,13 @@ impl WasiHttpHooks for Fetch {
 
     fn send_request(
         &mut self,
-        request: Request<WasiBody>,
+        mut request: Request<WasiBody>,
         options: Option<RequestOptions>,
         _received: Transfer,
     ) -> Box<dyn Future<Output = Result<(Response<WasiBody>, Transfer)>> + Send> {
+        if let Some(trace) = &self.trace {
+            trace.put(request.headers_mut());
+        }
         if let Some(addressed) = siblings::addressed(request.uri()) {
             let (answer, slots) = (self.sibling(addressed, request), self.slots.clone());
             return Box::new(async move {
@@ -148,9 +190,9 @@ impl WasiHttpHooks for Fetch {
         }
         let admitted = self.admit(request.method(), request.uri());
         let timeouts = Timeouts::from(options.unwrap_or_default());
-        let (dialer, policy, slots) = (self.dialer.clone(), self.policy.clone(), self.slots.clone());
+        let (dialer, slots) = (self.dialer.clone(), self.slots.clone());
         Box::new(async move {
-            let target = admitted?;
+            let (target, policy) = admitted?;
             let slot = slots.acquire_owned().await.map_err(|_| Error::ConnectionLimitReached)?;
             let connection = dialer.connect(&target, &policy, timeouts.connect).await?;
             let response = exchange(connection, rewrite(request, target), timeouts, slot).await?;

@@ -62,7 +62,7 @@ pub(super) fn run(directory: &Path, options: ServeOptions) -> Result<(), Failure
     }
     let mut keys = Keys::from_environment()?;
     let token = keys.admin_token.get_or_insert_with(|| Secret::generate("cad_")).clone();
-    let config = Config::new(options.with_data(DATA), None, keys)?;
+    let config = Config::new(options.with_data(DATA).without_rate_limits(), None, keys)?;
     start_logging()?;
     runtime()?.block_on(async {
         let Started { app, .. } = App::start(config).await?;
@@ -81,7 +81,12 @@ pub(super) fn run(directory: &Path, options: ServeOptions) -> Result<(), Failure
                 report(&format!("{}: {error}", project.name));
             }
         }
+        let project = client.send(Method::GET, "/api/v1/project", "application/json", Bytes::new()).await?;
         print(&format!("\nadmin token: {}", client.token.expose()));
+        for name in ["anon_key", "service_role_key"] {
+            let key = project.get(name).and_then(Value::as_str).unwrap_or_default();
+            print(&format!("{}: {key}", name.replace('_', " ")));
+        }
         print(&format!("listening on http://{} (Ctrl-C stops)", client.address));
         serving.await?;
         Ok(())

@@ -6,6 +6,7 @@ mod client;
 mod db;
 mod dev;
 mod scripts;
+mod secrets;
 mod serve;
 
 use std::path::{Path, PathBuf};
@@ -41,6 +42,11 @@ enum Command {
         directory: PathBuf,
         #[command(flatten)]
         options: ServeOptions,
+    },
+    /// Manage what is sealed in a data directory
+    Secrets {
+        #[command(subcommand)]
+        command: SecretsCommand,
     },
     /// Make one component of a function in TypeScript or JavaScript
     Build {
@@ -86,6 +92,17 @@ enum Command {
     },
 }
 
+#[derive(Subcommand)]
+enum SecretsCommand {
+    /// Seal everything with a new master key, while the host does not run. CADDIS_MASTER_KEY and CADDIS_NEW_MASTER_KEY are the old and
+    /// the new key; without them, master.key is replaced by a new one
+    RotateKey {
+        /// Directory of the host's data
+        #[arg(long, env = "CADDIS_DATA", value_name = "DIR")]
+        data: PathBuf,
+    },
+}
+
 /// What every command can fail with: printed as one line.
 pub(crate) type Failure = Box<dyn std::error::Error>;
 
@@ -98,6 +115,7 @@ pub fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Serve { options, config } => serve::run(options, config.as_deref()),
         Command::Dev { directory, options } => dev::run(&directory, options),
+        Command::Secrets { command: SecretsCommand::RotateKey { data } } => secrets::rotate_key(&data),
         Command::Build { file, output, options } => return build(&file, output, options),
         Command::Backup { file, data } => backup::write(&data, &file),
         Command::Restore { file, data, master_key } => backup::restore(&file, &data, master_key.as_deref()),

@@ -19,11 +19,12 @@ use crate::auth::verifier::Verifiers;
 use crate::error::{Code, Error};
 use crate::ids::{AppName, ContentHash, FunctionName};
 use crate::js::source::Source;
-use crate::router::table::{App, Canary, Function, Table};
+use crate::router::table::{App, Canary, Function, Shared, Table};
 use crate::runtime::admission::Admission;
 use crate::runtime::component::Linked;
 use crate::settings::{Maxima, Settings, SettingsPatch};
 use crate::store::functions::{self, Activation, FunctionVersion, Published, versions as stored_versions};
+use crate::store::secrets::{self, Changes, Scope};
 use crate::store::tenant::Databases;
 use crate::store::{Store, StoreError, Writer, api_keys, apps as stored_apps};
 
@@ -47,6 +48,8 @@ pub struct Deployer {
     pub verifiers: Verifiers,
     /// Held while a version becomes active, so that the table changes in the order of the store.
     pub publishing: Mutex<()>,
+    /// Held while what is left of deleted apps is removed.
+    pub deleting: Mutex<()>,
 }
 
 /// Whether a function of the name may be there already.
@@ -95,6 +98,8 @@ pub struct Deployment<'a> {
     pub name: FunctionName,
     /// Changes to the settings of the version before, or to the defaults.
     pub patch: SettingsPatch,
+    /// Values of its variables to set, and names to remove. Versions share them: they change at once.
+    pub variables: Changes,
     /// Whether there may be a version before.
     pub expect: Expect,
     /// What becomes of it.
@@ -143,7 +148,7 @@ impl Deployer {
             let verifier = self.verifiers.verifier(&app.name, &secret, &app.settings);
             let verifier = verifier.map_err(|error| StoreError::Internal(error.into()))?;
             verifier.fetch_ahead();
-            self.table.insert(Arc::new(App::new(app.name, verifier, keys)));
+            self.table.insert(Arc::new(App::new(app.name, verifier, app.settings, keys)));
         }
         for (active, canaries) in functions {
             if let Some(app) = self.table.app(&active.app) {
@@ -179,7 +184,7 @@ impl Deployer {
             None => LockedPackages::new(),
         };
         let function = active.map(|active| active.version.id);
-        let owner = Owner { app: &app.name, function, settings: &settings };
+        let owner = Owner { app: &app.name, function, settings: &settings, variables: &deployment.variables };
         let recipe = Recipe { source: source.clone(), packages: before };
         let (linked, packages) = self.scripts.build(owner, recipe, versions).await?;
         let recipe = Recipe { source, packages };
@@ -220,17 +225,22 @@ impl Deployer {
     async fn publish(&self, deployment: Deployment<'_>, content: Content) -> Result<Deployed, Error> {
         let _order = self.publishing.lock().await;
         let settings = self.settings_of(&deployment)?;
-        let Deployment { app, name, by, mode, .. } = deployment;
+        let Deployment { app, name, by, mode, variables, .. } = deployment;
         let Some(activation) = activation(mode) else { return Ok(Deployed::Checked { name, settings }) };
         let (app_name, by) = (app.name.clone(), by.to_owned());
+        let changed = !variables.is_empty();
         let Content { hash, bytes, world, linked } = content;
         let write = move |tx: &Writer<'_>| {
             let component = functions::Component { hash, bytes: &bytes, world };
-            functions::publish_component(tx, &app_name, &name, &settings, component, activation, &by)
+            let published = functions::publish_component(tx, &app_name, &name, &settings, component, activation, &by)?;
+            secrets::apply(tx, &Scope::Function(published.0.id), variables)?;
+            Ok(published)
         };
         let (version, published) = self.store.write(write).await?;
         if activation == Activation::Now || published == Published::Created {
             self.activate(app, version.clone(), Some(linked), Vec::new());
+        } else if changed {
+            app.forget_environment(&version.name);
         }
         Ok(match published {
             Published::Created => Deployed::Created(version),
@@ -242,13 +252,17 @@ impl Deployer {
     pub async fn settings(&self, deployment: Deployment<'_>) -> Result<Deployed, Error> {
         let _order = self.publishing.lock().await;
         let settings = self.settings_of(&deployment)?;
-        let Deployment { app, name, by, mode, .. } = deployment;
+        let Deployment { app, name, by, mode, variables, .. } = deployment;
         let Some(activation) = activation(mode) else { return Ok(Deployed::Checked { name, settings }) };
         let (app_name, by) = (app.name.clone(), by.to_owned());
-        let write =
-            move |tx: &Writer<'_>| functions::publish_settings(tx, &app_name, &name, &settings, activation, &by);
+        let write = move |tx: &Writer<'_>| {
+            let version = functions::publish_settings(tx, &app_name, &name, &settings, activation, &by)?;
+            secrets::apply(tx, &Scope::Function(version.id), variables)?;
+            Ok(version)
+        };
         let version = self.store.write(write).await?;
         if activation == Activation::Later {
+            app.forget_environment(&version.name);
             return Ok(Deployed::Updated(version));
         }
         // A program is evaluated anew: its settings decide what it sees and may do at top level.
@@ -278,21 +292,22 @@ impl Deployer {
             return self.components.load(hash).await;
         }
         let bytes = self.store.read(move |tx| functions::component_bytes(tx, hash)).await?;
-        let owner = Owner { app: &version.app, function: Some(version.id), settings: &version.settings };
+        let variables = &Changes::new();
+        let owner = Owner { app: &version.app, function: Some(version.id), settings: &version.settings, variables };
         self.scripts.build(owner, Recipe::stored(&bytes)?, PackageVersions::Keep).await.map(|(linked, _)| linked)
     }
 
     fn activate(&self, app: &App, version: FunctionVersion, linked: Option<Arc<Linked>>, canaries: Vec<Share>) {
-        let (gate, usage) = match app.function(&version.name) {
-            Some(before) => (before.gate.clone(), before.usage.clone()),
-            None => (self.admission.gate(), Arc::default()),
+        let shared = match app.function(&version.name) {
+            Some(before) => before.shared(),
+            None => Shared { gate: self.admission.gate(), usage: Arc::default(), metrics: Arc::default() },
         };
         let canary = |Share { percent, version, linked }| {
-            let function = Arc::new(Function::new(version, linked, gate.clone(), usage.clone()));
+            let function = Arc::new(Function::new(version, linked, shared.clone()));
             Canary { percent, function }
         };
         let canaries = canaries.into_iter().map(canary).collect();
-        app.activate(Arc::new(Function::new(version, linked, gate.clone(), usage.clone())), canaries);
+        app.activate(Arc::new(Function::new(version, linked, shared.clone())), canaries);
     }
 }
 

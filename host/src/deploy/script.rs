@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use javy_shim::node::NODE_MODULES;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::task::spawn_blocking;
@@ -27,6 +28,7 @@ use crate::runtime::outcome::{Failure, Limits};
 use crate::runtime::script::{Program, ProgramModule, ScriptEngine};
 use crate::sandbox::{Occasion, Resources};
 use crate::settings::Settings;
+use crate::store::secrets::Changes;
 use crate::store::tenant::Caller;
 use crate::tunables::{PACKAGES_TIME, PROGRAM_START_TIME};
 
@@ -34,7 +36,7 @@ use crate::tunables::{PACKAGES_TIME, PROGRAM_START_TIME};
 pub const JAVASCRIPT: &str = "javascript";
 
 /// What the engine has beyond the web platform, and what it will never have.
-const PLATFORM: Platform<'static> = Platform { node_modules: &[], absent_globals: ABSENT_GLOBALS };
+const PLATFORM: Platform<'static> = Platform { node_modules: NODE_MODULES, absent_globals: ABSENT_GLOBALS };
 
 /// Makes programs callable.
 pub struct Scripts {
@@ -54,6 +56,8 @@ pub struct Owner<'a> {
     pub function: Option<FunctionId>,
     /// The function's settings: their limits hold at top level too.
     pub settings: &'a Settings,
+    /// Variables that it gets with this deployment, beside those it has.
+    pub variables: &'a Changes,
 }
 
 /// What a version of a function is made from.
@@ -133,7 +137,10 @@ impl Scripts {
 
     /// A source as a component of its own, evaluated as a new function of the default app.
     pub async fn standalone(&self, source: Source) -> Result<Vec<u8>, Error> {
-        let owner = Owner { app: &AppName::default_app(), function: None, settings: &Settings::default() };
+        // It goes into a file: nothing of this host may be in it.
+        let settings = &Settings { allow_env: false, ..Settings::default() };
+        let variables = &Changes::new();
+        let owner = Owner { app: &AppName::default_app(), function: None, settings, variables };
         let recipe = Recipe { source, packages: LockedPackages::new() };
         let evaluated = self.evaluate(owner, recipe, PackageVersions::Keep).await?;
         javy_shim::standalone::component(&evaluated.image).map_err(Error::internal)
@@ -192,12 +199,11 @@ impl Scripts {
     }
 
     async fn image(&self, engine: &ScriptEngine, owner: Owner<'_>, bundle: &Bundle) -> Result<Vec<u8>, Error> {
-        let Owner { app, function, settings } = owner;
+        let Owner { app, function, settings, variables } = owner;
         let time = PROGRAM_START_TIME.min(Duration::from_secs(settings.timeout_seconds.into()));
         let deadline = Instant::now() + time;
-        let nobody = FunctionId(uuid::Uuid::nil());
-        let environment = self.resources.environment(app, function.unwrap_or(nobody), settings).await?;
-        let log = LogCapture::default();
+        let environment = self.resources.environment(app, function, settings, variables).await?;
+        let log = LogCapture::of_a_console(environment.clone());
         // Nothing is answered at top level.
         let (responder, _) = Responder::new(SentResponse::default());
         let occasion = Occasion {
@@ -209,10 +215,11 @@ impl Scripts {
             log: log.clone(),
             responder,
             siblings: None,
+            trace: None,
         };
         let parts = self.resources.parts(app, settings, occasion);
         let image = engine.image(program(bundle), parts, Limits::from(settings), deadline.into()).await;
-        image.map_err(|failure| explain(failure, bundle, &log))
+        image.map_err(|failure| explain(failure.redacted(&log), bundle, &log))
     }
 }
 

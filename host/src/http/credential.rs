@@ -38,15 +38,22 @@ pub fn is_host_credential(name: &HeaderName, value: &HeaderValue, app: &App, tok
 /// Who makes a request to a function of this app: an `Authorization` header counts before an `apikey` header.
 pub async fn identify(headers: &HeaderMap, app: &App, tokens: &ManagementTokens) -> Result<Identity, Error> {
     let apikey = || headers.get(APIKEY).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let Some(token) = bearer(headers).or_else(apikey) else { return Ok(Identity::Anonymous) };
-    let hash = KeyHash::of(&token);
+    match bearer(headers).or_else(apikey) {
+        Some(token) => authenticate(&token, app, tokens).await,
+        None => Ok(Identity::Anonymous),
+    }
+}
+
+/// Who has this token or key.
+pub async fn authenticate(token: &str, app: &App, tokens: &ManagementTokens) -> Result<Identity, Error> {
+    let hash = KeyHash::of(token);
     if let Some(principal) = tokens.principal(hash) {
         principal.require_app(Some(&app.name))?;
         principal.require(Scope::Deploy)?;
         return Ok(principal.token.map_or(Identity::Admin, Identity::Token));
     }
-    if let Some(identity) = app.api_key(hash) {
+    if let Some(identity) = app.key(hash) {
         return Ok(identity);
     }
-    Ok(Identity::User(app.verifier().verify(&token).await?))
+    Ok(Identity::User(app.verifier().verify(token).await?))
 }

@@ -1,29 +1,37 @@
 //! One request: to a function, or to the management API.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
 use futures::future::BoxFuture;
-use http::header::{CONTENT_LENGTH, HOST};
+use http::header::{CONTENT_LENGTH, HOST, UPGRADE};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
+use tokio::sync::Semaphore;
 use tower::ServiceExt;
 use wasmtime_wasi_http::WasiBody;
 
 use super::body::{AnyBody, BodyError, ResponseBody, incoming};
+use super::cors::Cors;
 use super::credential::{identify, is_host_credential};
 use super::headers::end_to_end;
+use super::rate::{Caller, Class, Limiter, Quota};
 use super::respond;
+use crate::auth::Identity;
 use crate::auth::management::ManagementTokens;
 use crate::deploy::find_app;
 use crate::error::{Code, Error};
 use crate::ids::{AppName, FunctionName};
 use crate::invoke::{Answer, Call, Invoker, NoAnswer, Origin, Switchboard};
+use crate::observe::metrics::CodeCounts;
+use crate::observe::trace::TraceContext;
 use crate::router::table::Table;
-use crate::router::{Route, route};
+use crate::router::{Dialect, Route, route};
+use crate::settings::cors::CorsSettings;
 
 /// Answers requests.
 pub struct Service {
@@ -35,6 +43,12 @@ pub struct Service {
     pub management: Router,
     /// Who may manage, and so also call.
     pub tokens: Arc<ManagementTokens>,
+    /// Places for WebSockets.
+    pub streams: Arc<Semaphore>,
+    /// Counts requests that do not come to an execution.
+    pub refused: Arc<CodeCounts>,
+    /// How often somebody may call.
+    pub limiter: Arc<Limiter>,
     /// Largest body of a request to a function, in bytes.
     pub max_request_bytes: usize,
     /// Largest body of a function's response, in bytes.
@@ -42,17 +56,33 @@ pub struct Service {
 }
 
 impl Service {
-    /// Answers one request.
-    pub async fn call(&self, request: Request<Incoming>) -> Result<Response<AnyBody>, Infallible> {
+    /// Answers one request from this address.
+    pub async fn call(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        peer: IpAddr,
+    ) -> Result<Response<AnyBody>, Infallible> {
         // Its success would turn the connection into a tunnel.
         if request.method() == Method::CONNECT {
             return Ok(respond::error(&Error::new(Code::MethodNotAllowed, "CONNECT is not possible here")));
         }
         let path = request.uri().path().to_owned();
         match route(&path) {
-            Ok(Route::Invoke { app, function, rest }) => Ok(self.invoke(app, function, rest, request).await),
-            Ok(Route::Manage) => self.manage(request).await,
-            Err(error) => Ok(respond::error(&error.into())),
+            Ok(Route::Stream { app }) if is_websocket(&request) => Ok(self.stream(app, request, peer).await),
+            Ok(Route::Invoke { dialect, app, function, rest }) => {
+                let mut response = self.invoke(dialect, app, function, rest, request, peer).await;
+                if dialect == Dialect::Supabase {
+                    respond::mark_relay_error(&mut response);
+                }
+                Ok(response)
+            }
+            Ok(Route::Stream { .. } | Route::Manage) => self.manage(request).await,
+            Err(error) => {
+                let cors = Cors::decide(request.method(), request.headers(), None);
+                let mut response = respond::error(&error.into());
+                cors.finish(&mut response);
+                Ok(response)
+            }
         }
     }
 
@@ -63,25 +93,91 @@ impl Service {
 
     async fn invoke(
         &self,
+        dialect: Dialect,
         app: AppName,
         function: FunctionName,
         rest: &str,
         request: Request<Incoming>,
+        peer: IpAddr,
+    ) -> Response<AnyBody> {
+        let cors = Cors::decide(request.method(), request.headers(), self.cors_of(&app, &function));
+        if let Some(answer) = cors.preflight() {
+            return answer;
+        }
+        let origin = match dialect {
+            Dialect::Supabase if cors.is_preflight() => Origin::Preflight,
+            _ => Origin::Client,
+        };
+        let mut response = self.arrived(app, function, rest, request, origin, peer).await;
+        cors.finish(&mut response);
+        response
+    }
+
+    fn cors_of(&self, app: &AppName, function: &FunctionName) -> Option<CorsSettings> {
+        let app = self.table.app(app)?;
+        let own = app.function(function).and_then(|function| function.version.settings.cors.clone());
+        own.or_else(|| app.settings().cors.clone())
+    }
+
+    async fn arrived(
+        &self,
+        app: AppName,
+        function: FunctionName,
+        rest: &str,
+        request: Request<Incoming>,
+        origin: Origin,
+        peer: IpAddr,
     ) -> Response<AnyBody> {
         let call = match self.call_of(&app, function.clone(), rest, request).await {
-            Ok(call) => call,
-            Err(error) => return respond::refused(&error, &function),
+            Ok(call) => Call { origin, ..call },
+            Err(error) => return self.refuse(&error, &function),
         };
-        self.answer(call).await
+        self.limited(call, peer).await
+    }
+
+    /// Answers a call, if its caller has not called too often.
+    pub(super) async fn limited(&self, call: Call, peer: IpAddr) -> Response<AnyBody> {
+        let function = call.function.clone();
+        let (quota, admitted) = self.limit(&call, peer);
+        let mut response = match admitted {
+            Ok(()) => self.answer(call).await,
+            Err(error) => self.refuse(&error, &function),
+        };
+        if let Some(quota) = quota {
+            quota.tell(response.headers_mut());
+        }
+        response
+    }
+
+    /// Counts a call.
+    fn limit(&self, call: &Call, peer: IpAddr) -> (Option<Quota>, Result<(), Error>) {
+        let Some(function) = call.app.function(&call.function) else { return (None, Ok(())) };
+        let by_address = || Caller::Address(self.limiter.address(peer, call.request.headers()));
+        let (caller, of_the_token) = match &call.identity {
+            Ok(Identity::Admin) => (Caller::Admin, None),
+            Ok(Identity::Token(id)) => (Caller::Token(*id), self.tokens.rate_limit(*id)),
+            Ok(Identity::ApiKey(id)) => (Caller::ApiKey(*id), None),
+            Ok(Identity::User(user)) => (Caller::User(&call.app.name, &user.id), None),
+            Ok(Identity::ServiceRole) => (Caller::App(&call.app.name), None),
+            Ok(Identity::Anonymous | Identity::AnonKey) | Err(_) => (by_address(), None),
+        };
+        let class = Class::Invoke(function.version.id);
+        let own = [of_the_token, function.version.settings.rate_limit, call.app.settings().rate_limits.invoke];
+        self.limiter.admit(class, &caller, own)
     }
 
     async fn answer(&self, call: Call) -> Response<AnyBody> {
         let function = call.function.clone();
         match self.invoker.invoke(call).await {
             Ok(answer) => self.response(answer),
-            Err(NoAnswer::Refused(error)) => respond::refused(&error, &function),
+            Err(NoAnswer::Refused(error)) => self.refuse(&error, &function),
             Err(NoAnswer::Failed(id, failure)) => respond::failed(failure.code, &failure.message, &function, id),
         }
+    }
+
+    fn refuse(&self, error: &Error, function: &FunctionName) -> Response<AnyBody> {
+        self.refused.count(error.code);
+        respond::refused(error, function)
     }
 
     async fn call_of(
@@ -114,7 +210,8 @@ impl Service {
             // The target's authority stands for whatever Host says (RFC 9112, section 3.2.2).
             below.headers_mut().insert(HOST, HeaderValue::try_from(authority.as_str()).map_err(Error::internal)?);
         }
-        Ok(Call { app, function, identity, url: url.to_string(), request: below, arrival, origin: Origin::Client })
+        let (origin, trace) = (Origin::Client, TraceContext::continued(below.headers()));
+        Ok(Call { app, function, identity, url: url.to_string(), request: below, arrival, origin, trace })
     }
 
     fn response(&self, answer: Answer) -> Response<AnyBody> {
@@ -136,7 +233,12 @@ impl Switchboard for Service {
     }
 }
 
-fn authority(uri: &Uri, headers: &HeaderMap) -> Result<Authority, Error> {
+/// Whether a client asks for a WebSocket (RFC 6455, section 4.1).
+fn is_websocket<B>(request: &Request<B>) -> bool {
+    request.headers().get(UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+}
+
+pub(super) fn authority(uri: &Uri, headers: &HeaderMap) -> Result<Authority, Error> {
     let mut hosts = headers.get_all(HOST).iter();
     let host = hosts.next().filter(|_| hosts.next().is_none());
     let host = || host.and_then(|host| Authority::try_from(host.as_bytes()).ok());
@@ -145,7 +247,7 @@ fn authority(uri: &Uri, headers: &HeaderMap) -> Result<Authority, Error> {
     authority.ok_or_else(|| Error::invalid("the request needs one valid Host header (RFC 9112, section 3.2)"))
 }
 
-fn absolute(authority: &Authority, path: Option<PathAndQuery>) -> Result<Uri, Error> {
+pub(super) fn absolute(authority: &Authority, path: Option<PathAndQuery>) -> Result<Uri, Error> {
     let mut parts = http::uri::Parts::default();
     parts.scheme = Some(Scheme::HTTP);
     parts.authority = Some(authority.clone());

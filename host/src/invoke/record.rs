@@ -12,6 +12,7 @@ use crate::auth::Identity;
 use crate::error::Code;
 use crate::ids::ExecutionId;
 use crate::observe::capture::LogCapture;
+use crate::observe::metrics::FunctionMetrics;
 use crate::observe::response::SentResponse;
 use crate::router::table::Function;
 use crate::runtime::execution::Finished;
@@ -46,6 +47,7 @@ impl fmt::Debug for Delivery {
 /// The row of one execution. Dropping it writes it; one that was not closed by then was cancelled.
 pub(super) struct Record {
     executions: ExecutionLog,
+    metrics: Arc<FunctionMetrics>,
     row: Option<ExecutionRow>,
     closed: bool,
     started: Instant,
@@ -89,7 +91,8 @@ impl Record {
             completed_at: Timestamp::now(),
         };
         let executions = executions.clone();
-        let record = Self { executions, row: Some(row), closed: false, started: Instant::now(), log, sent };
+        let metrics = function.metrics.clone();
+        let record = Self { executions, metrics, row: Some(row), closed: false, started: Instant::now(), log, sent };
         Arc::new(Mutex::new(record))
     }
 
@@ -131,6 +134,7 @@ impl Drop for Record {
         let Some(mut row) = self.row.take() else { return };
         row.response_bytes = self.sent.bytes();
         row.result = self.sent.take_text();
+        self.metrics.observe(&row);
         self.executions.record(row);
     }
 }

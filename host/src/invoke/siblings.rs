@@ -10,6 +10,7 @@ use super::{Call, Origin};
 use crate::auth::Identity;
 use crate::bindings::fetch;
 use crate::ids::FunctionName;
+use crate::observe::trace::TraceContext;
 use crate::router::table::App;
 use crate::runtime::signals::Arrival;
 use crate::tunables::FUNCTION_CALL_DEPTH;
@@ -42,6 +43,7 @@ impl fetch::Siblings for Siblings {
         if depth > FUNCTION_CALL_DEPTH {
             return Box::pin(async { Err(Error::LoopDetected) });
         }
+        let trace = TraceContext::continued(request.headers());
         let call = Call {
             app: self.app.clone(),
             function,
@@ -50,6 +52,7 @@ impl fetch::Siblings for Siblings {
             request,
             arrival: Arrival::default(),
             origin: Origin::Function { depth },
+            trace,
         };
         Box::pin(async move { Ok(switchboard.connect(call).await) })
     }

@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use http::StatusCode;
 
+use crate::bindings::env;
 use crate::secrets::Secret;
-use crate::secrets::redact::redact;
+use crate::secrets::redact::redact_cut;
 use crate::tunables::RESPONSE_COPY_BYTES;
 
 /// The response of one execution as far as it is sent: shared with whoever keeps the record.
@@ -67,8 +68,8 @@ impl SentResponse {
             Err(error) if error.error_len().is_none() => str::from_utf8(copy.get(..error.valid_up_to())?).ok()?,
             Err(_) => return None,
         };
-        let secrets = self.0.secrets.iter().flat_map(|secrets| secrets.values());
-        (!text.is_empty()).then(|| redact(text.to_owned(), secrets))
+        let secrets = self.0.secrets.iter().flat_map(|variables| env::secrets(variables));
+        (!text.is_empty()).then(|| redact_cut(text.to_owned(), secrets))
     }
 }
 

@@ -4,17 +4,37 @@ pub mod table;
 
 use crate::ids::{AppName, FunctionName, InvalidName};
 
+/// Whose manner of calling a function a path is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// `/functions/v1/…`
+    Supabase,
+    /// `/v2/function/…`
+    Kliv,
+    /// `/api/v1/functions/…/invoke`
+    Fluxbase,
+    /// `/v1/{app}/fn/…` and `/v1/{app}/functions/…/invoke`
+    Butterbase,
+}
+
 /// What a path asks for.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Route<'a> {
     /// A function, with the path below it.
     Invoke {
+        /// In whose manner.
+        dialect: Dialect,
         /// The app.
         app: AppName,
         /// The function.
         function: FunctionName,
         /// The rest of the path, with its leading slash; empty when there is none.
         rest: &'a str,
+    },
+    /// A WebSocket to the functions of an app; for requests that want none, the function of that name.
+    Stream {
+        /// The app.
+        app: AppName,
     },
     /// The management API, or nothing.
     Manage,
@@ -23,7 +43,7 @@ pub enum Route<'a> {
 /// Which route a path takes. An error is a path of the right shape with an impossible name in it.
 ///
 /// Functions of the default app:
-/// - `/functions/v1/{function}[/…]` (Supabase, SB3)
+/// - `/functions/v1/{function}[/…]` (Supabase, SB3), for any app `/projects/{app}/functions/v1/{function}[/…]`
 /// - `/v2/function/{function}[/…]` (Kliv, KL9)
 /// - `/api/v1/functions/{function}/invoke[/…]` (Fluxbase, FX8)
 ///
@@ -31,41 +51,54 @@ pub enum Route<'a> {
 /// - `/v1/{app}/fn/{function}[/…]` (BB8)
 /// - `/v1/{app}/functions/{function}/invoke[/…]` (BB12)
 pub fn route(path: &str) -> Result<Route<'_>, InvalidName> {
-    for prefix in ["/functions/v1/", "/v2/function/"] {
+    for (prefix, dialect) in [("/functions/v1/", Dialect::Supabase), ("/v2/function/", Dialect::Kliv)] {
         if let Some(below) = path.strip_prefix(prefix) {
-            return invoke(AppName::default_app(), below);
+            return invoke(dialect, AppName::default_app(), below);
         }
     }
     if let Some(below) = path.strip_prefix("/api/v1/") {
-        return invoke_managed(AppName::default_app, below);
+        return invoke_managed(Dialect::Fluxbase, AppName::default_app, below);
+    }
+    if let Some((app, below)) = path.strip_prefix("/projects/").and_then(|below| below.split_once('/')) {
+        return match below.strip_prefix("functions/v1/") {
+            Some(below) => invoke(Dialect::Supabase, app.parse()?, below),
+            None => Ok(Route::Manage),
+        };
     }
     let Some((app, below)) = path.strip_prefix("/v1/").and_then(|below| below.split_once('/')) else {
         return Ok(Route::Manage);
     };
     match below.strip_prefix("fn/") {
-        Some(below) => invoke(app.parse()?, below),
+        Some(below) => invoke(Dialect::Butterbase, app.parse()?, below),
         None => match app.parse() {
-            Ok(app) => invoke_managed(|| app, below),
+            Ok(app) => invoke_managed(Dialect::Butterbase, || app, below),
             Err(_) => Ok(Route::Manage),
         },
     }
 }
 
 /// The invocation among the routes of the management API.
-fn invoke_managed<'a>(app: impl FnOnce() -> AppName, below: &'a str) -> Result<Route<'a>, InvalidName> {
+fn invoke_managed<'a>(
+    dialect: Dialect,
+    app: impl FnOnce() -> AppName,
+    below: &'a str,
+) -> Result<Route<'a>, InvalidName> {
+    if below == "functions/stream" {
+        return Ok(Route::Stream { app: app() });
+    }
     let named = below.strip_prefix("functions/").and_then(|below| below.split_once('/'));
     match named.and_then(|(name, action)| Some((name, action.strip_prefix("invoke")?))) {
         Some((name, rest)) if rest.is_empty() || rest.starts_with('/') => {
-            Ok(Route::Invoke { app: app(), function: name.parse()?, rest })
+            Ok(Route::Invoke { dialect, app: app(), function: name.parse()?, rest })
         }
         _ => Ok(Route::Manage),
     }
 }
 
-fn invoke(app: AppName, below: &str) -> Result<Route<'_>, InvalidName> {
+fn invoke(dialect: Dialect, app: AppName, below: &str) -> Result<Route<'_>, InvalidName> {
     let end = below.find('/').unwrap_or(below.len());
     let (name, rest) = below.split_at(end);
-    Ok(Route::Invoke { app, function: name.parse()?, rest })
+    Ok(Route::Invoke { dialect, app, function: name.parse()?, rest })
 }
 
 #[cfg(test)]
@@ -74,8 +107,8 @@ mod tests {
 
     fn invocation(path: &str) -> (String, String, String) {
         match route(path).unwrap() {
-            Route::Invoke { app, function, rest } => (app.to_string(), function.to_string(), rest.to_owned()),
-            Route::Manage => panic!("{path} is not an invocation"),
+            Route::Invoke { app, function, rest, .. } => (app.to_string(), function.to_string(), rest.to_owned()),
+            Route::Stream { .. } | Route::Manage => panic!("{path} is not an invocation"),
         }
     }
 
@@ -86,6 +119,7 @@ mod tests {
         assert_eq!(invocation("/functions/v1/hello/"), expected("default", "hello", "/"));
         assert_eq!(invocation("/functions/v1/hello/a%2Fb//c"), expected("default", "hello", "/a%2Fb//c"));
         assert_eq!(invocation("/v2/function/hello/x"), expected("default", "hello", "/x"));
+        assert_eq!(invocation("/projects/shop/functions/v1/cart/7"), expected("shop", "cart", "/7"));
         assert_eq!(invocation("/v1/shop/fn/cart/7"), expected("shop", "cart", "/7"));
         assert_eq!(invocation("/api/v1/functions/hello/invoke"), expected("default", "hello", ""));
         assert_eq!(invocation("/api/v1/functions/invoke/invoke/invoke"), expected("default", "invoke", "/invoke"));
@@ -106,6 +140,14 @@ mod tests {
         ] {
             assert_eq!(route(path), Ok(Route::Manage), "{path}");
         }
+    }
+
+    #[test]
+    fn streams_are_those_of_an_app() {
+        let shop = "shop".parse().unwrap();
+        assert_eq!(route("/v1/shop/functions/stream"), Ok(Route::Stream { app: shop }));
+        assert_eq!(route("/api/v1/functions/stream"), Ok(Route::Stream { app: AppName::default_app() }));
+        assert_eq!(invocation("/api/v1/functions/stream/invoke").1, "stream");
     }
 
     #[test]

@@ -11,8 +11,10 @@ use crate::auth::verifier::Verifier;
 use crate::auth::{Identity, KeyHash};
 use crate::bindings::env::Environment;
 use crate::ids::{ApiKeyId, AppName, FunctionName};
+use crate::observe::metrics::FunctionMetrics;
 use crate::runtime::admission::Gate;
 use crate::runtime::component::Linked;
+use crate::settings::app::AppSettings;
 use crate::store::functions::FunctionVersion;
 use crate::threads::Usage;
 
@@ -37,6 +39,11 @@ impl Table {
         });
     }
 
+    /// All apps.
+    pub fn apps(&self) -> Vec<Arc<App>> {
+        self.apps.load().values().cloned().collect()
+    }
+
     /// Adds an app.
     pub fn insert(&self, app: Arc<App>) {
         self.apps.rcu(|apps| {
@@ -52,6 +59,7 @@ pub struct App {
     /// Its name.
     pub name: AppName,
     verifier: ArcSwap<Verifier>,
+    settings: ArcSwap<AppSettings>,
     api_keys: ArcSwap<HashMap<KeyHash, ApiKeyId>>,
     functions: ArcSwap<HashMap<FunctionName, Arc<Served>>>,
 }
@@ -96,13 +104,24 @@ impl Served {
 
 impl App {
     /// An app without functions.
-    pub fn new(name: AppName, verifier: Verifier, api_keys: HashMap<KeyHash, ApiKeyId>) -> Self {
+    pub fn new(name: AppName, verifier: Verifier, settings: AppSettings, api_keys: HashMap<KeyHash, ApiKeyId>) -> Self {
         Self {
             name,
             verifier: ArcSwap::from_pointee(verifier),
+            settings: ArcSwap::from_pointee(settings),
             api_keys: ArcSwap::from_pointee(api_keys),
             functions: ArcSwap::default(),
         }
+    }
+
+    /// What its owner chose.
+    pub fn settings(&self) -> Arc<AppSettings> {
+        self.settings.load_full()
+    }
+
+    /// Its owner chose otherwise.
+    pub fn set_settings(&self, settings: AppSettings) {
+        self.settings.store(Arc::new(settings));
     }
 
     /// Checks its users' tokens.
@@ -118,6 +137,11 @@ impl App {
     /// Who presents this API key.
     pub fn api_key(&self, hash: KeyHash) -> Option<Identity> {
         self.api_keys.load().get(&hash).copied().map(Identity::ApiKey)
+    }
+
+    /// Who presents this key of the app, of whatever kind.
+    pub fn key(&self, hash: KeyHash) -> Option<Identity> {
+        self.api_key(hash).or_else(|| self.verifier.load().project_keys().identify(&hash))
     }
 
     /// Adds an API key.
@@ -141,6 +165,11 @@ impl App {
         self.functions.load().get(name).map(|served| served.active.clone())
     }
 
+    /// The active versions of all functions.
+    pub fn all(&self) -> Vec<Arc<Function>> {
+        self.functions.load().values().map(|served| served.active.clone()).collect()
+    }
+
     /// The version of a function for one request.
     pub fn pick(&self, name: &FunctionName) -> Option<Arc<Function>> {
         self.functions.load().get(name).map(|served| served.pick().clone())
@@ -154,6 +183,11 @@ impl App {
             functions.insert(served.active.version.name.clone(), served.clone());
             functions
         });
+    }
+
+    /// Takes all functions out of service, also for those that run and would call one another.
+    pub fn clear(&self) {
+        self.functions.store(Arc::default());
     }
 
     /// Takes a function out of service.
@@ -182,6 +216,17 @@ fn forget(served: &Served) {
     served.all().for_each(|function| function.forget_environment());
 }
 
+/// What the versions of one function have in common.
+#[derive(Clone)]
+pub struct Shared {
+    /// How many executions run.
+    pub gate: Gate,
+    /// What CPU time they used.
+    pub usage: Arc<Usage>,
+    /// What is counted of them.
+    pub metrics: Arc<FunctionMetrics>,
+}
+
 /// One version of a function that is in use.
 pub struct Function {
     /// Its settings and what it is made of.
@@ -194,13 +239,21 @@ pub struct Function {
     pub gate: Gate,
     /// What CPU time it used; versions of one function share it.
     pub usage: Arc<Usage>,
+    /// What is counted of it; versions of one function share it.
+    pub metrics: Arc<FunctionMetrics>,
 }
 
 impl Function {
     /// A version that is about to become active; `linked` if it is callable already.
-    pub fn new(version: FunctionVersion, linked: Option<Arc<Linked>>, gate: Gate, usage: Arc<Usage>) -> Self {
+    pub fn new(version: FunctionVersion, linked: Option<Arc<Linked>>, shared: Shared) -> Self {
         let linked = ArcSwap::from_pointee(OnceCell::new_with(linked));
-        Self { version, linked, environment: EnvironmentCell::default(), gate, usage }
+        let Shared { gate, usage, metrics } = shared;
+        Self { version, linked, environment: EnvironmentCell::default(), gate, usage, metrics }
+    }
+
+    /// What the next version has in common with this one.
+    pub fn shared(&self) -> Shared {
+        Shared { gate: self.gate.clone(), usage: self.usage.clone(), metrics: self.metrics.clone() }
     }
 
     /// The place for what is called. A request that fills it fills the one it was given, even if it is replaced meanwhile.

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 #[derive(Debug)]
 pub struct Admission {
     host: Arc<Semaphore>,
+    places: usize,
     waiting: AtomicUsize,
     queue: usize,
     patience: Duration,
@@ -37,11 +38,27 @@ impl Admission {
     pub fn new(places: usize, queue: usize, patience: Duration) -> Self {
         Self {
             host: Arc::new(Semaphore::new(places)),
+            places,
             waiting: AtomicUsize::new(0),
             queue,
             patience,
             per_function: (places * 3).div_ceil(4),
         }
+    }
+
+    /// How many executions can run.
+    pub fn places(&self) -> usize {
+        self.places
+    }
+
+    /// How many run.
+    pub fn running(&self) -> usize {
+        self.places.saturating_sub(self.host.available_permits())
+    }
+
+    /// How many wait.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
     }
 
     /// The share of one function.

@@ -11,13 +11,24 @@ use crate::tunables::FIBER_STACK_BYTES;
 /// together take the machine down.
 #[derive(Debug)]
 pub struct MemoryBudget {
+    size: usize,
     left: AtomicUsize,
 }
 
 impl MemoryBudget {
     /// A budget of this many bytes.
     pub fn new(bytes: usize) -> Arc<Self> {
-        Arc::new(Self { left: AtomicUsize::new(bytes) })
+        Arc::new(Self { size: bytes, left: AtomicUsize::new(bytes) })
+    }
+
+    /// How much there is, in bytes.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// How much of it guests have, in bytes.
+    pub fn used(&self) -> usize {
+        self.size.saturating_sub(self.left.load(Ordering::Relaxed))
     }
 
     fn take(&self, bytes: usize) -> bool {

@@ -6,6 +6,7 @@
 
 mod queue;
 pub mod stats;
+pub mod tail;
 mod writer;
 
 use std::io;
@@ -18,6 +19,7 @@ use rusqlite::{Connection, Row};
 use tokio::sync::watch;
 
 use self::queue::Queue;
+use self::tail::{Tail, Tails};
 use super::columns::{Count, Micros};
 use super::conn::Database;
 use super::{DirectoryLock, StoreError};
@@ -41,7 +43,8 @@ const DELETE_ROWS: usize = 5_000;
 /// Finds the page in the index first, so that a large offset does not read the rows it skips.
 const LIST: &str = "SELECT executions.* FROM ( \
          SELECT sequence FROM executions WHERE function_id = ?2 AND (?3 IS NULL OR status = ?3) \
-         AND (?4 IS NULL OR trigger_type = ?4) ORDER BY id DESC LIMIT ?5 OFFSET ?6 \
+         AND (?4 IS NULL OR trigger_type = ?4) AND NOT (?7 AND status = 'success') AND id >= ?8 AND id < ?9 \
+         ORDER BY id DESC LIMIT ?5 OFFSET ?6 \
      ) AS page JOIN executions ON executions.sequence = page.sequence WHERE app = ?1 ORDER BY id DESC";
 const DELETE_FUNCTION: &str = "DELETE FROM executions WHERE sequence IN \
      (SELECT sequence FROM executions WHERE function_id = ?1 LIMIT ?2)";
@@ -159,7 +162,7 @@ impl ExecutionRow {
 }
 
 /// Which executions of a function.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Page {
     /// Rows at most.
     pub limit: u32,
@@ -167,8 +170,14 @@ pub struct Page {
     pub offset: u32,
     /// Only those that ended like this.
     pub status: Option<Status>,
+    /// Only those that did not end well.
+    pub failed: bool,
     /// Only those started by this.
     pub trigger: Option<Trigger>,
+    /// Only those that began then or later.
+    pub since: Option<Timestamp>,
+    /// Only those before this one.
+    pub before: Option<ExecutionId>,
 }
 
 /// Sizes of the log. The defaults are the tunables; tests take smaller ones.
@@ -213,6 +222,7 @@ pub struct ExecutionLog(Arc<Inner>);
 
 struct Inner {
     queue: Arc<Queue>,
+    tails: Tails,
     /// How many of the accepted rows are dealt with. Closed when the writer ends.
     written: watch::Receiver<u64>,
     writer: Mutex<Option<JoinHandle<()>>>,
@@ -233,12 +243,24 @@ impl ExecutionLog {
                 .name("execution-log".to_owned())
                 .spawn(move || writer::run(&queue, &database, options, &progress))?
         };
-        Ok(Self(Arc::new(Inner { queue, written, writer: Mutex::new(Some(writer)), database, _lock: lock })))
+        let tails = Tails::default();
+        Ok(Self(Arc::new(Inner { queue, tails, written, writer: Mutex::new(Some(writer)), database, _lock: lock })))
     }
 
     /// Hands over a row. Never waits: a row that finds the queue full, or the log stopped, is dropped and counted.
     pub fn record(&self, row: ExecutionRow) {
+        self.0.tails.show(&row);
         self.0.queue.push(row);
+    }
+
+    /// Follows the log of all functions from now on; none when too many do, or when the host stops.
+    pub fn tail(&self) -> Option<Tail> {
+        self.0.tails.follow()
+    }
+
+    /// Ends what follows the log, so that the connections behind it can end.
+    pub fn end_tails(&self) {
+        self.0.tails.end();
     }
 
     /// Rows dropped since the start: the queue was full, the log was stopped, or the database failed.
@@ -272,8 +294,11 @@ impl ExecutionLog {
     pub async fn list(&self, app: AppName, function: FunctionId, page: Page) -> Result<Vec<ExecutionRow>, StoreError> {
         let read = move |connection: &Connection| {
             let mut statement = connection.prepare_cached(LIST)?;
-            let Page { limit, offset, status, trigger } = page;
-            let rows = statement.query_map((app, function, status, trigger, limit, offset), execution)?;
+            let Page { limit, offset, status, failed, trigger, since, before } = page;
+            let since = ExecutionId::not_before(since.unwrap_or(Timestamp::UNIX_EPOCH));
+            let parameters =
+                (app, function, status, trigger, limit, offset, failed, since, before.unwrap_or(ExecutionId::LAST));
+            let rows = statement.query_map(parameters, execution)?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
         };
         self.0.database.read(read).await

@@ -7,8 +7,10 @@ use rusqlite::{Row, ToSql};
 
 use super::columns::Micros;
 use super::{Reader, StoreError, Writer};
+use crate::error::Error;
 use crate::ids::{AppName, FunctionId, VariableName};
 use crate::secrets::Secret;
+use crate::tunables::VARIABLES;
 
 /// The same five statements for a table and the column that says whose its rows are.
 struct Statements {
@@ -66,7 +68,7 @@ impl Scope {
         }
     }
 
-    fn context(&self, name: &VariableName) -> String {
+    pub(super) fn context(&self, name: &VariableName) -> String {
         match self {
             Self::App(app) => format!("app/{app}/secret/{name}"),
             Self::Function(function) => format!("function/{function}/variable/{name}"),
@@ -93,6 +95,32 @@ pub fn put(tx: &Writer<'_>, scope: &Scope, values: &BTreeMap<VariableName, Secre
     let mut statement = tx.connection.prepare_cached(scope.statements().put)?;
     for (name, value) in values {
         statement.execute((scope.owner(), name, tx.seal(&scope.context(name), value), now))?;
+    }
+    Ok(())
+}
+
+/// Values to set, and names to remove.
+pub type Changes = BTreeMap<VariableName, Option<Secret>>;
+
+/// Sets and removes.
+///
+/// # Errors
+/// [`StoreError::Refused`] when the scope would have more than [`VARIABLES`], and as [`put`].
+pub fn apply(tx: &Writer<'_>, scope: &Scope, changes: Changes) -> Result<(), StoreError> {
+    let mut values = BTreeMap::new();
+    for (name, value) in changes {
+        match value {
+            Some(value) => {
+                values.insert(name, value);
+            }
+            None => {
+                delete(tx, scope, &name)?;
+            }
+        }
+    }
+    put(tx, scope, &values)?;
+    if !values.is_empty() && count(tx, scope)? > VARIABLES {
+        return Err(Error::invalid(format!("there can be at most {VARIABLES} variables here")).into());
     }
     Ok(())
 }
@@ -127,26 +155,46 @@ pub fn count(tx: &Reader<'_>, scope: &Scope) -> Result<usize, StoreError> {
     Ok(usize::try_from(count).unwrap_or(usize::MAX))
 }
 
-/// What a function finds in its environment: the secrets of its app, and over them its own variables.
+/// What a function finds in its environment: the secrets of its app, and over them its own variables, with these changes. A function
+/// that does not exist yet has none of its own.
 ///
 /// # Errors
 /// [`StoreError::Internal`] when a value was sealed with another key or for another place.
 pub fn environment(
     tx: &Reader<'_>,
     app: &AppName,
-    function: FunctionId,
+    function: Option<FunctionId>,
+    changes: &Changes,
 ) -> Result<BTreeMap<String, Secret>, StoreError> {
-    let mut environment = BTreeMap::new();
-    for scope in [Scope::App(app.clone()), Scope::Function(function)] {
-        let mut statement = tx.connection.prepare_cached(scope.statements().values)?;
-        let mut rows = statement.query([scope.owner()])?;
-        while let Some(row) = rows.next()? {
-            let name: VariableName = row.get("name")?;
-            let value = tx.unseal(&scope.context(&name), row.get_ref("value")?.as_blob().map_err(damaged)?)?;
-            environment.insert(name.into(), value);
+    let mut environment = values(tx, &Scope::App(app.clone()))?;
+    let mut own = match function {
+        Some(function) => values(tx, &Scope::Function(function))?,
+        None => BTreeMap::new(),
+    };
+    for (name, value) in changes {
+        match value {
+            Some(value) => drop(own.insert(name.as_str().to_owned(), value.clone())),
+            None => drop(own.remove(name.as_str())),
         }
     }
+    environment.append(&mut own);
     Ok(environment)
+}
+
+/// All variables of a scope, with their values.
+///
+/// # Errors
+/// As [`environment`].
+pub fn values(tx: &Reader<'_>, scope: &Scope) -> Result<BTreeMap<String, Secret>, StoreError> {
+    let mut values = BTreeMap::new();
+    let mut statement = tx.connection.prepare_cached(scope.statements().values)?;
+    let mut rows = statement.query([scope.owner()])?;
+    while let Some(row) = rows.next()? {
+        let name: VariableName = row.get("name")?;
+        let value = tx.unseal(&scope.context(&name), row.get_ref("value")?.as_blob().map_err(damaged)?)?;
+        values.insert(name.into(), value);
+    }
+    Ok(values)
 }
 
 fn damaged(error: rusqlite::types::FromSqlError) -> StoreError {

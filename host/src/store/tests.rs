@@ -208,7 +208,10 @@ async fn everything_acknowledged_survives_a_crash_and_a_restart() {
             .read(move |tx| {
                 assert_eq!(functions::list_all(tx)?, [function_of(tx)?]);
                 assert_eq!(functions::component_bytes(tx, ContentHash::of(b"component"))?, b"component");
-                assert_eq!(secrets::environment(tx, &app, id)?["KEY"].expose(), "value");
+                assert_eq!(
+                    secrets::environment(tx, &app, Some(id), &secrets::Changes::new())?["KEY"].expose(),
+                    "value"
+                );
                 assert_eq!(apps::jwt_secret(tx, &app)?.expose(), "jwt-secret");
                 assert_eq!(api_keys::admin_token_hash(tx)?, Some([7; 32]));
                 Ok(())

@@ -1,12 +1,15 @@
 //! Where a request goes: its URI, taken apart and checked.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use http::uri::{Authority, Scheme};
 use http::{HeaderValue, Uri};
 use wasmtime_wasi_http::{Error, Result};
 
 use crate::bindings::egress::is_host_name;
+
+/// What functions may ask of their own host: each other, and who a token is of.
+const OPEN_TO_FUNCTIONS: [&str; 2] = ["functions/v1/", "auth/v1/"];
 
 /// A destination that was spelled properly; whether it is open is the policy's business.
 #[derive(Debug)]
@@ -43,6 +46,15 @@ impl Target {
             authority: HeaderValue::from_str(authority.as_str()).map_err(|_| Error::HttpRequestUriInvalid)?,
             path: path(uri).ok_or(Error::HttpRequestUriInvalid)?,
         })
+    }
+
+    /// Whether it is what the host that listens here has for users and functions of an app: not the management API.
+    pub(super) fn is_project_of(&self, host: SocketAddr) -> bool {
+        let path = self.path.path();
+        let below = path.strip_prefix("/projects/").and_then(|rest| rest.split_once('/'));
+        let path = below.map_or_else(|| path.trim_start_matches('/'), |(_, below)| below);
+        let is_open = OPEN_TO_FUNCTIONS.iter().any(|prefix| path.starts_with(prefix));
+        is_open && !self.tls && self.address() == Some(host.ip()) && self.port == host.port()
     }
 
     /// The host as an address, when it is spelled as one.

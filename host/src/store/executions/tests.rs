@@ -10,7 +10,7 @@ use crate::store::Store;
 use crate::store::tests::{open, open_with, sealer_of};
 
 fn page_of(limit: u32, offset: u32, status: Option<Status>) -> Page {
-    Page { limit, offset, status, trigger: None }
+    Page { limit, offset, status, ..Page::default() }
 }
 
 fn row(function: FunctionId) -> ExecutionRow {
@@ -257,12 +257,22 @@ async fn a_page_is_found_in_the_index() {
     let (_directory, store) = open();
     let explain = |connection: &Connection| {
         let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {LIST}"))?;
-        let parameters = ("default", FunctionId::generate(), Option::<Status>::None, Option::<Trigger>::None, 50, 0);
+        let parameters = (
+            "default",
+            FunctionId::generate(),
+            Option::<Status>::None,
+            Option::<Trigger>::None,
+            50,
+            0,
+            false,
+            ExecutionId::not_before(Timestamp::UNIX_EPOCH),
+            ExecutionId::LAST,
+        );
         let steps = statement.query_map(parameters, |row| row.get::<_, String>("detail"))?;
         Ok(steps.collect::<rusqlite::Result<Vec<_>>>()?.join("\n"))
     };
     let plan = store.executions().0.database.read(explain).await.unwrap();
-    assert!(plan.contains("USING COVERING INDEX executions_by_function (function_id=?)"), "{plan}");
+    assert!(plan.contains("USING COVERING INDEX executions_by_function (function_id=? AND id>? AND id<?)"), "{plan}");
     assert!(!plan.contains("SCAN executions"), "{plan}");
 }
 

@@ -16,7 +16,8 @@ async fn set(store: &Store, scope: &Scope, pairs: &[(&str, &str)]) -> Result<(),
 }
 
 async fn environment_of(store: &Store, function: FunctionId) -> Result<Vec<(String, String)>, StoreError> {
-    let environment = store.read(move |tx| environment(tx, &AppName::default_app(), function)).await?;
+    let environment =
+        store.read(move |tx| environment(tx, &AppName::default_app(), Some(function), &Changes::new())).await?;
     Ok(environment.into_iter().map(|(name, value)| (name, value.expose().to_owned())).collect())
 }
 

@@ -22,6 +22,7 @@ pub struct Cursor {
     columns: Vec<String>,
     /// The first piece, which came with the columns.
     first: Option<Vec<Vec<Value>>>,
+    ended: bool,
     pieces: Receiver<Result<Rows, Error>>,
     _cancel: Cancel,
 }
@@ -36,13 +37,13 @@ impl Cursor {
             let sent = lease.connection().and_then(|connection| {
                 connection.stream(&call, |rows| sender.blocking_send(Ok(rows)).map_err(|_| Error::Closed))
             });
-            if let Err(error) = sent {
-                // Whoever took the pieces may be gone.
-                let _ = sender.blocking_send(Err(error));
-            }
+            // A piece without rows is the end; a channel that closes without one is none. Whoever took the pieces may be gone.
+            let _ = sender.blocking_send(sent.map(|()| Rows::default()));
         });
         match pieces.recv().await {
-            Some(Ok(Rows { columns, rows })) => Ok(Self { columns, first: Some(rows), pieces, _cancel: cancel }),
+            Some(Ok(Rows { columns, rows })) => {
+                Ok(Self { columns, first: Some(rows), ended: false, pieces, _cancel: cancel })
+            }
             Some(Err(error)) => Err(error),
             None => Err(Error::internal("a cursor ended before it began")),
         }
@@ -58,9 +59,17 @@ impl Cursor {
     /// # Errors
     /// `Timeout` at the deadline, and what the statement fails with in the middle.
     pub async fn next(&mut self) -> Result<Vec<Vec<Value>>, Error> {
-        if let Some(rows) = self.first.take() {
-            return Ok(rows);
+        if self.ended {
+            return Ok(Vec::new());
         }
-        self.pieces.recv().await.map_or(Ok(Vec::new()), |piece| piece.map(|piece| piece.rows))
+        let rows = match self.first.take() {
+            Some(rows) => rows,
+            None => match self.pieces.recv().await {
+                Some(piece) => piece?.rows,
+                None => return Err(Error::internal("a cursor ended before its statement")),
+            },
+        };
+        self.ended = rows.is_empty();
+        Ok(rows)
     }
 }

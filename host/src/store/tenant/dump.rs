@@ -94,6 +94,7 @@ fn dump(sqlite: &Connection, writer: &mut Writer<impl Fn(String) -> Result<(), E
     for statement in catalog::statements(sqlite)? {
         writer.statement(&statement)?;
     }
+    writer.write("-- The dump is complete.\n")?;
     (writer.pass)(std::mem::take(&mut writer.text))
 }
 

@@ -101,8 +101,11 @@ fn type_named(rest: &mut std::iter::Peekable<std::vec::IntoIter<Token>>) -> Resu
         rest.next_if(|token| token.is(word));
     }
     if rest.next_if(|token| token.is_symbol('(')).is_some() {
-        while rest.next_if(|token| !token.is_symbol(')')).is_some() {}
-        rest.next();
+        let is_length = |token: &Token| token.is_symbol(',') || token.text.bytes().all(|byte| byte.is_ascii_digit());
+        while rest.next_if(is_length).is_some() {}
+        if rest.next_if(|token| token.is_symbol(')')).is_none() {
+            return Err(Error::Syntax(format!("type {name}: only numbers stand in the brackets behind it")));
+        }
     }
     if rest.next_if(|token| token.is("with") || token.is("without")).is_some() {
         rest.next_if(|token| token.is("time"));
