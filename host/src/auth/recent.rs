@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn a_map_stays_small() {
         let tokens = RecentTokens::default();
-        for number in 0..MAPS * RECENT_TOKENS_PER_MAP * 3 {
+        for number in 0..MAPS * RECENT_TOKENS_PER_MAP * 2 {
             tokens.keep(KeyHash::of(number.to_string()), &user(60));
         }
         assert!(tokens.0.iter().all(|map| map.lock().unwrap().len() <= RECENT_TOKENS_PER_MAP));
