@@ -172,6 +172,12 @@ pub const JWKS_AGE_MAX: Duration = Duration::from_secs(24 * 3_600);
 /// Pause between two times that an issuer is asked because of a key that nobody knows: anybody can invent one.
 pub const JWKS_REFRESH_FOR_UNKNOWN: Duration = Duration::from_secs(30);
 
+/// How long a token of an issuer that was found good is not checked again.
+pub const RECENT_TOKEN_TIME: Duration = Duration::from_secs(60);
+
+/// Such tokens of one app, in each of 16 maps.
+pub const RECENT_TOKENS_PER_MAP: usize = 64;
+
 /// Pause after an attempt to fetch an issuer's keys that failed.
 pub const JWKS_RETRY: Duration = Duration::from_secs(5);
 
