@@ -16,6 +16,7 @@ use crate::auth::verifier::Verifiers;
 use crate::bindings::egress::EgressPolicy;
 use crate::bindings::fetch::Dialer;
 use crate::config::Config;
+use crate::data;
 use crate::deploy::Deployer;
 use crate::deploy::components::Components;
 use crate::deploy::packages::{Npm, Registries};
@@ -37,7 +38,6 @@ use crate::runtime::scheduler::Scheduler;
 use crate::sandbox::Resources;
 use crate::sandbox::origin::Origin;
 use crate::secrets::Secret;
-use crate::secrets::seal::{MasterKey, Sealer};
 use crate::store::tenant::Databases;
 use crate::store::{Store, StoreError, api_keys, tokens};
 use crate::tunables::{ADMISSION_QUEUE_FACTOR, ADMISSION_WAIT, STREAMS};
@@ -72,9 +72,7 @@ impl App {
     pub async fn start(config: Config) -> Result<Started, StartError> {
         raise_file_limit();
         return_large_blocks();
-        let master = MasterKey::load(config.keys.master_key.as_ref(), &config.data.join("master.key"))?;
-        let sealer = Arc::new(Sealer::new(&master));
-        let store = Store::open(&config.data, sealer.clone())?;
+        let (store, sealer) = data::open(&config.data, config.keys.master_key.as_ref())?;
         store.ensure_default_app(config.keys.jwt_secret).await?;
         let (admin_token, new_admin_token) = admin_token(&store, config.keys.admin_token).await?;
         let tokens = Arc::new(ManagementTokens::new(admin_token, store.read(tokens::principals).await?));

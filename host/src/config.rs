@@ -257,6 +257,14 @@ impl Keys {
     }
 }
 
+/// `CADDIS_NEW_MASTER_KEY`: what `caddis secrets rotate-key` seals with from then on.
+///
+/// # Errors
+/// When it is not UTF-8.
+pub fn new_master_key() -> Result<Option<Secret>, ConfigError> {
+    variable("CADDIS_NEW_MASTER_KEY")
+}
+
 fn key(name: &str) -> Result<Option<Secret>, ConfigError> {
     let key = variable(name)?;
     match &key {

@@ -149,7 +149,10 @@ impl Invoker {
             false => SentResponse::default(),
         };
         let (responder, response) = Responder::new(sent.clone());
-        let log = if linked.program.is_some() { LogCapture::of_a_console() } else { LogCapture::default() };
+        let log = match linked.program {
+            Some(_) => LogCapture::of_a_console(environment.clone()),
+            None => LogCapture::without(environment.clone()),
+        };
         let completion = Completion::default();
         let executions = self.resources.store.executions();
         let record = Record::open(executions, id, &function, &identity, &call.request, log.clone(), sent.clone());
@@ -197,10 +200,11 @@ impl Invoker {
     ) -> (CancelOnDrop, oneshot::Receiver<Failure>) {
         let (sender, receiver) = oneshot::channel();
         let host = self.host.clone();
+        let log = execution.parts.log.clone();
         let (task, handle) = abortable(async move {
             let linked = execution.linked.clone();
             let mut finished = execution.run(host.engine()).await;
-            finished.result = finished.result.map_err(|failure| map_failure(failure, &linked));
+            finished.result = finished.result.map_err(|failure| map_failure(failure, &linked).redacted(&log));
             drop(permit);
             if let Err(failure) = &finished.result {
                 let _ = sender.send(failure.clone());

@@ -8,7 +8,7 @@
 //! cli → app → http → { router, api } → { invoke, deploy } → { sandbox, js } → runtime → bindings → { store, secrets } → { error, ids, settings, threads, tunables }
 //! ```
 //!
-//! `auth` stands beside `invoke`; `observe` serves all. What is *not* there matters as much:
+//! `auth` stands beside `invoke`, `data` (the data directory with its key) beside `app`; `observe` serves all. What is *not* there matters as much:
 //!
 //! - `bindings` never imports `runtime`: each binding owns its state and view, `runtime::ctx` composes them.
 //! - Only `store` names rusqlite, only `secrets::seal` the ciphers, only `config` reads the environment, only `cli` prints.
@@ -27,6 +27,7 @@ pub mod auth;
 pub mod bindings;
 pub mod cli;
 pub mod config;
+pub mod data;
 pub mod deploy;
 pub mod error;
 pub mod http;

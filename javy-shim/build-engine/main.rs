@@ -4,6 +4,7 @@
 //! 2. cargo compiles `engine/` with pinned flags and a C compiler that has a wasm backend ([`compile`]).
 //! 3. The module is split into code and memory, and the component around both is made ([`module`], [`wrapper`]).
 //! 4. The engine is run once: it evaluates the prelude, and its memory becomes the base image ([`boot`]).
+//! 5. The streams of Node.js become one module ([`readable_stream`]).
 //!
 //! The same sources and compilers give the same bytes on every machine. `cargo engine --check` builds and compares, and fails when
 //! `prebuilt/` is not what the sources give.
@@ -13,6 +14,7 @@ mod boot;
 mod compile;
 mod module;
 mod prelude;
+mod readable_stream;
 mod wrapper;
 
 use std::fmt::Write as _;
@@ -54,7 +56,13 @@ fn build(check: bool) -> Result<()> {
     let parts = module::split(&compiled)?;
     let wrapper = wrapper::rewrite(&component, &parts.engine)?;
     let base = boot::base_image(&wrapper, &parts, modules)?;
-    let mut files = vec![("base.wasm", base), ("engine.wasm", parts.engine), ("wrapper.wasm", wrapper)];
+    let streams = readable_stream::bundle(&package.join("js/node_modules/readable-stream"))?.into_bytes();
+    let mut files = vec![
+        ("base.wasm", base),
+        ("engine.wasm", parts.engine),
+        ("readable-stream.js", streams),
+        ("wrapper.wasm", wrapper),
+    ];
     let sums = sums(&files);
     print!("{sums}");
     files.push((SUMS, sums.into_bytes()));

@@ -1,8 +1,10 @@
 // Blob and File (File API), FormData (XHR standard) and its two encodings.
 
-import { concatenate, decodeUtf8, defineGlobals, encodeUtf8, finishClass, native, usv, viewOf } from "./native.js";
-import { pairIterator } from "./url.js";
+import { concatenate, decodeUtf8, defineGlobals, encodeUtf8, finishClass, native, requireArguments, usv, viewOf } from "./native.js";
+import { bothOf, firstOf, pairIterators, secondOf } from "./url.js";
 import { ReadableStream } from "./streams.js";
+
+const iterate = pairIterators("FormData");
 
 /** The bytes of a blob, without a copy. */
 export let bytesOf;
@@ -12,21 +14,21 @@ export class Blob {
   #type;
 
   constructor(parts = undefined, options = undefined) {
-    if (parts !== undefined && (typeof parts !== "object" || parts === null || typeof parts[Symbol.iterator] !== "function")) {
-      throw new TypeError("Blob: the parts are not a sequence");
-    }
+    const isObject = (typeof parts === "object" && parts !== null) || typeof parts === "function";
+    const iterator = isObject ? parts[Symbol.iterator] : undefined;
+    if (parts !== undefined && typeof iterator !== "function") throw new TypeError("Blob: the parts are not a sequence");
     if (options !== undefined && options !== null && typeof options !== "object" && typeof options !== "function") {
       throw new TypeError("Blob: the options are not an object");
     }
+    // In the order of Web IDL: all parts are converted before the options are read.
+    const sequence = parts === undefined ? [] : { [Symbol.iterator]: () => iterator.call(parts) };
+    const converted = Array.from(sequence, (part) => (part instanceof Blob ? part.#bytes : (viewOf(part)?.slice() ?? `${part}`)));
     const endings = options?.endings === undefined ? "transparent" : String(options.endings);
     if (endings !== "transparent" && endings !== "native") throw new TypeError(`Blob: endings cannot be "${endings}"`);
     const type = options?.type === undefined ? "" : String(options.type);
     this.#type = /^[\x20-\x7e]*$/.test(type) ? type.toLowerCase() : "";
-    const chunks = [];
-    for (const part of parts ?? []) {
-      if (part instanceof Blob) chunks.push(part.#bytes);
-      else chunks.push(viewOf(part)?.slice() ?? encodeUtf8(endings === "native" ? `${part}`.replace(/\r\n|\r/g, "\n") : part));
-    }
+    const bytesOfText = (text) => encodeUtf8(endings === "native" ? text.replace(/\r\n|\r/g, "\n") : text);
+    const chunks = converted.map((part) => (typeof part === "string" ? bytesOfText(part) : part));
     this.#bytes = chunks.length === 0 ? new Uint8Array(0) : concatenate(chunks);
   }
   get size() { return this.#bytes.length; }
@@ -80,11 +82,11 @@ export class FormData {
     if (form !== undefined) throw new TypeError("FormData: there are no HTML forms here");
   }
   append(name, value, filename = undefined) {
-    if (arguments.length < 2) throw new TypeError("FormData.append: 2 arguments required");
+    requireArguments(arguments, 2, "FormData.append");
     this.#list.push([usv(name), entryValue(value, filename, arguments.length > 2)]);
   }
   set(name, value, filename = undefined) {
-    if (arguments.length < 2) throw new TypeError("FormData.set: 2 arguments required");
+    requireArguments(arguments, 2, "FormData.set");
     const key = usv(name);
     const entry = [key, entryValue(value, filename, arguments.length > 2)];
     const at = this.#list.findIndex((pair) => pair[0] === key);
@@ -95,27 +97,32 @@ export class FormData {
     }
   }
   delete(name) {
+    requireArguments(arguments, 1, "FormData.delete");
     const key = usv(name);
     this.#list = this.#list.filter((pair) => pair[0] !== key);
   }
   get(name) {
+    requireArguments(arguments, 1, "FormData.get");
     const key = usv(name);
     return this.#list.find((pair) => pair[0] === key)?.[1] ?? null;
   }
   getAll(name) {
+    requireArguments(arguments, 1, "FormData.getAll");
     const key = usv(name);
     return this.#list.filter((pair) => pair[0] === key).map((pair) => pair[1]);
   }
   has(name) {
+    requireArguments(arguments, 1, "FormData.has");
     const key = usv(name);
     return this.#list.some((pair) => pair[0] === key);
   }
   forEach(callback, thisArgument = undefined) {
     for (const [name, value] of this) callback.call(thisArgument, value, name, this);
   }
-  keys() { return pairIterator("FormData", () => this.#list, (pair) => pair[0]); }
-  values() { return pairIterator("FormData", () => this.#list, (pair) => pair[1]); }
-  entries() { return pairIterator("FormData", () => this.#list, (pair) => [pair[0], pair[1]]); }
+  #iterate(pick) { return iterate(() => this.#list, pick); }
+  keys() { return this.#iterate(firstOf); }
+  values() { return this.#iterate(secondOf); }
+  entries() { return this.#iterate(bothOf); }
 }
 Object.defineProperty(FormData.prototype, Symbol.iterator, { value: FormData.prototype.entries, writable: true, configurable: true });
 finishClass(FormData, "append", "set", "delete", "get", "getAll", "has", "forEach", "keys", "values", "entries");
@@ -153,7 +160,7 @@ export function decodeForm(bytes, contentType) {
   const essence = contentType.split(";", 1)[0].trim().toLowerCase();
   const form = new FormData();
   if (essence === "application/x-www-form-urlencoded") {
-    for (const [name, value] of new URLSearchParams(decodeUtf8(bytes))) form.append(name, value);
+    for (const [name, value] of new URLSearchParams(`?${native.decodeText("utf-8", bytes, false)}`)) form.append(name, value);
     return form;
   }
   const boundary = /;\s*boundary=(?:"([^"]+)"|([^;\s]+))/i.exec(contentType);

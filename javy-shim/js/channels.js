@@ -6,10 +6,28 @@ import { defineHandler, EventTarget, MessageEvent } from "./events.js";
 let mayConstruct = false;
 let entangle;
 
+/** Whether a value is a MessagePort. */
+export let isPort;
+/** Whether a port was moved to another object. */
+export let isGone;
+/** Moves what a port is and has got to another, empty one. */
+export let movePort;
+
+/** A port that belongs to no channel yet. */
+export function emptyPort() {
+  mayConstruct = true;
+  try {
+    return new MessagePort();
+  } finally {
+    mayConstruct = false;
+  }
+}
+
 class MessagePort extends EventTarget {
   #other = null;
   #started = false;
   #closed = false;
+  #gone = false;
   /** Messages that came before the port was started. */
   #waiting = [];
 
@@ -20,6 +38,7 @@ class MessagePort extends EventTarget {
   postMessage(message, options = undefined) {
     if (arguments.length === 0) throw new TypeError("postMessage: 1 argument required, but only 0 present");
     const transfer = Array.isArray(options) ? options : options?.transfer;
+    if (transfer?.includes?.(this)) throw new DOMException("A port cannot be sent through itself", "DataCloneError");
     const data = structuredClone(message, { transfer });
     const other = this.#other;
     if (other === null || other.#closed) return;
@@ -46,6 +65,15 @@ class MessagePort extends EventTarget {
       first.#other = second;
       second.#other = first;
     };
+    isPort = (value) => typeof value === "object" && value !== null && #waiting in value;
+    isGone = (value) => isPort(value) && value.#gone;
+    movePort = (from, to) => {
+      if (from.#other !== null) entangle(to, from.#other);
+      to.#waiting = from.#waiting;
+      from.#waiting = [];
+      from.#other = null;
+      from.#gone = true;
+    };
   }
 }
 for (const type of ["message", "messageerror"]) defineHandler(MessagePort.prototype, type);
@@ -64,13 +92,8 @@ class MessageChannel {
   #port1;
   #port2;
   constructor() {
-    mayConstruct = true;
-    try {
-      this.#port1 = new MessagePort();
-      this.#port2 = new MessagePort();
-    } finally {
-      mayConstruct = false;
-    }
+    this.#port1 = emptyPort();
+    this.#port2 = emptyPort();
     entangle(this.#port1, this.#port2);
   }
   get port1() { return this.#port1; }

@@ -2,6 +2,7 @@
 
 import { defineGlobals } from "./native.js";
 import { Blob, File } from "./blob.js";
+import { emptyPort, isGone, isPort, movePort } from "./channels.js";
 
 const fail = (text) => {
   throw new DOMException(`${text} could not be cloned`, "DataCloneError");
@@ -14,14 +15,16 @@ function structuredClone(value, options = undefined) {
   const memory = new Map();
   const transfer = [...(options?.transfer ?? [])];
   for (const item of transfer) {
-    if (!(item instanceof ArrayBuffer)) fail(`${tagOf(item)} cannot be transferred and`);
-    if (item.detached || transfer.indexOf(item) !== transfer.lastIndexOf(item)) fail("An ArrayBuffer that is detached or listed twice");
+    if (!(item instanceof ArrayBuffer) && !isPort(item)) fail(`${tagOf(item)} cannot be transferred and`);
+    if (item.detached || isGone(item) || transfer.indexOf(item) !== transfer.lastIndexOf(item)) fail("What is transferred already, or listed twice,");
   }
   // What is transferred leaves its owner only when everything else was cloned.
-  const moved = transfer.map((buffer) => [buffer, new ArrayBuffer(buffer.byteLength)]);
+  for (const port of transfer.filter(isPort)) memory.set(port, emptyPort());
+  const moved = transfer.filter((item) => !isPort(item)).map((buffer) => [buffer, new ArrayBuffer(buffer.byteLength)]);
   for (const [from, to] of moved) memory.set(from, to);
   const result = clone(value, memory);
   for (const [from, to] of moved) new Uint8Array(to).set(new Uint8Array(from.transfer()));
+  for (const port of transfer.filter(isPort)) movePort(port, memory.get(port));
   return result;
 }
 

@@ -25,7 +25,7 @@ const methods = {
   warn: (...args) => write(WARN, formatLog(args)),
   error: (...args) => write(ERROR, formatLog(args)),
   trace: (...args) => write(TRACE, `Trace${args.length === 0 ? "" : `: ${formatLog(args)}`}\n${stackHere()}`),
-  dir: (value, options) => write(INFO, inspect(value, options)),
+  dir: (value = undefined, options = undefined) => write(INFO, inspect(value, options)),
   dirxml: (...args) => write(INFO, formatLog(args)),
   assert(condition = false, ...args) {
     if (condition) return;
@@ -46,7 +46,7 @@ const methods = {
     indent += "  ";
   },
   groupEnd() { indent = indent.slice(2); },
-  table(data, columns) { write(INFO, typeof data === "object" && data !== null ? table(data, columns) : formatLog([data])); },
+  table(data = undefined, columns = undefined) { write(INFO, typeof data === "object" && data !== null ? table(data, columns) : formatLog([data])); },
   time(label = "default") {
     if (timers.has(`${label}`)) write(WARN, `Timer '${label}' already exists`);
     else timers.set(`${label}`, native.elapsed());

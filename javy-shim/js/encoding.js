@@ -4,8 +4,9 @@ import { defineGlobals, EMPTY, finishClass, native, concatenate, viewOf } from "
 import { TransformStream } from "./streams.js";
 
 export class TextEncoder {
-  get encoding() { return "utf-8"; }
-  encode(text = "") { return native.encodeUtf8(`${text}`.toWellFormed()); }
+  #brand;
+  get encoding() { return (this.#brand, "utf-8"); }
+  encode(text = "") { return (this.#brand, native.encodeUtf8(`${text}`.toWellFormed())); }
   encodeInto(text, destination) {
     if (!(destination instanceof Uint8Array)) throw new TypeError("encodeInto: the destination is not a Uint8Array");
     const source = `${text}`.toWellFormed();
@@ -18,7 +19,7 @@ export class TextEncoder {
       read += character.length;
       written += length;
     }
-    destination.set(native.encodeUtf8(source.slice(0, read)));
+    if (written > 0) destination.set(native.encodeUtf8(source.slice(0, read)));
     return { read, written };
   }
 }
@@ -143,7 +144,7 @@ export class TextEncoderStream {
       },
     });
   }
-  get encoding() { return "utf-8"; }
+  get encoding() { return (this.#stream, "utf-8"); }
   get readable() { return this.#stream.readable; }
   get writable() { return this.#stream.writable; }
 }
@@ -157,6 +158,7 @@ export class TextDecoderStream {
     this.#decoder = decoder;
     this.#stream = new TransformStream({
       transform(chunk, controller) {
+        if (chunk === undefined) throw new TypeError("TextDecoderStream: a chunk is undefined");
         const text = decoder.decode(chunk, { stream: true });
         if (text !== "") controller.enqueue(text);
       },

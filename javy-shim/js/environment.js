@@ -50,6 +50,20 @@ const Deno = {
   cwd: () => "/",
 };
 
+/** A stream that is the log. */
+const output = (level) => ({
+  isTTY: false,
+  writable: true,
+  write(text) {
+    native.log(level, String(text).replace(/\n$/, ""));
+    return true;
+  },
+  end() {},
+  on() { return this; },
+  once() { return this; },
+  emit: () => false,
+});
+
 /** The variables as Fluxbase's functions read them. */
 const secrets = {
   get: env.get,
@@ -66,9 +80,22 @@ const process = {
   platform: "linux",
   arch: "wasm32",
   pid: 1,
-  version: "",
-  versions: {},
+  // Packages compare versions, and take those of their hosts for granted.
+  version: "v22.0.0",
+  versions: { node: "22.0.0" },
+  release: { name: "node" },
+  title: "caddis",
+  execArgv: [],
+  exitCode: undefined,
+  stdout: output(2),
+  stderr: output(4),
   cwd: () => "/",
+  umask: () => 0o22,
+  exit(code = 0) {
+    throw new Error(`process.exit(${code}) was called: a function ends by returning a response or by throwing`);
+  },
+  memoryUsage: Object.assign(() => ({ rss: 0, heapTotal: 0, heapUsed: 0, external: 0, arrayBuffers: 0 }), { rss: () => 0 }),
+  cpuUsage: () => ({ user: Math.round(native.elapsed() * 1000), system: 0 }),
   nextTick: (callback, ...args) => queueMicrotask(() => callback(...args)),
   hrtime: Object.assign((since = [0, 0]) => {
     const now = native.elapsed();
@@ -77,10 +104,14 @@ const process = {
   }, { bigint: () => BigInt(Math.round(native.elapsed() * 1e6)) }),
   uptime: () => native.elapsed() / 1000,
   emitWarning: (warning) => console.warn(String(warning?.message ?? warning)),
-  on() { return process; },
-  once() { return process; },
-  off() { return process; },
+  emit: () => false,
+  listeners: () => [],
+  listenerCount: () => 0,
 };
+// Nothing ever happens to the process that a listener could hear of.
+for (const name of ["on", "once", "off", "addListener", "removeListener", "removeAllListeners", "prependListener", "setMaxListeners"]) {
+  process[name] = () => process;
+}
 
 const navigator = Object.freeze({ userAgent: "Caddis/0.1", language: "en-US", languages: ["en-US"], hardwareConcurrency: 1, platform: "" });
 

@@ -6,6 +6,10 @@ import { reportError } from "./errors.js";
 const NONE = 0;
 const AT_TARGET = 2;
 
+/** An own property of each event, which cannot be changed. */
+let IS_TRUSTED;
+let trusted;
+
 export class Event {
   #type;
   #init;
@@ -14,6 +18,7 @@ export class Event {
   #stopped = false;
   #canceled = false;
   #passive = false;
+  #trusted = false;
   #time = native.elapsed();
 
   static NONE = 0;
@@ -28,6 +33,7 @@ export class Event {
     }
     this.#type = String(type);
     this.#init = { bubbles: Boolean(init?.bubbles), cancelable: Boolean(init?.cancelable), composed: Boolean(init?.composed) };
+    Object.defineProperty(this, "isTrusted", IS_TRUSTED);
   }
   get type() { return this.#type; }
   get target() { return this.#target; }
@@ -43,7 +49,6 @@ export class Event {
   get cancelBubble() { return this.#propagationStopped; }
   set cancelBubble(value) { if (value) this.stopPropagation(); }
   get timeStamp() { return this.#time; }
-  get isTrusted() { return false; }
   #propagationStopped = false;
   composedPath() { return this.#phase === NONE ? [] : [this.#target]; }
   stopPropagation() { this.#propagationStopped = true; }
@@ -54,6 +59,17 @@ export class Event {
     this.#type = String(type);
     this.#init = { ...this.#init, bubbles: Boolean(bubbles), cancelable: Boolean(cancelable) };
     this.#canceled = this.#stopped = this.#propagationStopped = false;
+  }
+
+  static {
+    IS_TRUSTED = {
+      ...Object.getOwnPropertyDescriptor({ get isTrusted() { return this.#trusted; } }, "isTrusted"), configurable: false, enumerable: true,
+    };
+    /** An event that no program made. */
+    trusted = (event) => {
+      event.#trusted = true;
+      return event;
+    };
   }
 
   /** Runs the listeners; false when one prevented the default. */
@@ -143,17 +159,18 @@ const listenersOf = new WeakMap();
 export class EventTarget {
   addEventListener(type, callback, options = undefined) {
     const target = this ?? globalThis;
-    if (callback === null || callback === undefined) return;
-    if (typeof callback !== "function" && typeof callback !== "object") {
+    if (callback !== undefined && typeof callback !== "function" && typeof callback !== "object") {
       throw new TypeError("addEventListener: the listener is not a function or an object");
     }
     const isObject = typeof options === "object" && options !== null;
     const capture = Boolean(isObject ? options.capture : options);
+    const once = Boolean(isObject && options.once);
+    const passive = Boolean(isObject && options.passive);
     const signal = isObject ? options.signal : undefined;
-    if (isObject && "signal" in options && signal !== undefined && !(signal instanceof AbortSignal)) {
+    if (signal !== undefined && !(signal instanceof AbortSignal)) {
       throw new TypeError("addEventListener: the signal is not an AbortSignal");
     }
-    if (signal?.aborted) return;
+    if (callback === null || callback === undefined || signal?.aborted) return;
     const list = listenersOf.get(target) ?? [];
     listenersOf.set(target, list);
     const name = String(type);
@@ -162,8 +179,8 @@ export class EventTarget {
       type: name,
       callback,
       capture,
-      once: Boolean(isObject && options.once),
-      passive: Boolean(isObject && options.passive),
+      once,
+      passive,
       removed: false,
       remove() {
         listener.removed = true;
@@ -216,7 +233,10 @@ const ABORT_MESSAGE = "This operation was aborted";
 export class AbortSignal extends EventTarget {
   #aborted = false;
   #reason = undefined;
+  /** Signals that fire with this one, in the order in which they were made. */
   #dependents = [];
+  /** Of a dependent signal: those it fires with. None of them is dependent. */
+  #sources = null;
 
   constructor() {
     if (!mayConstruct) throw new TypeError("Illegal constructor");
@@ -248,24 +268,22 @@ export class AbortSignal extends EventTarget {
       signal.#aborted = true;
       signal.#reason = first.#reason;
     } else {
-      for (const source of sources) source.#dependents.push(signal);
+      const roots = new Set(sources.flatMap((source) => source.#sources ?? source));
+      for (const root of roots) root.#dependents.push(signal);
+      signal.#sources = [...roots];
     }
     return signal;
   }
   static fire(signal, reason) {
     if (signal.#aborted) return;
     // All dependents are aborted before any event is seen.
-    const all = [];
-    const mark = (current) => {
-      if (current.#aborted) return;
+    const all = [signal, ...signal.#dependents.filter((dependent) => !dependent.#aborted)];
+    signal.#dependents = [];
+    for (const current of all) {
       current.#aborted = true;
       current.#reason = reason;
-      all.push(current);
-      current.#dependents.forEach(mark);
-      current.#dependents = [];
-    };
-    mark(signal);
-    for (const current of all) current.dispatchEvent(new Event("abort"));
+    }
+    for (const current of all) current.dispatchEvent(trusted(new Event("abort")));
   }
 }
 const fire = AbortSignal.fire;

@@ -1,8 +1,9 @@
 // fetch (Fetch standard, section 5.6), over the host's outgoing HTTP.
 
 import { defineGlobals, native } from "./native.js";
-import { internals as headerInternals } from "./headers.js";
+import { Headers, internals as headerInternals } from "./headers.js";
 import { Body, incomingResponse, Request, requestState } from "./messages.js";
+import { decodeDataUrl } from "./mime.js";
 import { hostStream, writeChunk } from "./streams.js";
 
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
@@ -12,9 +13,13 @@ const NO_BODY = new Set([101, 204, 205, 304]);
 async function fetch(input, init = undefined) {
   const request = new Request(input, init);
   const { signal } = requestState(request);
-  signal?.throwIfAborted();
   let url = new URL(request.url);
   let { method, body } = requestState(request);
+  if (signal?.aborted) {
+    body?.stream?.cancel(signal.reason).catch(() => {});
+    throw signal.reason;
+  }
+  if (url.protocol === "data:") return dataResponse(url);
   const { headers } = request;
   headerInternals.setDefault(headers, "accept", "*/*");
   headerInternals.setDefault(headers, "user-agent", navigator.userAgent);
@@ -37,6 +42,13 @@ async function fetch(input, init = undefined) {
     if (next.origin !== url.origin) for (const name of ["authorization", "cookie", "host"]) headers.delete(name);
     url = next;
   }
+}
+
+function dataResponse(url) {
+  const [bytes, type] = decodeDataUrl(url) ?? [];
+  if (bytes === undefined) throw failure(url, "the data: URL is not well-formed");
+  const headers = new Headers({ "content-type": type });
+  return incomingResponse(200, headerInternals.fields(headers), Body.whole(bytes), url.href, false);
 }
 
 function failure(url, reason, cause = undefined) {

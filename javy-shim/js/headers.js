@@ -1,7 +1,9 @@
 // Headers (Fetch standard, section 5.1). The fields are on the engine's Rust side, which also checks names and values.
 
 import { defineGlobals, finishClass, native } from "./native.js";
-import { pairIterator } from "./url.js";
+import { bothOf, firstOf, pairIterators, secondOf } from "./url.js";
+
+const iterate = pairIterators("Headers");
 
 const isEnumerable = Object.prototype.propertyIsEnumerable;
 const text = (value) => (typeof value === "string" ? value : `${value}`);
@@ -81,9 +83,10 @@ export class Headers {
       callback.call(thisArgument, value, name, this);
     }
   }
-  keys() { return pairIterator("Headers", () => this.#entries(), (pair) => pair[0]); }
-  values() { return pairIterator("Headers", () => this.#entries(), (pair) => pair[1]); }
-  entries() { return pairIterator("Headers", () => this.#entries(), (pair) => [pair[0], pair[1]]); }
+  #iterate(pick) { return iterate(() => this.#entries(), pick); }
+  keys() { return this.#iterate(firstOf); }
+  values() { return this.#iterate(secondOf); }
+  entries() { return this.#iterate(bothOf); }
 
   static {
     internals = {
@@ -97,6 +100,12 @@ export class Headers {
       freeze(headers) {
         headers.#immutable = true;
         return headers;
+      },
+      /** Headers with the same fields, which can be changed when those can. */
+      copy(headers) {
+        const copy = internals.ofFields(native.copyFields(headers.#fields));
+        copy.#immutable = headers.#immutable;
+        return copy;
       },
       /** Sets a header that the program did not. */
       setDefault(headers, name, value) {

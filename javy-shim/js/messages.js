@@ -1,9 +1,10 @@
 // Request and Response (Fetch standard, sections 5.3 to 5.5).
 
-import { concatenate, decodeUtf8, defineGlobals, EMPTY, finishClass, native, usv, viewOf } from "./native.js";
+import { concatenate, decodeUtf8, defineGlobals, EMPTY, finishClass, native, requireArguments, usv, viewOf } from "./native.js";
 import { AbortController, AbortSignal } from "./events.js";
 import { Blob, bytesOf, decodeForm, encodeMultipart, FormData } from "./blob.js";
 import { Headers, internals as headerInternals } from "./headers.js";
+import { mimeType } from "./mime.js";
 import { hostStream, readAll, ReadableStream, TransformStream } from "./streams.js";
 import { URL, URLSearchParams } from "./url.js";
 
@@ -140,7 +141,7 @@ function addBody(constructor, stateOf) {
   };
   const methods = {
     arrayBuffer() { return withState(this, (state) => read(state.body, (bytes) => bytes.slice().buffer)); },
-    blob() { return withState(this, (state) => read(state.body, (bytes) => new Blob([bytes], { type: typeOf(state) }))); },
+    blob() { return withState(this, (state) => read(state.body, (bytes) => new Blob([bytes], { type: mimeType(typeOf(state)) }))); },
     bytes() { return withState(this, (state) => read(state.body, (bytes) => bytes.slice())); },
     formData() { return withState(this, (state) => read(state.body, (bytes) => decodeForm(bytes, typeOf(state)))); },
     json() { return withState(this, (state) => read(state.body, native.parseJson, PARSED)); },
@@ -186,7 +187,11 @@ export class Request {
       this.#state = init;
       return;
     }
-    if (arguments.length === 0) throw new TypeError("Request: 1 argument required, but only 0 present");
+    requireArguments(arguments, 1, "Request");
+    if (init !== undefined && init !== null && typeof init !== "object" && typeof init !== "function") {
+      throw new TypeError("Request: the init argument is not an object");
+    }
+    if (init?.duplex !== undefined && init.duplex !== "half") throw new TypeError('Request: duplex can only be "half"');
     const source = input instanceof Request ? input.#state : null;
     const url = source?.url ?? parseUrl(input);
     const method = init?.method === undefined ? (source?.method ?? "GET") : methodOf(init.method);
@@ -203,7 +208,6 @@ export class Request {
       if (body.stream !== null && init.duplex === undefined && init.body instanceof ReadableStream) {
         throw new TypeError('Request: a stream as body needs duplex: "half"');
       }
-      if (init.duplex !== undefined && init.duplex !== "half") throw new TypeError('Request: duplex can only be "half"');
       if (body.type !== null) headerInternals.setDefault(headers, "content-type", body.type);
     } else if (source?.body) {
       if (method === "GET" || method === "HEAD") throw new TypeError(`Request: a ${method} request cannot have a body`);
@@ -236,7 +240,7 @@ export class Request {
   clone() {
     const state = this.#state;
     const body = state.body?.clone() ?? null;
-    return new Request(BARE, { ...state, headers: new Headers(state.headers), body });
+    return new Request(BARE, { ...state, headers: headerInternals.copy(state.headers), body });
   }
 
   static {
@@ -262,17 +266,26 @@ export function incomingRequest(constructor, method, url, fields, body) {
 
 /** The options of a request that concern neither its head nor its body. */
 function optionsOf(init, base) {
-  return {
+  const options = {
     redirect: oneOf(init, "redirect", ["follow", "error", "manual"], base.redirect),
     mode: oneOf(init, "mode", ["same-origin", "no-cors", "cors"], base.mode),
     credentials: oneOf(init, "credentials", ["omit", "same-origin", "include"], base.credentials),
     cache: oneOf(init, "cache", ["default", "no-store", "reload", "no-cache", "force-cache", "only-if-cached"], base.cache),
-    referrer: init.referrer === undefined ? base.referrer : usv(init.referrer),
-    referrerPolicy: init.referrerPolicy ?? base.referrerPolicy,
+    referrer: init.referrer === undefined ? base.referrer : referrerOf(usv(init.referrer)),
+    referrerPolicy: oneOf(init, "referrerPolicy", POLICIES, base.referrerPolicy),
     integrity: init.integrity === undefined ? base.integrity : String(init.integrity),
     keepalive: init.keepalive === undefined ? base.keepalive : Boolean(init.keepalive),
   };
+  if (options.cache === "only-if-cached" && options.mode !== "same-origin") {
+    throw new TypeError('Request: the cache "only-if-cached" needs the mode "same-origin"');
+  }
+  return options;
 }
+
+const POLICIES = ["", "no-referrer", "no-referrer-when-downgrade", "same-origin", "origin", "strict-origin", "origin-when-cross-origin",
+  "strict-origin-when-cross-origin", "unsafe-url"];
+
+const referrerOf = (referrer) => (referrer === "" ? "" : new URL(referrer).href);
 
 function parseUrl(input) {
   const url = new URL(input);
@@ -303,11 +316,15 @@ export class Response {
     if (init !== undefined && init !== null && typeof init !== "object" && typeof init !== "function") {
       throw new TypeError("Response: the init argument is not an object");
     }
-    const status = init?.status === undefined ? 200 : toUint16(init.status);
-    if (status < 200 || status > 599) throw new RangeError(`Response: the status ${init.status} is not within 200 and 599`);
-    const statusText = init?.statusText === undefined ? "" : `${init.statusText}`;
+    // In the order of Web IDL.
+    const given = init?.headers;
+    const code = init?.status;
+    const text = init?.statusText;
+    const status = code === undefined ? 200 : toUint16(code);
+    const statusText = text === undefined ? "" : `${text}`;
+    if (status < 200 || status > 599) throw new RangeError(`Response: the status ${status} is not within 200 and 599`);
     if (statusText !== "" && !/^[\t\x20-\x7e\x80-\xff]*$/.test(statusText)) throw new TypeError("Response: the statusText is not valid");
-    const headers = new Headers(init?.headers);
+    const headers = new Headers(given);
     let content = null;
     if (body !== null && body !== undefined) {
       if (NULL_BODY.has(status)) throw new TypeError(`Response: a response with status ${status} cannot have a body`);
@@ -349,7 +366,7 @@ export class Response {
   clone() {
     const state = this.#state;
     const body = state.body?.clone() ?? null;
-    return new Response(BARE, { ...state, headers: new Headers(state.headers), body });
+    return new Response(BARE, { ...state, headers: headerInternals.copy(state.headers), body });
   }
 
   static {

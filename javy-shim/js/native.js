@@ -10,12 +10,20 @@ export function defineGlobals(values) {
   }
 }
 
-/** Names a class for `Object.prototype.toString` and makes its accessors enumerable, as Web IDL asks. */
+/** Names a class for `Object.prototype.toString` and makes its accessors and static methods enumerable, as Web IDL asks. */
 export function finishClass(constructor, ...enumerable) {
   const prototype = constructor.prototype;
   Object.defineProperty(prototype, Symbol.toStringTag, { value: constructor.name, configurable: true });
   for (const name of enumerable) Object.defineProperty(prototype, name, { enumerable: true });
+  for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(constructor))) {
+    if (typeof value === "function") Object.defineProperty(constructor, name, { enumerable: true });
+  }
   return constructor;
+}
+
+/** Insists on so many arguments, as Web IDL does. */
+export function requireArguments(list, count, name) {
+  if (list.length < count) throw new TypeError(`${name}: ${count} argument${count === 1 ? "" : "s"} required, but only ${list.length} present`);
 }
 
 /** The bytes of a buffer source, without a copy; undefined when the value is none. */

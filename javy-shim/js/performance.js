@@ -83,9 +83,14 @@ const clear = (type, name) => {
 };
 
 class Performance extends EventTarget {
-  get timeOrigin() { return native.timeOrigin(); }
-  now() { return native.elapsed(); }
-  toJSON() { return { timeOrigin: this.timeOrigin }; }
+  #brand;
+  constructor() {
+    if (!mayConstruct) throw new TypeError("Illegal constructor");
+    super();
+  }
+  get timeOrigin() { return (this.#brand, native.timeOrigin()); }
+  now() { return (this.#brand, native.elapsed()); }
+  toJSON() { return (this.#brand, { timeOrigin: this.timeOrigin }); }
   mark(name, options = undefined) {
     const mark = new PerformanceMark(...arguments);
     entries.push(mark);
@@ -122,4 +127,4 @@ class Performance extends EventTarget {
 finishClass(Performance, "timeOrigin", "now", "toJSON", "mark", "measure", "clearMarks", "clearMeasures", "getEntries", "getEntriesByType",
   "getEntriesByName");
 
-defineGlobals({ Performance, PerformanceEntry, PerformanceMark, PerformanceMeasure, performance: new Performance() });
+defineGlobals({ Performance, PerformanceEntry, PerformanceMark, PerformanceMeasure, performance: make(() => new Performance()) });

@@ -9,14 +9,15 @@ import "./timers.js";
 import "./headers.js";
 import "./blob.js";
 import "./messages.js";
+import "./file-reader.js";
 import "./console.js";
 import "./environment.js";
 import "./fetch.js";
 import "./crypto.js";
 import "./crypto-sync.js";
+import "./channels.js";
 import "./clone.js";
 import "./performance.js";
-import "./channels.js";
 import "./intl.js";
 import "./std-http.js";
 

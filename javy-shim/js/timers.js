@@ -9,7 +9,8 @@ let last = 0;
 
 function start(callback, delay, repeat, args) {
   const action = typeof callback === "function" ? () => callback.apply(globalThis, args) : () => (0, eval)(String(callback));
-  const wait = Math.min(Math.max(Number(delay) || 0, 0), 2 ** 31 - 1);
+  // As Web IDL converts to a 32-bit number: what is too large becomes small.
+  const wait = Math.max(Number(delay) | 0, 0);
   const id = (last += 1);
   const run = () => {
     if (repeat) active.set(id, native.setTimer(Math.max(wait, 1), run));

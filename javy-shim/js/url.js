@@ -1,7 +1,38 @@
 // URL and URLSearchParams (URL standard). Parsing is done by the engine's Rust side.
 
-import { defineGlobals, finishClass, native, usv } from "./native.js";
+import { defineGlobals, finishClass, native, requireArguments, usv } from "./native.js";
 
+export const firstOf = (pair) => pair[0];
+export const secondOf = (pair) => pair[1];
+export const bothOf = (pair) => [pair[0], pair[1]];
+
+/** Makes what makes the iterators of a class: they see changes made while they run (Web IDL's default iterators). */
+export function pairIterators(name) {
+  const states = new WeakMap();
+  const methods = {
+    next() {
+      const step = states.get(this);
+      if (step === undefined) throw new TypeError(`next: the object is not a ${name} Iterator`);
+      return step();
+    },
+  };
+  const prototype = Object.create(Object.getPrototypeOf(Object.getPrototypeOf([][Symbol.iterator]())), {
+    ...Object.getOwnPropertyDescriptors(methods),
+    [Symbol.toStringTag]: { value: `${name} Iterator`, configurable: true },
+  });
+  return (list, pick) => {
+    let index = 0;
+    const iterator = Object.create(prototype);
+    states.set(iterator, () => {
+      const pairs = list();
+      if (index >= pairs.length) return { value: undefined, done: true };
+      return { value: pick(pairs[index++]), done: false };
+    });
+    return iterator;
+  };
+}
+
+const iterate = pairIterators("URLSearchParams");
 const PARTS = ["href", "origin", "protocol", "username", "password", "host", "hostname", "port", "pathname", "search", "hash"];
 const [HREF, ORIGIN, , , , , , , , SEARCH] = PARTS.keys();
 let bind;
@@ -36,29 +67,35 @@ export class URLSearchParams {
 
   get size() { return this.#list.length; }
   append(name, value) {
+    requireArguments(arguments, 2, "URLSearchParams.append");
     this.#list.push([usv(name), usv(value)]);
     this.#changed();
   }
   delete(name, value = undefined) {
+    requireArguments(arguments, 1, "URLSearchParams.delete");
     const key = usv(name);
     const wanted = value === undefined ? undefined : usv(value);
     this.#list = this.#list.filter(([n, v]) => n !== key || (wanted !== undefined && v !== wanted));
     this.#changed();
   }
   get(name) {
+    requireArguments(arguments, 1, "URLSearchParams.get");
     const key = usv(name);
     return this.#list.find(([n]) => n === key)?.[1] ?? null;
   }
   getAll(name) {
+    requireArguments(arguments, 1, "URLSearchParams.getAll");
     const key = usv(name);
     return this.#list.filter(([n]) => n === key).map(([, v]) => v);
   }
   has(name, value = undefined) {
+    requireArguments(arguments, 1, "URLSearchParams.has");
     const key = usv(name);
     const wanted = value === undefined ? undefined : usv(value);
     return this.#list.some(([n, v]) => n === key && (wanted === undefined || v === wanted));
   }
   set(name, value) {
+    requireArguments(arguments, 2, "URLSearchParams.set");
     const key = usv(name);
     const text = usv(value);
     const first = this.#list.find(([n]) => n === key);
@@ -81,9 +118,10 @@ export class URLSearchParams {
       callback.call(thisArgument, value, name, this);
     }
   }
-  keys() { return pairIterator("URLSearchParams", () => this.#list, (pair) => pair[0]); }
-  values() { return pairIterator("URLSearchParams", () => this.#list, (pair) => pair[1]); }
-  entries() { return pairIterator("URLSearchParams", () => this.#list, (pair) => [pair[0], pair[1]]); }
+  #iterate(pick) { return iterate(() => this.#list, pick); }
+  keys() { return this.#iterate(firstOf); }
+  values() { return this.#iterate(secondOf); }
+  entries() { return this.#iterate(bothOf); }
   toString() { return this.#list.map(([name, value]) => `${escape(name)}=${escape(value)}`).join("&"); }
 
   static {
@@ -97,29 +135,6 @@ Object.defineProperty(URLSearchParams.prototype, Symbol.iterator, {
   value: URLSearchParams.prototype.entries, writable: true, configurable: true,
 });
 finishClass(URLSearchParams, "size", "append", "delete", "get", "getAll", "has", "set", "sort", "forEach", "keys", "values", "entries", "toString");
-
-const prototypes = new Map();
-
-/** An iterator that sees changes made while it runs (Web IDL's default iterator). */
-export function pairIterator(name, list, pick) {
-  let prototype = prototypes.get(name);
-  if (prototype === undefined) {
-    prototype = Object.create(Object.getPrototypeOf(Object.getPrototypeOf([][Symbol.iterator]())), {
-      next: { value() { return states.get(this)(); }, writable: true, enumerable: true, configurable: true },
-      [Symbol.toStringTag]: { value: `${name} Iterator`, configurable: true },
-    });
-    prototypes.set(name, prototype);
-  }
-  let index = 0;
-  const iterator = Object.create(prototype);
-  states.set(iterator, () => {
-    const pairs = list();
-    if (index >= pairs.length) return { value: undefined, done: true };
-    return { value: pick(pairs[index++]), done: false };
-  });
-  return iterator;
-}
-const states = new WeakMap();
 
 function parse(query) {
   const pairs = [];
@@ -137,22 +152,23 @@ function unescape(text) {
   try {
     return decodeURIComponent(spaced);
   } catch {
-    return unescapeLossy(spaced);
+    // Escapes that are not UTF-8, or not escapes.
+    return native.decodeText("utf-8", percentDecode(spaced), false);
   }
 }
 
-/** For escapes that are not UTF-8, or not escapes. */
-function unescapeLossy(text) {
+/** The bytes of a text, with its escapes undone. */
+export function percentDecode(text) {
   const bytes = native.encodeUtf8(text);
-  const decoded = [];
+  let length = 0;
   for (let index = 0; index < bytes.length; index += 1) {
     const hex = bytes[index] === 0x25 ? String.fromCharCode(bytes[index + 1] ?? 0, bytes[index + 2] ?? 0) : "";
-    if (/^[0-9A-Fa-f]{2}$/.test(hex)) {
-      decoded.push(Number.parseInt(hex, 16));
-      index += 2;
-    } else decoded.push(bytes[index]);
+    const isEscape = /^[0-9A-Fa-f]{2}$/.test(hex);
+    bytes[length] = isEscape ? Number.parseInt(hex, 16) : bytes[index];
+    length += 1;
+    if (isEscape) index += 2;
   }
-  return native.decodeText("utf-8", new Uint8Array(decoded), false);
+  return bytes.subarray(0, length);
 }
 
 function escape(text) {
@@ -210,14 +226,13 @@ export class URL {
   static {
     for (const [index, part] of PARTS.entries()) {
       if (part === "href" || part === "origin") continue;
-      Object.defineProperty(this.prototype, part, {
-        configurable: true,
-        get() { return this.#parts[index]; },
-        set(value) {
+      Object.defineProperty(this.prototype, part, Object.getOwnPropertyDescriptor({
+        get [part]() { return this.#parts[index]; },
+        set [part](value) {
           this.#parts = native.changeUrl(this.#parts[HREF], part, usv(value));
           if (index === SEARCH) this.#refresh();
         },
-      });
+      }, part));
     }
   }
 }

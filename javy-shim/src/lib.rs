@@ -19,6 +19,7 @@
 //! The files in `prebuilt/` are built from `engine/` and `js/` by `cargo engine`.
 
 pub mod image;
+pub mod node;
 pub mod standalone;
 
 /// The engine: a core module that imports its memory as `env.memory` and whatever WIT functions the wrapper lowers.

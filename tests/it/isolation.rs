@@ -1,19 +1,19 @@
 //! Every request has an instance that did not exist before it.
 
-use caddis_tests::{Client, Server, guests};
+use caddis_tests::{Client, Options, Server, guests};
 use http::{Method, StatusCode};
 use tokio::task::JoinSet;
 
-use crate::start;
+use crate::options;
 
 /// Random, so that no program contains it by chance.
 const PATTERN: &[u8; 16] = b"\x91k\xf2\x07\xd8\x3c\xa5\xee\x12\x84\x5f\xb9\x60\xcb\x2d\xf6";
 /// The guest expects what it searches for with each byte XORed with this.
 const MASK: u8 = 0x5a;
 
-async fn serve() -> Server {
-    let server = start().await;
-    server.admin().put_component("f", guests::ISOLATION, "fuel=100000000000&timeout_seconds=60").await;
+async fn serve(options: Options) -> Server {
+    let server = Server::start(options).await;
+    server.admin().put_component("f", guests::ISOLATION, "fuel=100000000000&timeout_seconds=300").await;
     server
 }
 
@@ -28,7 +28,7 @@ fn masked(text: &[u8]) -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread")]
 pub(crate) async fn a_global_has_its_first_value_in_every_request() {
-    let server = serve().await;
+    let server = serve(options()).await;
     for _ in 0..20 {
         assert_eq!(ask(&server.anonymous(), "/count", b"").await, 42);
     }
@@ -42,7 +42,8 @@ pub(crate) async fn a_global_has_its_first_value_in_every_request() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_of_one_request_never_shows_in_another() {
-    let server = serve().await;
+    // Gigabytes are written and searched.
+    let server = serve(options().alone()).await;
     // The search finds what is there: else finding nothing would mean nothing.
     assert!(ask(&server.anonymous(), "/search", &masked(b"the memory may grow to")).await >= 1);
     assert!(ask(&server.anonymous(), "/search", &masked(&[0; 16])).await > 1_000_000);

@@ -9,11 +9,13 @@
 
 mod access;
 mod apps;
+mod benchmarks;
 mod butterbase;
 mod command_line;
 mod components;
 mod crypto;
 mod db;
+mod density;
 mod durability;
 mod egress;
 mod executions;
@@ -27,11 +29,13 @@ mod kliv;
 mod limits;
 mod management;
 mod node;
+mod node_modules;
 mod notes;
 mod npm;
 mod observe;
 mod packages;
 mod row_security;
+mod secrets;
 mod server;
 mod siblings;
 mod snippets;
@@ -46,6 +50,8 @@ use serde_json::Value;
 
 /// The test that stands for each guest: a guest without a line here does not compile.
 mod proof {
+    pub(crate) use crate::benchmarks::the_guests_of_the_benchmarks_answer as bench_http;
+    pub(crate) use crate::benchmarks::the_guests_of_the_benchmarks_answer as bench_lean;
     pub(crate) use crate::components::the_examples_of_the_sdk_answer as hello;
     pub(crate) use crate::components::the_examples_of_the_sdk_answer as whoami;
     pub(crate) use crate::floods::a_loop_of_host_calls_ends_when_its_time_does as floods;

@@ -304,3 +304,63 @@ async fn openai_streams_a_completion() {
     assert_eq!(server.anonymous().get("f", "/").await.expect(StatusCode::OK).json(), json!(["Hel", "lo"]));
     assert_eq!(service.requests(), ["POST /v1/chat/completions"]);
 }
+
+/// Packages written for Node.js, which require its modules.
+mod for_node {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn jsonwebtoken_signs_and_verifies() {
+        let imports = "import jwt from 'jsonwebtoken'; import { generateKeyPairSync } from 'node:crypto';
+            const encodings = { publicKeyEncoding: { type: 'spki', format: 'pem' }, privateKeyEncoding: { type: 'pkcs8', format: 'pem' } };
+            const rsa = generateKeyPairSync('rsa', { modulusLength: 2048, ...encodings });
+            const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+            const round = (algorithm, secret, open) => jwt.verify(jwt.sign({ algorithm }, secret, { algorithm, expiresIn: '1h' }), open).algorithm;
+            const code = (f) => { try { return f() } catch (error) { return error.message } };";
+        let checks = "[round('HS256', 's', 's'), round('RS256', rsa.privateKey, rsa.publicKey), round('PS256', rsa.privateKey, rsa.publicKey),
+            round('ES256', ec.privateKey, ec.publicKey), code(() => jwt.verify(jwt.sign({}, 'a'), 'b')), code(() => jwt.verify(jwt.sign({}, 'a', { expiresIn: -1 }), 'a'))]";
+        let expected = json!(["HS256", "RS256", "PS256", "ES256", "invalid signature", "jwt expired"]);
+        assert_eq!(value(imports, checks).await, expected);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn bcryptjs_hashes() {
+        let imports = "import bcrypt from 'bcryptjs'; const known = '$2b$04$EGdrhbKUv8Oc9vGiXX0HQOxSg445d458Muh7DAHskb6QbtCvdxcie';";
+        let checks = "[bcrypt.compareSync('correctbatteryhorsestapler', known), await bcrypt.compare('pw', await bcrypt.hash('pw', 4)), bcrypt.compareSync('x', known)]";
+        assert_eq!(value(imports, checks).await, json!([true, true, false]));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn iconv_lite_decodes() {
+        let imports = "import iconv from 'iconv-lite';";
+        let checks = "[iconv.decode(Buffer.from([0x82, 0xa0]), 'shift_jis'), iconv.encode('é€', 'win1252').toString('hex'), iconv.decode(iconv.encode('日本', 'euc-jp'), 'euc-jp')]";
+        assert_eq!(value(imports, checks).await, json!(["あ", "e980", "日本"]));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn templates_are_filled_in() {
+        let imports = "import Handlebars from 'handlebars'; import ejs from 'ejs'; import qs from 'qs';";
+        let checks = "[Handlebars.compile('{{#each xs}}<{{this}}>{{/each}}')({ xs: ['a', '&'] }), ejs.render('<% for (const x of xs) { %><%= x %>;<% } %>', { xs: ['a', '<'] }), qs.parse('a[b][]=1').a.b]";
+        assert_eq!(value(imports, checks).await, json!(["<a><&amp;>", "a;&lt;;", ["1"]]));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn busboy_and_csv_parse_read_streams() {
+        let imports = "import busboy from 'busboy'; import { parse } from 'csv-parse'; import { Readable } from 'node:stream';
+            async function fields() {
+              const form = new FormData(); form.append('a', '1'); form.append('f', new File(['data'], 'x.txt'));
+              const sent = new Response(form);
+              const reader = busboy({ headers: Object.fromEntries(sent.headers) });
+              const seen = [];
+              reader.on('field', (name, value) => seen.push([name, value]));
+              reader.on('file', (name, file, { filename }) => file.on('data', (data) => seen.push([name, String(data), filename])));
+              const done = new Promise((resolve) => reader.on('close', resolve));
+              Readable.fromWeb(sent.body).pipe(reader);
+              await done;
+              return seen;
+            }
+            const rows = async () => { const all = []; for await (const row of Readable.from(['a,b\\n1,', '2\\n']).pipe(parse({ columns: true }))) all.push(row); return all };";
+        let expected = json!([[["a", "1"], ["f", "data", "x.txt"]], [{"a": "1", "b": "2"}]]);
+        assert_eq!(value(imports, "[await fields(), await rows()]").await, expected);
+    }
+}

@@ -127,6 +127,11 @@ impl Server {
         Self { _machine: machine, ..Self::start_on(options, data).await }
     }
 
+    /// Starts the binary on a new data directory beside servers that run: for programs that are no tests.
+    pub async fn start_beside(options: Options) -> Self {
+        Self::start_on(options, TempDir::new().expect("a temporary directory")).await
+    }
+
     /// Starts the binary on a data directory that was not used before, beside whatever else runs.
     pub(crate) async fn start_on(options: Options, data: TempDir) -> Self {
         let (process, printed) = Process::start(&options, data.path()).await;

@@ -10,7 +10,8 @@ const { setTimeout: later, clearTimeout: forget, fetch: send } = globalThis;
 export default async function run(request) {
   const { path, search, source, files } = await request.json();
   self.GLOBAL = { isWindow: () => false, isWorker: () => false, isShadowRealm: () => false };
-  self.location = new URL(path.replace(/\.js$/, ".html") + search, "http://web-platform.test/");
+  const { href, origin, host, pathname } = new URL(path.replace(/\.js$/, ".html") + search, "http://web-platform.test/");
+  self.location = { href, origin, host, pathname, search, toString: () => href };
   self.fetch = (input, init) => {
     const address = typeof input === "string" ? new URL(input, self.location) : null;
     const file = address?.host === self.location.host ? files[address.pathname] : undefined;

@@ -18,12 +18,13 @@ const fn area(name: &'static str, folder: &'static str, aim: Option<u32>) -> Are
     Area { name, folder, aim }
 }
 
-pub(crate) const AREAS: [Area; 13] = [
+pub(crate) const AREAS: [Area; 14] = [
     area("URL, URLSearchParams", "url/", Some(95)),
     area("Encoding", "encoding/", Some(95)),
     area("Base64", "html/webappapis/atob/", Some(95)),
     area("Structured clone", "html/webappapis/structured-clone/", Some(95)),
     area("Headers (own cases)", "own/headers/", Some(95)),
+    area("Request and Response (own cases)", "own/messages/", Some(85)),
     area("Streams", "streams/", Some(85)),
     area("Web Cryptography", "WebCryptoAPI/", Some(85)),
     area("AbortSignal, Event, EventTarget", "dom/", None),
@@ -35,10 +36,7 @@ pub(crate) const AREAS: [Area; 13] = [
 ];
 
 /// What is left out, by the beginning of the path: it is about things that functions do not have.
-const LEFT_OUT: [&str; 10] = [
-    // FileReader, which reads a Blob by events.
-    "FileAPI/fileReader.any.js",
-    "FileAPI/reading-data-section/",
+const LEFT_OUT: [&str; 8] = [
     // An echo server.
     "FileAPI/file/send-file-formdata",
     // Blob URLs: there is no other document that could use one.

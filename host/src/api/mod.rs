@@ -96,7 +96,7 @@ fn of_an_app() -> Router<Arc<Api>> {
         .route("/functions/{name}/versions", get(versions::list))
         .route("/functions/{name}/rollback", post(versions::rollback))
         .route("/functions/{name}/traffic", post(versions::traffic))
-        .route("/functions/{name}/env", patch(secrets::patch_function))
+        .route("/functions/{name}/env", get(secrets::list_function).patch(secrets::patch_function))
         .route("/functions/{name}/executions", get(executions::list))
         .route("/functions/{name}/executions/export", get(export::export))
         .route("/functions/{name}/executions/stream", get(export::tail))

@@ -16,7 +16,7 @@ use super::functions::{FunctionPath, no_function};
 use crate::error::{Code, Error};
 use crate::ids::VariableName;
 use crate::store::secrets::{self as store, Changes, Scope, Variable};
-use crate::store::{StoreError, Writer, functions};
+use crate::store::{Reader, StoreError, Writer, functions};
 use crate::tunables::{MANAGEMENT_BODY_BYTES, VARIABLE_BYTES};
 
 /// Names the host keeps for itself.
@@ -72,6 +72,20 @@ pub(super) async fn delete(
 #[derive(Deserialize)]
 pub(super) struct VariablePath {
     name: VariableName,
+}
+
+/// `GET /functions/{name}/env`
+pub(super) async fn list_function(
+    State(api): State<Arc<Api>>,
+    InApp(app): InApp,
+    InPath(FunctionPath { name }): InPath<FunctionPath>,
+) -> Result<Response, Error> {
+    let app_name = app.name.clone();
+    let read = move |tx: &Reader<'_>| {
+        let id = functions::get(tx, &app_name, &name)?.id;
+        store::list(tx, &Scope::Function(id))
+    };
+    Ok(listed(api.store.read(read).await.map_err(no_function)?))
 }
 
 /// `PATCH /functions/{name}/env` (BB12): merges; `null` removes.

@@ -13,6 +13,11 @@ pub type Environment = BTreeMap<String, Secret>;
 pub const URL: &str = "SUPABASE_URL";
 /// See [`URL`].
 pub const ANON_KEY: &str = "SUPABASE_ANON_KEY";
+
+/// The values that must not get into a record: all but those everybody may know.
+pub fn secrets(environment: &Environment) -> impl Iterator<Item = &Secret> {
+    environment.iter().filter(|(name, _)| ![URL, ANON_KEY].contains(&name.as_str())).map(|(_, value)| value)
+}
 /// See [`URL`]. The only one of them that is a secret.
 pub const SERVICE_ROLE_KEY: &str = "SUPABASE_SERVICE_ROLE_KEY";
 

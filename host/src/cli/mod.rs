@@ -4,6 +4,7 @@ mod build;
 mod client;
 mod dev;
 mod scripts;
+mod secrets;
 mod serve;
 
 use std::path::{Path, PathBuf};
@@ -40,6 +41,11 @@ enum Command {
         #[command(flatten)]
         options: ServeOptions,
     },
+    /// Manage what is sealed in a data directory
+    Secrets {
+        #[command(subcommand)]
+        command: SecretsCommand,
+    },
     /// Make one component of a function in TypeScript or JavaScript
     Build {
         /// The file with the handler; what it imports is found beside it
@@ -58,6 +64,17 @@ enum Command {
     },
 }
 
+#[derive(Subcommand)]
+enum SecretsCommand {
+    /// Seal everything with a new master key, while the host does not run. CADDIS_MASTER_KEY and CADDIS_NEW_MASTER_KEY are the old and
+    /// the new key; without them, master.key is replaced by a new one
+    RotateKey {
+        /// Directory of the host's data
+        #[arg(long, env = "CADDIS_DATA", value_name = "DIR")]
+        data: PathBuf,
+    },
+}
+
 /// What every command can fail with: printed as one line.
 pub(crate) type Failure = Box<dyn std::error::Error>;
 
@@ -70,6 +87,7 @@ pub fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Serve { options, config } => serve::run(options, config.as_deref()),
         Command::Dev { directory, options } => dev::run(&directory, options),
+        Command::Secrets { command: SecretsCommand::RotateKey { data } } => secrets::rotate_key(&data),
         Command::Build { file, output, options } => return build(&file, output, options),
         Command::Compile { memory_mb } => return compile(memory_mb),
     };

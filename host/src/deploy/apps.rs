@@ -73,6 +73,7 @@ impl Deployer {
         let name = app.name.clone();
         self.store.write(move |tx| stored::delete(tx, &name)).await?;
         self.table.remove(&app.name);
+        app.clear();
         self.finish_deletions().await
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use javy_shim::node::NODE_MODULES;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::task::spawn_blocking;
@@ -35,7 +36,7 @@ use crate::tunables::{PACKAGES_TIME, PROGRAM_START_TIME};
 pub const JAVASCRIPT: &str = "javascript";
 
 /// What the engine has beyond the web platform, and what it will never have.
-const PLATFORM: Platform<'static> = Platform { node_modules: &[], absent_globals: ABSENT_GLOBALS };
+const PLATFORM: Platform<'static> = Platform { node_modules: NODE_MODULES, absent_globals: ABSENT_GLOBALS };
 
 /// Makes programs callable.
 pub struct Scripts {
@@ -202,7 +203,7 @@ impl Scripts {
         let time = PROGRAM_START_TIME.min(Duration::from_secs(settings.timeout_seconds.into()));
         let deadline = Instant::now() + time;
         let environment = self.resources.environment(app, function, settings, variables).await?;
-        let log = LogCapture::of_a_console();
+        let log = LogCapture::of_a_console(environment.clone());
         // Nothing is answered at top level.
         let (responder, _) = Responder::new(SentResponse::default());
         let occasion = Occasion {
@@ -218,7 +219,7 @@ impl Scripts {
         };
         let parts = self.resources.parts(app, settings, occasion);
         let image = engine.image(program(bundle), parts, Limits::from(settings), deadline.into()).await;
-        image.map_err(|failure| explain(failure, bundle, &log))
+        image.map_err(|failure| explain(failure.redacted(&log), bundle, &log))
     }
 }
 

@@ -6,15 +6,16 @@ use std::sync::OnceLock;
 use oxc::syntax::identifier::is_identifier_name;
 use oxc_sourcemap::{ConcatSourceMapBuilder, SourceMap};
 
-use super::Platform;
 use super::commonjs::{self, Required};
 use super::diagnostic::{Collector, Diagnostics, Finding};
 use super::import_map::Configuration;
 use super::nesting::with_bundle_stack;
+use super::node;
 use super::packages::Packages;
 use super::resolve::{Place, Resolved, Resolver, Unresolved};
 use super::source::Source;
 use super::transpile::{HELPERS, Import, Input, Origin, Syntax, Transpiled, transpile};
+use super::{GLOBALS, Platform};
 
 /// The most modules of one bundle, packages included.
 pub const MAX_MODULES: usize = 4_000;
@@ -151,6 +152,8 @@ impl Bundler {
 struct Graph {
     loaded: BTreeMap<String, Loaded>,
     bytes: usize,
+    /// Whether one of them may use the global `Buffer`.
+    has_buffer: bool,
     /// Reached, but not loaded.
     queue: VecDeque<Place>,
     /// Imports that could not be resolved yet.
@@ -170,13 +173,15 @@ struct Loaded {
 enum Target {
     Loaded(String),
     Builtin(String),
+    /// A module of Node that is not there; its name.
+    Absent(String),
     Empty,
 }
 
 impl Graph {
     fn of(entry: &str) -> Self {
         let queue = VecDeque::from([Place::File(entry.to_owned())]);
-        Self { loaded: BTreeMap::new(), bytes: 0, queue, waiting: Vec::new() }
+        Self { loaded: BTreeMap::new(), bytes: 0, has_buffer: false, queue, waiting: Vec::new() }
     }
 
     /// Loads all that the entry reaches.
@@ -190,8 +195,28 @@ impl Graph {
                 self.load_one(&place, resolver, &mut found)?;
             }
         }
+        let complete = self.waiting.is_empty();
+        if complete && self.loaded.contains_key(node::ASYNC_CONTEXT) {
+            self.lower_async(resolver, &mut found);
+        }
         found.finish()?;
-        Ok(if self.waiting.is_empty() { Progress::Complete } else { Progress::Waiting })
+        Ok(if complete { Progress::Complete } else { Progress::Waiting })
+    }
+
+    /// Turns all async functions into generators: see `node:internal/async-context`.
+    fn lower_async(&mut self, resolver: &Resolver<'_>, found: &mut Collector) {
+        for (name, loaded) in self.loaded.iter_mut().filter(|(_, loaded)| loaded.text.contains("async")) {
+            let origin = origin(loaded.author, resolver);
+            match transpile(Input { name, text: &loaded.text, origin, lowers_async: true }) {
+                Ok(transpiled) => loaded.transpiled = transpiled,
+                Err(findings) => found.add(name, &loaded.text, findings),
+            }
+            let helpers = loaded.transpiled.imports.iter().filter(|import| import.specifier.starts_with(HELPERS));
+            loaded.targets.extend(helpers.map(|helper| {
+                let key = (helper.specifier.clone(), helper.syntax == Syntax::Require);
+                (key, Target::Builtin(helper.specifier.clone()))
+            }));
+        }
     }
 
     fn load_one(&mut self, place: &Place, resolver: &Resolver<'_>, found: &mut Collector) -> Result<(), Diagnostics> {
@@ -201,18 +226,22 @@ impl Graph {
             Place::Package { package, path } => {
                 (resolver.packages.read(package, path).unwrap_or_default(), Author::Package)
             }
+            Place::Node(name) => {
+                (resolver.platform.node_module_text(name).unwrap_or_default().to_owned(), Author::Toolchain)
+            }
         };
+        if !self.has_buffer && author != Author::Toolchain && node::mentions_buffer(&text) {
+            self.has_buffer = true;
+            self.queue.push_back(Place::Node("buffer".to_owned()));
+        }
         self.bytes += text.len();
         if self.loaded.len() >= MAX_MODULES || self.bytes > MAX_MODULE_BYTES {
             let message =
                 format!("The function with its packages is over {MAX_MODULES} modules or {MAX_MODULE_BYTES} bytes");
             return Err(Diagnostics::single(&name, &text, Finding::new(message, 0, 1)));
         }
-        let origin = match author {
-            Author::Function => Origin::Author { platform: resolver.platform, jsx: &resolver.configuration.jsx },
-            _ => Origin::Package,
-        };
-        match transpile(Input { name: &name, text: &text, origin }) {
+        let origin = origin(author, resolver);
+        match transpile(Input { name: &name, text: &text, origin, lowers_async: false }) {
             Ok(transpiled) => {
                 let imports = transpiled.imports.clone();
                 self.loaded.insert(name, Loaded { text, author, transpiled, targets: BTreeMap::new() });
@@ -239,18 +268,22 @@ impl Graph {
                 match place {
                     // What the function asks for itself is known before its packages ask.
                     Place::File(_) => self.queue.push_front(place),
-                    Place::Package { .. } => self.queue.push_back(place),
+                    Place::Package { .. } | Place::Node(_) => self.queue.push_back(place),
                 }
                 Target::Loaded(name)
             }
             Ok(Resolved::Builtin(name)) => Target::Builtin(name),
             Ok(Resolved::Empty) => Target::Empty,
             Err(Unresolved::Wanted) => return self.waiting.push((place.clone(), import.clone())),
-            // A package tries for what it can do without; if it cannot, it throws when it runs.
+            // A package tries for what it can do without; if it cannot, it throws when it runs. Many that require a module of Node never use
+            // it here: that one throws when it is used.
             Err(Unresolved::Meaningless(_))
                 if importer.author == Author::Package && import.syntax != Syntax::Static =>
             {
-                return;
+                match node::required(&import.specifier) {
+                    Some(name) if import.syntax == Syntax::Require => Target::Absent(name.to_owned()),
+                    _ => return,
+                }
             }
             Err(Unresolved::Meaningless(finding) | Unresolved::Unavailable(finding)) => {
                 return found.add(&name, &importer.text, [finding]);
@@ -267,6 +300,7 @@ impl Graph {
     fn link(self, entry: &str) -> Bundle {
         let wanted = self.wanted_of_commonjs(entry);
         let missed = self.wanted_of_nothing();
+        let globals = self.globals();
         let mut modules: Vec<Module> = Vec::new();
         let mut extra: BTreeSet<String> = BTreeSet::new();
         for (name, names) in &wanted {
@@ -289,11 +323,25 @@ impl Graph {
             modules.push(module);
         }
         modules.extend(missed.map(|names| Module::generated(EMPTY, empty_code(&names))));
+        modules.extend(globals);
         modules.extend(
             extra.iter().filter_map(|name| toolchain_code(name).map(|code| Module::generated(name, code.to_owned()))),
         );
         modules.sort_by(|a, b| a.name.cmp(&b.name));
         Bundle { entry, modules }
+    }
+
+    /// The module that runs before the program, if there is something for it to do.
+    fn globals(&self) -> Option<Module> {
+        let patched = self.loaded.contains_key(node::ASYNC_CONTEXT);
+        let parts =
+            [(patched, node::ASYNC_CONTEXT, node::PATCH_THEN), (self.has_buffer, "node:buffer", node::DEFINE_BUFFER)];
+        let parts = parts.into_iter().filter(|(wanted, ..)| *wanted);
+        parts.fold(None, |module, (_, import, code)| {
+            let mut module = module.unwrap_or_else(|| Module::generated(GLOBALS, String::new()));
+            module.code.push_str(code);
+            Some(module.importing(import))
+        })
     }
 
     /// The CommonJS modules that ES modules import, with the names they want of them.
@@ -347,6 +395,13 @@ impl Graph {
     }
 }
 
+fn origin<'a>(author: Author, resolver: &'a Resolver<'_>) -> Origin<'a> {
+    match author {
+        Author::Function => Origin::Author { platform: resolver.platform, jsx: &resolver.configuration.jsx },
+        Author::Package | Author::Toolchain => Origin::Package,
+    }
+}
+
 /// An ES module, with its specifiers mapped.
 fn ordinary(name: String, loaded: Loaded, commonjs: &BTreeSet<String>) -> Module {
     let imports = import_table(&loaded.targets, commonjs);
@@ -366,13 +421,14 @@ fn ordinary(name: String, loaded: Loaded, commonjs: &BTreeSet<String>) -> Module
 fn import_table(targets: &BTreeMap<(String, bool), Target>, commonjs: &BTreeSet<String>) -> BTreeMap<String, String> {
     let imported = targets.iter().filter(|((_, required), _)| !required);
     imported
-        .map(|((specifier, _), target)| {
+        .filter_map(|((specifier, _), target)| {
             let name = match target {
                 Target::Loaded(name) if commonjs.contains(name) => commonjs::facade_name(name),
                 Target::Loaded(name) | Target::Builtin(name) => name.clone(),
                 Target::Empty => EMPTY.to_owned(),
+                Target::Absent(_) => return None,
             };
-            (specifier.clone(), name)
+            Some((specifier.clone(), name))
         })
         .collect()
 }
@@ -384,17 +440,21 @@ fn definition(name: String, loaded: Loaded, commonjs: &BTreeSet<String>) -> Modu
         .map(|((specifier, _), target)| {
             let found = match target {
                 Target::Loaded(name) if commonjs.contains(name) => (name.clone(), Required::Definition),
-                Target::Loaded(name) if name.ends_with(".json") => (name.clone(), Required::Default),
+                Target::Loaded(name) if name.ends_with(".json") || name.starts_with("node:") => {
+                    (name.clone(), Required::Default)
+                }
                 Target::Loaded(name) => (name.clone(), Required::Namespace),
                 Target::Builtin(name) => (name.clone(), Required::Default),
                 Target::Empty => (EMPTY.to_owned(), Required::Namespace),
+                Target::Absent(name) => (name.clone(), Required::Absent),
             };
             (specifier.clone(), found)
         })
         .collect();
     let code = commonjs::definition(&name, &loaded.transpiled.code, &requires);
     let mut imports = import_table(&loaded.targets, commonjs);
-    imports.extend(requires.values().map(|(module, _)| (module.clone(), module.clone())));
+    let required = requires.values().filter(|(_, required)| *required != Required::Absent);
+    imports.extend(required.map(|(module, _)| (module.clone(), module.clone())));
     imports.insert(commonjs::RUNTIME.to_owned(), commonjs::RUNTIME.to_owned());
     let Loaded { text, author, transpiled, .. } = loaded;
     let map = transpiled.map.map(|map| {
@@ -425,8 +485,13 @@ fn empty_code(names: &BTreeSet<String>) -> String {
 fn toolchain_code(name: &str) -> Option<&'static str> {
     match name {
         commonjs::RUNTIME => Some(commonjs::RUNTIME_CODE),
-        "caddis:toolchain/helpers/decorate" => Some(include_str!("decorate.mjs")),
-        "caddis:toolchain/helpers/decorateParam" => Some(include_str!("decorate-param.mjs")),
+        "caddis:toolchain/helpers/asyncGeneratorDelegate" => Some(include_str!("helpers/async-generator-delegate.mjs")),
+        "caddis:toolchain/helpers/asyncIterator" => Some(include_str!("helpers/async-iterator.mjs")),
+        "caddis:toolchain/helpers/asyncToGenerator" => Some(include_str!("helpers/async-to-generator.mjs")),
+        "caddis:toolchain/helpers/awaitAsyncGenerator" => Some(include_str!("helpers/await-async-generator.mjs")),
+        "caddis:toolchain/helpers/decorate" => Some(include_str!("helpers/decorate.mjs")),
+        "caddis:toolchain/helpers/decorateParam" => Some(include_str!("helpers/decorate-param.mjs")),
+        "caddis:toolchain/helpers/wrapAsyncGenerator" => Some(include_str!("helpers/wrap-async-generator.mjs")),
         _ => None,
     }
 }

@@ -39,6 +39,8 @@ pub(super) enum Required {
     Namespace,
     /// The default export of a JSON or built-in module.
     Default,
+    /// What stands for a module of Node that is not there.
+    Absent,
 }
 
 /// The name of the facade of a module.
@@ -60,6 +62,10 @@ pub(super) fn definition(name: &str, code: &str, requires: &BTreeMap<String, (St
             Required::Default => {
                 (format!("* as __caddis_{index}"), format!("() => __caddis_{index}.default ?? __caddis_{index}"))
             }
+            Required::Absent => {
+                table.push_str(&format!("{specifier}: () => __caddis_absent({module}), "));
+                continue;
+            }
         };
         imports.push_str(&format!("import {binding} from {module}; "));
         table.push_str(&format!("{specifier}: {load}, "));
@@ -68,7 +74,7 @@ pub(super) fn definition(name: &str, code: &str, requires: &BTreeMap<String, (St
     // A line with `#!` is only allowed at the very beginning.
     let code = code.strip_prefix("#!").map_or_else(|| code.to_owned(), |rest| format!("//{rest}"));
     format!(
-        "import {{ __caddis_require, __caddis_namespace }} from {runtime}; {imports}var __caddis_module; \
+        "import {{ __caddis_require, __caddis_namespace, __caddis_absent }} from {runtime}; {imports}var __caddis_module; \
          export function __caddis_load() {{ if (__caddis_module === undefined) {{ \
          const module = (__caddis_module = {{ exports: {{}}, id: {file}, filename: {file}, loaded: false }}); \
          try {{ __caddis_define.call(module.exports, module, module.exports, \

@@ -4,6 +4,7 @@
 //! source::Source ── bundle::bundle ──┬── transpile   one file: parse, check, strip types, print, source map
 //!                                    ├── resolve     one import: file, package (specifier: its name), built-in module or nothing
 //!                                    ├── packages    npm packages, from wherever they come; manifest: their package.json
+//!                                    ├── node        the modules of Node, and what stands for those that are not there
 //!                                    └── commonjs    require() for what is not an ES module
 //!                        ↓
 //!                bundle::Bundle ── sourcemap   a stack of the engine, in the author's lines
@@ -27,6 +28,7 @@ mod globals;
 mod import_map;
 mod manifest;
 mod nesting;
+mod node;
 pub mod packages;
 mod resolve;
 pub mod source;
@@ -36,6 +38,9 @@ mod transpile;
 
 #[cfg(test)]
 mod tests;
+
+/// The module that defines globals a program may not need. The engine evaluates it before the program, if it is there.
+pub const GLOBALS: &str = "caddis:globals";
 
 /// The module behind `serve` of Deno's standard library. The engine must have it.
 pub const STD_HTTP: &str = "caddis:std-http";
@@ -55,8 +60,9 @@ pub const ABSENT_GLOBALS: &[(&str, &str)] = &[
 /// What the engine has and lacks. The engine's owner fills it in.
 #[derive(Debug, Clone, Copy)]
 pub struct Platform<'a> {
-    /// The `node:` modules the engine has, without the prefix: `buffer`, `util/types`.
-    pub node_modules: &'a [&'a str],
+    /// The `node:` modules there are, each with its text; their names are without the prefix: `buffer`, `util/types`. Those below `internal/`
+    /// are for the others only.
+    pub node_modules: &'a [(&'a str, &'a str)],
     /// Global names the engine will never have, each with a hint what to do instead.
     pub absent_globals: &'a [(&'a str, &'a str)],
 }

@@ -8,6 +8,7 @@
 use super::diagnostic::Finding;
 use super::import_map::Configuration;
 use super::manifest::{ImportKind, Manifest, Substitute, probes};
+use super::node;
 use super::packages::{Package, PackageError, PackageRequest, Packages};
 use super::source::{EXTENSIONS, Source, directory, extension, join};
 use super::specifier::{Meaningless, Npm, is_declaration, is_std_http, is_xhr_polyfill};
@@ -17,48 +18,6 @@ use super::{Platform, STD_HTTP};
 /// How often an import map may map what it has mapped.
 const MAX_MAPPINGS: usize = 8;
 
-/// The built-in modules of Node, to tell a missing one from a package.
-const NODE_MODULES: [&str; 38] = [
-    "assert",
-    "async_hooks",
-    "buffer",
-    "child_process",
-    "cluster",
-    "console",
-    "constants",
-    "crypto",
-    "dgram",
-    "diagnostics_channel",
-    "dns",
-    "domain",
-    "events",
-    "fs",
-    "http",
-    "http2",
-    "https",
-    "inspector",
-    "module",
-    "net",
-    "os",
-    "path",
-    "perf_hooks",
-    "process",
-    "querystring",
-    "readline",
-    "repl",
-    "stream",
-    "string_decoder",
-    "timers",
-    "tls",
-    "tty",
-    "url",
-    "util",
-    "v8",
-    "vm",
-    "worker_threads",
-    "zlib",
-];
-
 /// Where a module's text is.
 #[derive(Debug, Clone)]
 pub(super) enum Place {
@@ -66,14 +25,17 @@ pub(super) enum Place {
     File(String),
     /// A file of a package.
     Package { package: Package, path: String },
+    /// A module of Node, by its name without `node:`.
+    Node(String),
 }
 
 impl Place {
-    /// The name of the module. A path has no colon, so the two kinds never meet.
+    /// The name of the module. A path has no colon, so the kinds never meet.
     pub(super) fn name(&self) -> String {
         match self {
             Self::File(path) => path.clone(),
             Self::Package { package, path } => format!("npm:{}/{path}", package.id),
+            Self::Node(name) => format!("node:{name}"),
         }
     }
 }
@@ -143,6 +105,10 @@ impl Resolver<'_> {
         let resolved = match from {
             Place::File(path) => self.imported_by_file(&import.specifier, path, manner),
             Place::Package { package, path } => self.imported_by_package(&import.specifier, package, path, manner),
+            Place::Node(_) => Ok(match import.specifier.strip_prefix("node:") {
+                Some(name) => Resolved::Place(Place::Node(name.to_owned())),
+                None => Resolved::Builtin(import.specifier.clone()),
+            }),
         };
         resolved.map_err(|failure| {
             let finding = |message| Finding::new(message, import.offset, import.length.max(1));
@@ -241,18 +207,17 @@ impl Resolver<'_> {
             return Ok(Some(Resolved::Builtin(specifier.to_owned())));
         }
         let name = specifier.trim_end_matches('/');
-        if self.platform.node_modules.contains(&name) {
-            return Ok(Some(Resolved::Builtin(format!("node:{name}"))));
+        if self.platform.has_node_module(name) || node::is_node_module(name) {
+            return self.node_module(name).map(Some);
         }
         Ok(None)
     }
 
     fn node_module(&self, name: &str) -> Result<Resolved, Meaningless> {
-        if self.platform.node_modules.contains(&name) {
-            return Ok(Resolved::Builtin(format!("node:{name}")));
+        if self.platform.has_node_module(name) {
+            return Ok(Resolved::Place(Place::Node(name.to_owned())));
         }
-        let available: Vec<String> = self.platform.node_modules.iter().map(|name| format!("node:{name}")).collect();
-        let hint = if available.is_empty() { None } else { Some(format!("These are: {}", available.join(", "))) };
+        let hint = node::hint(name).map(str::to_owned).or_else(|| self.platform.node_modules_there_are());
         Err((format!("The built-in module node:{name} is not available here"), hint))
     }
 
@@ -315,10 +280,6 @@ impl Resolver<'_> {
     fn no_package(&self, specifier: &str, npm: &Npm<'_>, importer: Option<&Package>, error: PackageError) -> Failure {
         let name = &*npm.name;
         match error {
-            PackageError::NotFound if NODE_MODULES.contains(&name) => self
-                .node_module(name)
-                .map_or_else(|failure| failure, |_| (format!("Cannot find {specifier:?}"), None))
-                .into(),
             PackageError::NotFound => not_found(specifier, npm, importer).into(),
             PackageError::Unusable(why) => (format!("The package {name:?} cannot be used: {why}"), None).into(),
             PackageError::Unavailable(why) => {

@@ -11,7 +11,7 @@ use super::packages::{NoPackages, NodeModules};
 use super::source::Source;
 
 const PLATFORM: Platform<'static> = Platform {
-    node_modules: &["buffer", "events", "util"],
+    node_modules: &[("buffer", "export {}"), ("events", "export {}"), ("util", "export {}")],
     absent_globals: &[
         ("WebAssembly", "Upload the module as a component"),
         ("Worker", "Requests run in parallel already"),
@@ -180,6 +180,8 @@ mod errors {
     fn a_built_in_module_of_node_that_is_not_there() {
         let found = error(&[("index.ts", "import fs from 'node:fs';\nfs;")]);
         assert_eq!(found.message, "The built-in module node:fs is not available here");
+        assert!(found.hint.unwrap().contains("no files"));
+        let found = error(&[("index.ts", "import x from 'node:wasi';\nx;")]);
         assert!(found.hint.unwrap().contains("node:buffer"));
         assert!(error(&[("index.ts", "import fs from 'fs';\nfs;")]).message.contains("node:fs"));
         let bundle =

@@ -57,6 +57,8 @@ pub(super) struct Input<'a> {
     pub(super) name: &'a str,
     pub(super) text: &'a str,
     pub(super) origin: Origin<'a>,
+    /// Whether async functions become generators, whose awaits are calls of `then` that others can see.
+    pub(super) lowers_async: bool,
 }
 
 /// How a module asks for another.
@@ -150,7 +152,7 @@ fn transpile_script(input: Input<'_>) -> Result<Transpiled, Vec<Finding>> {
     let is_module = parsed.module_record.has_module_syntax;
     match input.origin {
         Origin::Author { platform, jsx } => author(&allocator, parsed.program, input, is_module, platform, jsx),
-        Origin::Package => Ok(package(&parsed.program, input.text, is_module)),
+        Origin::Package => package(&allocator, parsed.program, input, is_module),
     }
 }
 
@@ -173,7 +175,11 @@ fn author<'a>(
         true => Some(commonjs::find_exports(&program)),
         false => exports_of(&program, &scoping, is_module),
     };
-    let transformed = Transformer::new(allocator, Path::new(input.name), &transform_options(jsx))
+    if input.lowers_async && commonjs.is_some() {
+        // Helpers are required then, and not imported.
+        program.source_type = program.source_type.with_script(true);
+    }
+    let transformed = Transformer::new(allocator, Path::new(input.name), &transform_options(jsx, input.lowers_async))
         .build_with_scoping(scoping, &mut program);
     refuse(transformed.diagnostics)?;
     drop_attributes(&mut program);
@@ -187,27 +193,47 @@ fn author<'a>(
     if !findings.is_empty() {
         return Err(findings);
     }
+    let (code, map) = print(&program, input.name);
+    Ok(Transpiled { code, map, imports, commonjs })
+}
+
+fn print(program: &Program<'_>, name: &str) -> (String, Option<SourceMap<'static>>) {
     let options = CodegenOptions {
         comments: CommentOptions::disabled(),
-        source_map_path: Some(Path::new(input.name).to_owned()),
+        source_map_path: Some(Path::new(name).to_owned()),
         ..CodegenOptions::default()
     };
-    let printed = Codegen::new().with_options(options).build(&program);
+    let printed = Codegen::new().with_options(options).build(program);
     let map = printed.map.map(|mut map| {
         // The bundle keeps the text already.
         map.set_source_contents(Vec::new());
         map.into_owned()
     });
-    Ok(Transpiled { code: printed.code, map, imports, commonjs })
+    (printed.code, map)
 }
 
-fn package(program: &Program<'_>, text: &str, is_module: bool) -> Transpiled {
-    let scoping = SemanticBuilder::new().build(program).semantic.into_scoping();
+fn package<'a>(
+    allocator: &'a Allocator,
+    mut program: Program<'a>,
+    input: Input<'_>,
+    is_module: bool,
+) -> Result<Transpiled, Vec<Finding>> {
+    let scoping = SemanticBuilder::new().build(&program).semantic.into_scoping();
     // What has no word of either kind is a script for Node as well, whose `this` is its exports.
-    let commonjs = (!is_module && !program.source_type.is_module()).then(|| commonjs::find_exports(program));
+    let commonjs = (!is_module && !program.source_type.is_module()).then(|| commonjs::find_exports(&program));
     // A computed `require` is common in code that never runs; where it runs, it throws.
-    let (imports, _) = Imports::collect(program, &scoping, commonjs.is_some());
-    Transpiled { code: text.to_owned(), map: None, imports, commonjs }
+    let imports = |program: &Program<'_>, scoping| Imports::collect(program, scoping, commonjs.is_some()).0;
+    if !input.lowers_async {
+        let imports = imports(&program, &scoping);
+        return Ok(Transpiled { code: input.text.to_owned(), map: None, imports, commonjs });
+    }
+    let options = transform_options(&Jsx::default(), true);
+    let transformed =
+        Transformer::new(allocator, Path::new(input.name), &options).build_with_scoping(scoping, &mut program);
+    refuse(transformed.diagnostics)?;
+    let imports = imports(&program, &transformed.scoping);
+    let (code, map) = print(&program, input.name);
+    Ok(Transpiled { code, map, imports, commonjs })
 }
 
 /// Whether a file has `export =` or `import x = require()`, which make it CommonJS.
@@ -244,8 +270,10 @@ fn exports_of(program: &Program<'_>, scoping: &Scoping, is_module: bool) -> Opti
     (!is_module && uses_commonjs).then(|| commonjs::find_exports(program))
 }
 
-fn transform_options(jsx: &Jsx) -> TransformOptions {
+fn transform_options(jsx: &Jsx, lowers_async: bool) -> TransformOptions {
     let mut options = TransformOptions::default();
+    options.env.es2017.async_to_generator = lowers_async;
+    options.env.es2018.async_generator_functions = lowers_async;
     options.decorator.legacy = true;
     options.helper_loader = HelperLoaderOptions { module_name: HELPERS.into(), ..HelperLoaderOptions::default() };
     options.jsx = match jsx {

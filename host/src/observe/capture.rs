@@ -1,5 +1,6 @@
 //! What a guest prints and logs, bounded, on its way to the execution record.
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -9,6 +10,9 @@ use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
+use crate::bindings::env;
+use crate::secrets::Secret;
+use crate::secrets::redact::{redact, redact_cut};
 use crate::tunables::{LOG_BYTES, LOG_LINE_BYTES, LOG_LINES};
 
 /// How important a line is.
@@ -55,6 +59,8 @@ pub struct LogCapture(Arc<Mutex<Lines>>);
 
 #[derive(Debug, Default)]
 struct Lines {
+    /// Variables of the function, whose values must not get into its records.
+    secrets: Arc<BTreeMap<String, Secret>>,
     /// Whether lines are written as a console has them.
     console: bool,
     text: String,
@@ -72,9 +78,14 @@ pub struct CapturedLog {
 }
 
 impl LogCapture {
+    /// Captures lines without these secrets.
+    pub fn without(secrets: Arc<BTreeMap<String, Secret>>) -> Self {
+        Self(Arc::new(Mutex::new(Lines { secrets, ..Lines::default() })))
+    }
+
     /// For a program that logs through `console`: its lines start with the method, as FX10 has them.
-    pub fn of_a_console() -> Self {
-        Self(Arc::new(Mutex::new(Lines { console: true, ..Lines::default() })))
+    pub fn of_a_console(secrets: Arc<BTreeMap<String, Secret>>) -> Self {
+        Self(Arc::new(Mutex::new(Lines { secrets, console: true, ..Lines::default() })))
     }
 
     /// Adds a message; each line break starts a new line of the same level.
@@ -96,9 +107,18 @@ impl LogCapture {
     /// Takes what was captured so far.
     pub fn take(&self) -> CapturedLog {
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let console = lines.console;
-        let Lines { text, dropped, .. } = std::mem::replace(&mut *lines, Lines { console, ..Lines::default() });
-        CapturedLog { text, dropped }
+        lines.count = 0;
+        CapturedLog { text: std::mem::take(&mut lines.text), dropped: std::mem::take(&mut lines.dropped) }
+    }
+
+    /// A text about the execution, without its secrets.
+    pub fn redacted(&self, text: String) -> String {
+        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // A text that was cut ends at a character.
+        match text.len() > LOG_LINE_BYTES - char::MAX.len_utf8() {
+            true => redact_cut(text, lines.secrets()),
+            false => redact(text, lines.secrets()),
+        }
     }
 
     /// A stream that turns what is printed into lines of this level.
@@ -108,9 +128,25 @@ impl LogCapture {
 }
 
 impl Lines {
-    fn push(&mut self, level: Level, line: &str) {
+    /// The line without secrets, and not longer than a line may be.
+    fn redacted(&self, line: &str) -> String {
         let cut = line.floor_char_boundary(LOG_LINE_BYTES);
-        let line = line.get(..cut).unwrap_or_default();
+        let is_whole = cut == line.len();
+        let line = line.get(..cut).unwrap_or_default().to_owned();
+        let mut line = match is_whole {
+            true => redact(line, self.secrets()),
+            false => redact_cut(line, self.secrets()),
+        };
+        line.truncate(line.floor_char_boundary(LOG_LINE_BYTES));
+        line
+    }
+
+    fn secrets(&self) -> impl Iterator<Item = &Secret> {
+        env::secrets(&self.secrets)
+    }
+
+    fn push(&mut self, level: Level, line: &str) {
+        let line = self.redacted(line);
         let prefix = if self.console { level.console() } else { level.as_str() };
         let size = prefix.len() + ": ".len() + line.len() + 1;
         if self.count == LOG_LINES || self.text.len() + size > LOG_BYTES {
@@ -255,7 +291,7 @@ mod tests {
 
     #[test]
     fn lines_of_a_console_name_its_methods() {
-        let log = LogCapture::of_a_console();
+        let log = LogCapture::of_a_console(Arc::default());
         log.write(Level::Info, "a\nb");
         log.write(Level::Error, "c");
         assert_eq!(log.take().text, "console.log: a\nconsole.log: b\nconsole.error: c");

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use http::StatusCode;
 
-use crate::bindings::env::{ANON_KEY, URL};
+use crate::bindings::env;
 use crate::secrets::Secret;
-use crate::secrets::redact::redact;
+use crate::secrets::redact::redact_cut;
 use crate::tunables::RESPONSE_COPY_BYTES;
 
 /// The response of one execution as far as it is sent: shared with whoever keeps the record.
@@ -23,9 +23,6 @@ struct State {
     secrets: Option<Arc<Variables>>,
     copy: Mutex<Vec<u8>>,
 }
-
-/// Variables that are no secrets.
-const PUBLIC: [&str; 2] = [URL, ANON_KEY];
 
 /// Variables of a function, whose values must not get into its records.
 type Variables = BTreeMap<String, Secret>;
@@ -71,9 +68,8 @@ impl SentResponse {
             Err(error) if error.error_len().is_none() => str::from_utf8(copy.get(..error.valid_up_to())?).ok()?,
             Err(_) => return None,
         };
-        let secrets = self.0.secrets.iter().flat_map(|variables| variables.iter());
-        let secrets = secrets.filter(|(name, _)| !PUBLIC.contains(&name.as_str())).map(|(_, value)| value);
-        (!text.is_empty()).then(|| redact(text.to_owned(), secrets))
+        let secrets = self.0.secrets.iter().flat_map(|variables| env::secrets(variables));
+        (!text.is_empty()).then(|| redact_cut(text.to_owned(), secrets))
     }
 }
 

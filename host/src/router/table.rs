@@ -172,6 +172,11 @@ impl App {
         });
     }
 
+    /// Takes all functions out of service, also for those that run and would call one another.
+    pub fn clear(&self) {
+        self.functions.store(Arc::default());
+    }
+
     /// Takes a function out of service.
     pub fn remove(&self, name: &FunctionName) {
         self.functions.rcu(|functions| {

@@ -5,6 +5,7 @@ use wasmtime_wasi::I32Exit;
 
 use super::limits::Refusal;
 use crate::error::Code;
+use crate::observe::capture::LogCapture;
 use crate::runtime::signals::Fault;
 use crate::tunables::LOG_LINE_BYTES;
 
@@ -28,6 +29,12 @@ pub struct Failure {
 }
 
 impl Failure {
+    /// Without the secrets of the execution.
+    pub fn redacted(self, log: &LogCapture) -> Self {
+        let redacted = |text| log.redacted(text);
+        Self { message: redacted(self.message), stack: self.stack.map(redacted), ..self }
+    }
+
     /// A failure without a stack.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), stack: None }

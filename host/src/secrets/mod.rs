@@ -1,6 +1,7 @@
 //! `Secret`: text that nobody sees by accident. It redacts itself wherever it is printed and is zeroed when dropped.
 
 pub mod redact;
+pub mod rotation;
 pub mod seal;
 
 use std::fmt;

@@ -10,8 +10,21 @@ const MIN_BYTES: usize = 6;
 /// What stands for a secret.
 const REDACTED: &str = "[redacted]";
 
-/// The text without these values: as they are, as JSON escapes them, and as far as they are there at the end of a text that was cut.
+/// The text without these values, as they are and as JSON escapes them.
 pub fn redact<'a>(text: String, values: impl Iterator<Item = &'a Secret>) -> String {
+    without_all(text, values, without)
+}
+
+/// The same for a text that was cut: a value may be there in part, at its end.
+pub fn redact_cut<'a>(text: String, values: impl Iterator<Item = &'a Secret>) -> String {
+    without_all(text, values, |text, value| without_end(without(text, value), value))
+}
+
+fn without_all<'a>(
+    text: String,
+    values: impl Iterator<Item = &'a Secret>,
+    without: impl Fn(String, &str) -> String,
+) -> String {
     values.map(Secret::expose).filter(|value| value.len() >= MIN_BYTES).fold(text, |text, value| {
         let escaped = escaped(value);
         let text = without(text, value);
@@ -20,7 +33,10 @@ pub fn redact<'a>(text: String, values: impl Iterator<Item = &'a Secret>) -> Str
 }
 
 fn without(text: String, value: &str) -> String {
-    let mut text = if text.contains(value) { text.replace(value, REDACTED) } else { text };
+    if text.contains(value) { text.replace(value, REDACTED) } else { text }
+}
+
+fn without_end(mut text: String, value: &str) -> String {
     let cut =
         (MIN_BYTES..value.len()).rev().find(|length| value.get(..*length).is_some_and(|part| text.ends_with(part)));
     if let Some(length) = cut {
@@ -43,7 +59,7 @@ mod tests {
     use super::*;
 
     fn redacted(text: &str, value: &str) -> String {
-        redact(text.to_owned(), std::iter::once(&Secret::from(value.to_owned())))
+        redact_cut(text.to_owned(), std::iter::once(&Secret::from(value.to_owned())))
     }
 
     #[test]
@@ -51,6 +67,12 @@ mod tests {
         assert_eq!(redacted("a=hunter22, b=hunter22", "hunter22"), "a=[redacted], b=[redacted]");
         assert_eq!(redacted(r#"{"key":"-\n\"x\"-"}"#, "-\n\"x\"-"), r#"{"key":"[redacted]"}"#);
         assert_eq!(redacted("the end is cut: hunter", "hunter22"), "the end is cut: [redacted]");
+    }
+
+    #[test]
+    fn the_end_of_a_whole_text_is_left_alone() {
+        let value = Secret::from("hunter22".to_owned());
+        assert_eq!(redact("hunter22 is a hunter".to_owned(), [&value].into_iter()), "[redacted] is a hunter");
     }
 
     #[test]

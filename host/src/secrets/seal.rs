@@ -53,6 +53,9 @@ pub enum KeyError {
         /// Its permission bits.
         mode: u32,
     },
+    /// There is data that was sealed with a key, and no key.
+    #[error("{} is missing, and the data beside it is sealed with it: restore it from a backup, or set CADDIS_MASTER_KEY", .0.display())]
+    Missing(PathBuf),
     /// The file can neither be read nor made.
     #[error("cannot read or make {}: {source}", .path.display())]
     Io {
@@ -85,7 +88,21 @@ impl MasterKey {
         }
     }
 
-    fn read(path: &Path) -> Result<Self, KeyError> {
+    /// The key given in the environment, or else the one in `file`, which must be there.
+    ///
+    /// # Errors
+    /// See [`KeyError`]. Nothing is ever written.
+    pub fn existing(env_value: Option<&Secret>, file: &Path) -> Result<Self, KeyError> {
+        if let Some(value) = env_value {
+            return Self::parse(value.expose()).ok_or(KeyError::MalformedValue);
+        }
+        Self::read(file).map_err(|error| match error {
+            KeyError::Io { path, source } if source.kind() == ErrorKind::NotFound => KeyError::Missing(path),
+            other => other,
+        })
+    }
+
+    pub(super) fn read(path: &Path) -> Result<Self, KeyError> {
         let failed = |source| KeyError::Io { path: path.to_owned(), source };
         let file = File::open(path).map_err(failed)?;
         let mode = file.metadata().map_err(failed)?.mode() & 0o7777;
@@ -125,7 +142,7 @@ fn parse_hex(text: &str) -> Option<Vec<u8>> {
 
 /// The file appears under its name only when it is complete and on disk: a crash leaves no half key behind, and of two
 /// hosts that start together both end up with the same one.
-fn make_key_file(path: &Path) -> io::Result<()> {
+pub(super) fn make_key_file(path: &Path) -> io::Result<()> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     let unfinished = path.with_added_extension(Uuid::new_v4().simple().to_string());

@@ -160,7 +160,7 @@ pub(super) fn ensure_default(tx: &Writer<'_>, given: Option<&Secret>) -> Result<
     Ok(())
 }
 
-fn jwt_context(name: &AppName) -> String {
+pub(super) fn jwt_context(name: &AppName) -> String {
     format!("app/{name}/jwt_secret")
 }
 

@@ -21,6 +21,7 @@ mod conn;
 pub mod executions;
 pub mod functions;
 mod migrate;
+pub mod reseal;
 pub mod secrets;
 pub mod tenant;
 pub mod tokens;
@@ -154,6 +155,11 @@ impl Store {
     /// See [`OpenError`].
     pub fn open(directory: &Path, sealer: Arc<Sealer>) -> Result<Self, OpenError> {
         Self::open_with(directory, sealer, Options::default())
+    }
+
+    /// Whether there is data in a directory.
+    pub fn exists(directory: &Path) -> bool {
+        directory.join(SYSTEM_FILE).exists()
     }
 
     fn open_with(directory: &Path, sealer: Arc<Sealer>, options: Options) -> Result<Self, OpenError> {

@@ -68,7 +68,7 @@ impl Scope {
         }
     }
 
-    fn context(&self, name: &VariableName) -> String {
+    pub(super) fn context(&self, name: &VariableName) -> String {
         match self {
             Self::App(app) => format!("app/{app}/secret/{name}"),
             Self::Function(function) => format!("function/{function}/variable/{name}"),

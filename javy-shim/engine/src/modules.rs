@@ -43,6 +43,11 @@ impl Modules {
         }
     }
 
+    /// Whether the source of this module waits to be loaded.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.borrow().sources.contains_key(name)
+    }
+
     /// Names the module for which `import.meta.main` is true.
     pub(crate) fn set_entry(&self, name: &str) {
         let mut table = self.0.borrow_mut();

@@ -19,6 +19,9 @@ use crate::outcome::{self, Outcome};
 /// The module of the prelude that imports the others and exports the hooks below.
 const PRELUDE: &str = "caddis:prelude";
 
+/// The module of a program that defines globals it needs, if it has one.
+const GLOBALS: &str = "caddis:globals";
+
 /// How much of the shadow stack scripts may use before a RangeError. The rest of it (see `-zstack-size` in the build) is for the native
 /// functions a script can call at its deepest, and the host's stack limit is chosen so that this one is met first.
 const SCRIPT_STACK: usize = 2 << 20;
@@ -72,6 +75,9 @@ pub(crate) fn evaluate(entry: &str, modules: Vec<Source>) -> Result<(), Error> {
         engine.modules.add(modules);
         engine.modules.set_entry(entry);
         natives::clock::start();
+        if engine.modules.has(GLOBALS) {
+            evaluate_module(ctx, &engine.modules, GLOBALS)?;
+        }
         let exports = evaluate_module(ctx, &engine.modules, entry)?;
         let prepare = hooks()?.prepare.restore(ctx).map_err(|error| caught(ctx, error))?;
         prepare.call::<_, ()>((exports,)).map_err(|error| caught(ctx, error))?;

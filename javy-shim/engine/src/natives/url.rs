@@ -1,6 +1,8 @@
 //! URLs, by the `url` crate.
 
-use ::url::{Url, quirks};
+use std::borrow::Cow;
+
+use ::url::{Origin, Url, quirks};
 use rquickjs::{Ctx, Object, Result};
 
 use super::define;
@@ -11,10 +13,23 @@ pub(super) fn install(native: &Object<'_>) -> Result<()> {
 }
 
 fn parse(input: &str, base: Option<&str>) -> Option<Url> {
-    match base {
-        Some(base) => Url::parse(base).ok()?.join(input).ok(),
-        None => Url::parse(input).ok(),
+    let Some(base) = base else { return Url::parse(input).ok() };
+    let base = Url::parse(base).ok()?;
+    let input = if base.is_special() && base.scheme() != "file" { one_authority(input) } else { input.into() };
+    base.join(&input).ok()
+}
+
+/// Any number of slashes leads to the authority of a special URL, also where the scheme is the base's. The crate takes two.
+fn one_authority(input: &str) -> Cow<'_, str> {
+    let is_slash = |character: &char| matches!(character, '/' | '\\');
+    let input = input.trim_start_matches(|character: char| character <= ' ');
+    let slashes =
+        input.chars().filter(|character| !matches!(character, '\t' | '\n' | '\r')).take_while(is_slash).count();
+    if slashes <= 2 {
+        return input.into();
     }
+    let skipped = |character: char| is_slash(&character) || matches!(character, '\t' | '\n' | '\r');
+    format!("//{}", input.trim_start_matches(skipped)).into()
 }
 
 /// `[href, origin, protocol, username, password, host, hostname, port, pathname, search, hash]`, or null.
@@ -57,7 +72,7 @@ fn change_url(_: Ctx<'_>, href: String, part: String, value: String) -> Option<V
 fn parts(url: &Url) -> Vec<String> {
     [
         quirks::href(url),
-        &quirks::origin(url),
+        &origin(url),
         quirks::protocol(url),
         quirks::username(url),
         quirks::password(url),
@@ -70,4 +85,14 @@ fn parts(url: &Url) -> Vec<String> {
     ]
     .map(str::to_owned)
     .to_vec()
+}
+
+/// A blob: URL has the origin of the URL in it only if that is one of the web.
+fn origin(url: &Url) -> String {
+    match url.origin() {
+        Origin::Tuple(scheme, ..) if url.scheme() == "blob" && scheme != "http" && scheme != "https" => {
+            "null".to_owned()
+        }
+        origin => origin.ascii_serialization(),
+    }
 }

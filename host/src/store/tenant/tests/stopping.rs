@@ -48,9 +48,10 @@ async fn functions_on_large_values_are_linear() {
         format!("SELECT length(replace({large}, {half}, 'x'))"),
         format!("SELECT length(trim({large}, {half}))"),
     ] {
+        // Otherwise it would take days.
         let started = Instant::now();
         value(&database, &sql).await;
-        assert!(started.elapsed() < Duration::from_secs(5), "{sql}");
+        assert!(started.elapsed() < Duration::from_secs(60), "{sql}");
     }
 }
 

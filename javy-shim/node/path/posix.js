@@ -1,0 +1,4 @@
+// The only kind of paths there is.
+
+export * from "node:path";
+export { default } from "node:path";

@@ -1,0 +1,4 @@
+// No stream is a terminal.
+
+export const isatty = () => false;
+export default { isatty };

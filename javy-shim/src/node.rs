@@ -1,0 +1,42 @@
+//! The modules of Node.js, as JavaScript: a host adds those that a program imports, with what they import, to the program's modules.
+//!
+//! They import each other as `node:…`, and modules of the prelude, which the engine has, as `caddis:…`.
+
+/// The modules by their names without `node:`, and their texts. Those below `internal/` are for the others only.
+pub const NODE_MODULES: &[(&str, &str)] = &[
+    ("assert", include_str!("../node/assert.js")),
+    ("assert/strict", include_str!("../node/assert/strict.js")),
+    ("async_hooks", include_str!("../node/async_hooks.js")),
+    ("buffer", include_str!("../node/buffer.js")),
+    ("console", include_str!("../node/console.js")),
+    ("crypto", include_str!("../node/crypto.js")),
+    ("diagnostics_channel", include_str!("../node/diagnostics_channel.js")),
+    ("events", include_str!("../node/events.js")),
+    ("internal/async-context", include_str!("../node/internal/async-context.js")),
+    ("internal/crypto/ciphers", include_str!("../node/internal/crypto/ciphers.js")),
+    ("internal/crypto/hash", include_str!("../node/internal/crypto/hash.js")),
+    ("internal/crypto/input", include_str!("../node/internal/crypto/input.js")),
+    ("internal/crypto/keys", include_str!("../node/internal/crypto/keys.js")),
+    ("internal/crypto/signatures", include_str!("../node/internal/crypto/signatures.js")),
+    ("internal/encodings", include_str!("../node/internal/encodings.js")),
+    ("internal/equality", include_str!("../node/internal/equality.js")),
+    ("internal/errors", include_str!("../node/internal/errors.js")),
+    ("internal/readable-stream", include_str!("../prebuilt/readable-stream.js")),
+    ("os", include_str!("../node/os.js")),
+    ("path", include_str!("../node/path.js")),
+    ("path/posix", include_str!("../node/path/posix.js")),
+    ("perf_hooks", include_str!("../node/perf_hooks.js")),
+    ("process", include_str!("../node/process.js")),
+    ("querystring", include_str!("../node/querystring.js")),
+    ("stream", include_str!("../node/stream.js")),
+    ("stream/consumers", include_str!("../node/stream/consumers.js")),
+    ("stream/promises", include_str!("../node/stream/promises.js")),
+    ("stream/web", include_str!("../node/stream/web.js")),
+    ("string_decoder", include_str!("../node/string_decoder.js")),
+    ("timers", include_str!("../node/timers.js")),
+    ("timers/promises", include_str!("../node/timers/promises.js")),
+    ("tty", include_str!("../node/tty.js")),
+    ("url", include_str!("../node/url.js")),
+    ("util", include_str!("../node/util.js")),
+    ("util/types", include_str!("../node/util/types.js")),
+];
