@@ -33,6 +33,7 @@ mod node_modules;
 mod notes;
 mod npm;
 mod observe;
+mod openapi;
 mod packages;
 mod row_security;
 mod secrets;

@@ -13,6 +13,7 @@ mod gate;
 pub mod keys;
 pub mod metrics;
 mod multipart;
+mod openapi;
 pub mod secrets;
 mod supabase;
 mod tokens;
@@ -71,6 +72,7 @@ pub fn router(api: Arc<Api>) -> Router {
     let open = Router::new()
         .route("/auth/v1/user", get(auth_user::user))
         .route("/projects/{app}/auth/v1/user", get(auth_user::user))
+        .route("/openapi.json", get(openapi::get))
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(api);
     Router::new().merge(open).route("/healthz", get(healthy)).route("/readyz", get(healthy)).merge(managed)
