@@ -279,6 +279,18 @@ pub const STREAM_MESSAGE_BYTES: usize = 1024 * 1024;
 /// How long a WebSocket may be silent while none of its calls runs.
 pub const STREAM_IDLE: Duration = Duration::from_secs(300);
 
+/// Spans that wait for the collector of traces; more are counted and dropped.
+pub const OTLP_QUEUE: usize = 4_096;
+
+/// Spans in one request to it.
+pub const OTLP_BATCH: usize = 512;
+
+/// How long a span waits for company.
+pub const OTLP_BATCH_DELAY: Duration = Duration::from_secs(1);
+
+/// How long such a request may take.
+pub const OTLP_REQUEST_TIME: Duration = Duration::from_secs(10);
+
 /// Bytes of a JSON body sent to the management API.
 pub const MANAGEMENT_BODY_BYTES: usize = 2 * 1024 * 1024;
 
