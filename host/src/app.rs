@@ -23,6 +23,7 @@ use crate::deploy::packages::{Npm, Registries};
 use crate::deploy::script::Scripts;
 use crate::error::Error;
 use crate::http::listener::Listener;
+use crate::http::rate::Limiter;
 use crate::http::service::Service;
 use crate::invoke::{Invoker, Switchboard};
 use crate::js::source::Source;
@@ -127,6 +128,7 @@ impl App {
             databases: resources.databases.clone(),
             verifiers,
             publishing: Mutex::default(),
+            deleting: Mutex::default(),
         });
         deployer.load().await?;
 
@@ -153,11 +155,13 @@ impl App {
             running: running.clone(),
             switchboard: OnceLock::new(),
         });
+        let limiter = Arc::new(Limiter::new(config.rate_limits, config.trusted_proxies));
         let management = api::router(Arc::new(Api {
             table: table.clone(),
             store: store.clone(),
             deployer: deployer.clone(),
             tokens: tokens.clone(),
+            limiter: limiter.clone(),
             origin,
             gauges,
             max_component_bytes: config.max_component_bytes,
@@ -169,6 +173,7 @@ impl App {
             tokens,
             refused,
             streams: Arc::new(Semaphore::new(STREAMS)),
+            limiter,
             max_request_bytes: config.max_request_bytes,
             max_response_bytes: config.max_response_bytes,
         });

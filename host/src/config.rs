@@ -1,11 +1,12 @@
 //! Flags, environment and file become one validated [`Config`]. The only reader of the environment, and silent after start.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::Deserialize;
 
 use crate::auth::verifier::check_issuers;
@@ -15,6 +16,7 @@ use crate::ids::AppName;
 use crate::secrets::Secret;
 use crate::settings::Maxima;
 use crate::settings::issuer::IssuerSettings;
+use crate::settings::rate::{HostRates, RateLimits};
 use crate::store::tenant::Durability;
 use crate::tunables::{FUEL, MEMORY_LIMIT_MB, Range, TIMEOUT_SECONDS};
 
@@ -58,6 +60,14 @@ pub struct ServeOptions {
     /// File with certificate authorities (PEM) to trust for the registries, besides the public ones
     #[arg(long, env = "CADDIS_NPM_CA", value_name = "FILE")]
     npm_ca: Option<PathBuf>,
+
+    /// Requests each caller may make: off, default, or changes such as invoke=6000/min,list=off
+    #[arg(long, env = "CADDIS_RATE_LIMITS", value_name = "RATES")]
+    rate_limits: Option<HostRates>,
+
+    /// Proxies that are believed about whose requests they pass on (X-Forwarded-For) [default: 127.0.0.0/8,::1/128]
+    #[arg(long, env = "CADDIS_TRUSTED_PROXIES", value_name = "CIDR", value_delimiter = ',')]
+    trusted_proxies: Option<Vec<IpNet>>,
 
     /// Issuers of tokens for each app's users; only in the file, as [[issuers.APP]]
     #[arg(skip)]
@@ -128,6 +138,9 @@ pub struct Config {
     /// The contents of the file.
     pub npm_ca: Vec<u8>,
     pub issuers: BTreeMap<AppName, Vec<IssuerSettings>>,
+    /// None: nothing is limited.
+    pub rate_limits: Option<RateLimits>,
+    pub trusted_proxies: Vec<IpNet>,
     pub drain: Duration,
     pub max_executions: u32,
     pub max_connections: usize,
@@ -186,6 +199,8 @@ impl Config {
             jsr_registry: options.jsr_registry.map_or_else(|| registry("https://npm.jsr.io"), Ok)?,
             npm_ca: options.npm_ca.as_deref().map(authorities).transpose()?.unwrap_or_default(),
             issuers: issuers(options.issuers.unwrap_or_default())?,
+            rate_limits: options.rate_limits.unwrap_or_default().0,
+            trusted_proxies: options.trusted_proxies.unwrap_or_else(loopback),
             drain: Duration::from_secs(options.drain_seconds.unwrap_or(30)),
             max_executions: number(
                 "max-executions",
@@ -223,6 +238,11 @@ impl ServeOptions {
         Self { data: self.data.or_else(|| Some(default.into())), ..self }
     }
 
+    /// Without limits on rates, unless they are asked for: for a host that only its developer calls.
+    pub fn without_rate_limits(self) -> Self {
+        Self { rate_limits: self.rate_limits.or(Some(HostRates(None))), ..self }
+    }
+
     /// For a host that nobody calls, with nothing but a directory that goes with it.
     pub fn for_scratch(self, data: impl Into<PathBuf>) -> Self {
         Self { data: Some(data.into()), listen: Some(SocketAddr::from(([127, 0, 0, 1], 0))), ..self }
@@ -240,6 +260,8 @@ impl ServeOptions {
             jsr_registry: self.jsr_registry.or(other.jsr_registry),
             npm_ca: self.npm_ca.or(other.npm_ca),
             issuers: self.issuers.or(other.issuers),
+            rate_limits: self.rate_limits.or(other.rate_limits),
+            trusted_proxies: self.trusted_proxies.or(other.trusted_proxies),
             drain_seconds: self.drain_seconds.or(other.drain_seconds),
             max_executions: self.max_executions.or(other.max_executions),
             max_connections: self.max_connections.or(other.max_connections),
@@ -320,6 +342,12 @@ fn authorities(path: &Path) -> Result<Vec<u8>, ConfigError> {
     std::fs::read(path).map_err(|error| ConfigError(format!("--npm-ca: {}: {error}", path.display())))
 }
 
+/// Where a proxy on the same machine is.
+fn loopback() -> Vec<IpNet> {
+    let v4 = Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8);
+    vec![v4.into(), Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128).into()]
+}
+
 fn issuers(
     issuers: BTreeMap<AppName, Vec<IssuerSettings>>,
 ) -> Result<BTreeMap<AppName, Vec<IssuerSettings>>, ConfigError> {
@@ -374,6 +402,20 @@ mod tests {
         assert_eq!(config.data, Path::new("/from/file"));
         assert_eq!(config.listen.port(), 2);
         assert_eq!(config.allow_egress.len(), 1);
+    }
+
+    #[test]
+    fn issuers_are_in_the_file_with_their_keys() {
+        let key = r#"{ kty = "OKP", crv = "Ed25519", x = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" }"#;
+        let text = |key: &str| {
+            format!("data = \"x\"\n[[issuers.shop]]\nissuer = \"i\"\naudiences = [\"a\"]\nkeys = [{key}]\n")
+        };
+        let config = |text: &str| Config::new(ServeOptions::default(), Some(write(text).path()), Keys::default());
+        let issuers = config(&text(key)).unwrap().issuers;
+        assert_eq!(issuers.values().next().unwrap()[0].audiences, ["a"]);
+        let error = |key: &str| config(&text(key)).unwrap_err().to_string();
+        assert!(error(r#"{ kty = "oct", k = "c2VjcmV0" }"#).contains("[[issuers.shop]]: issuers[0].keys[0] holds"));
+        assert!(error("").contains("either keys or jwks_url"));
     }
 
     #[test]

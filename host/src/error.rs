@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::time::Duration;
 
 use http::StatusCode;
 
@@ -73,6 +74,8 @@ codes! {
     TokenClaim = "token_claim", UNAUTHORIZED;
     /// The keys of the token's issuer cannot be fetched now.
     KeysUnavailable = "keys_unavailable", SERVICE_UNAVAILABLE;
+    /// Too many requests of this caller; `retry_after` says when to come back.
+    RateLimited = "rate_limited", TOO_MANY_REQUESTS;
     /// Valid credentials that do not allow this.
     Forbidden = "forbidden", FORBIDDEN;
     /// No such route, app or function, or the function is disabled.
@@ -118,6 +121,8 @@ pub struct Error {
     pub message: Cow<'static, str>,
     /// More for programs, as JSON: the errors of a source.
     pub details: Option<serde_json::Value>,
+    /// When to come back.
+    pub retry_after: Option<Duration>,
     /// For the host's log only.
     pub cause: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -125,7 +130,7 @@ pub struct Error {
 impl Error {
     /// An error that the client caused or may know all about.
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into(), details: None, cause: None }
+        Self { code, message: message.into(), details: None, retry_after: None, cause: None }
     }
 
     /// A failure of the host: the client learns only that it happened.
@@ -134,6 +139,7 @@ impl Error {
             code: Code::Internal,
             message: Cow::Borrowed("the host failed; its log has the cause"),
             details: None,
+            retry_after: None,
             cause: Some(cause.into()),
         }
     }
@@ -141,6 +147,11 @@ impl Error {
     /// With more for programs.
     pub fn with_details(self, details: &(impl serde::Serialize + ?Sized)) -> Self {
         Self { details: serde_json::to_value(details).ok(), ..self }
+    }
+
+    /// With the time after which it may be different.
+    pub fn retry_after(self, wait: Duration) -> Self {
+        Self { retry_after: Some(wait), ..self }
     }
 
     /// A malformed or out-of-range input; the message names it.

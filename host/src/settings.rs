@@ -1,6 +1,7 @@
 //! What the author of a function may choose, and what the host then holds to. Part of each version, so immutable once deployed.
 
 pub mod app;
+pub mod cors;
 pub mod hosts;
 pub mod issuer;
 pub mod rate;
@@ -10,7 +11,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use self::cors::CorsSettings;
 use self::hosts::{ALLOWED_HOSTS, AllowedHost};
+use self::rate::RateLimit;
 use crate::error::Error;
 use crate::tunables::{FUEL, MEMORY_LIMIT_MB, TIMEOUT_SECONDS};
 
@@ -44,6 +47,10 @@ pub struct Settings {
     pub allow_write: bool,
     /// Reserved: a cron expression.
     pub cron_schedule: Option<String>,
+    /// What browsers are told about pages of other origins; what the app says when there is nothing here.
+    pub cors: Option<CorsSettings>,
+    /// How often one caller may call it; the app's limit when there is none.
+    pub rate_limit: Option<RateLimit>,
     /// Whether the record of an execution keeps the beginning of its response.
     pub log_response: bool,
 }
@@ -63,6 +70,8 @@ impl Default for Settings {
             allow_read: false,
             allow_write: false,
             cron_schedule: None,
+            cors: None,
+            rate_limit: None,
             log_response: true,
         }
     }
@@ -174,11 +183,17 @@ pub struct SettingsPatch {
     pub allow_write: Option<bool>,
     #[serde(default, deserialize_with = "given")]
     pub cron_schedule: Option<Option<String>>,
+    #[serde(default, deserialize_with = "given")]
+    pub cors: Option<Option<CorsSettings>>,
+    #[serde(default, deserialize_with = "given")]
+    pub rate_limit: Option<Option<RateLimit>>,
     pub log_response: Option<bool>,
 }
 
 /// Tells `null`, which clears a field, from a field that is not there.
-fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+fn given<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
 
@@ -209,6 +224,8 @@ impl SettingsPatch {
         set(&mut settings.allow_net, patch.allow_net);
         set(&mut settings.allowed_hosts, patch.allowed_hosts);
         set(&mut settings.allow_env, patch.allow_env);
+        set(&mut settings.cors, patch.cors);
+        set(&mut settings.rate_limit, patch.rate_limit);
         set(&mut settings.log_response, patch.log_response);
         Ok(settings)
     }

@@ -3,6 +3,8 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use crate::settings::rate::{RateLimit, RateLimits};
+
 /// A number an author may choose between two bounds.
 #[derive(Debug, Clone, Copy)]
 pub struct Range<T> {
@@ -99,6 +101,18 @@ pub const CRYPTO_INLINE_BYTES: usize = 64 * 1024;
 /// CPU time that the cryptographic calls of one execution may use together: they take no fuel.
 pub const CRYPTO_CPU_TIME: Duration = Duration::from_secs(10);
 
+/// Bytes one call of a codec takes.
+pub const CODEC_INPUT_BYTES: usize = 32 * 1024;
+
+/// Bytes one call of a codec gives: with these, the slowest takes about a millisecond.
+pub const CODEC_OUTPUT_BYTES: usize = 64 * 1024;
+
+/// Codecs of one execution at a time: each keeps up to some 350 KiB of the host's memory.
+pub const CODECS: usize = 16;
+
+/// CPU time that the codecs of one execution may use together: they take no fuel.
+pub const COMPRESSION_CPU_TIME: Duration = Duration::from_secs(10);
+
 /// Bytes derived from a secret in one call.
 pub const CRYPTO_DERIVED_BYTES: usize = 64 * 1024;
 
@@ -116,6 +130,26 @@ pub const ISSUERS: usize = 10;
 
 /// Keys of one issuer.
 pub const ISSUER_KEYS: usize = 50;
+
+/// Rates of requests by one caller, unless the operator, an app, a function or a token says otherwise (FX12).
+pub const DEFAULT_RATES: RateLimits = RateLimits {
+    management: Some(RateLimit::per_minute(60)),
+    list: Some(RateLimit::per_minute(300)),
+    history: Some(RateLimit::per_minute(300)),
+    invoke: Some(RateLimit::per_minute(600)),
+};
+
+/// Maps in which callers are counted: enough that requests hardly ever meet at one. A power of two.
+pub const RATE_MAPS: usize = 64;
+
+/// Callers in one of them. With more, those that are within their limits are forgotten.
+pub const RATE_CALLERS_PER_MAP: usize = 4_096;
+
+/// Origins, methods, or header fields that pages of other origins may have or use.
+pub const CORS_NAMES: usize = 100;
+
+/// How long browsers may remember what such pages may do, in seconds: as long as any of them does at most.
+pub const CORS_MAX_AGE_SECONDS: Range<u32> = Range { default: 600, min: 0, max: 86_400 };
 
 /// Tokens that may manage.
 pub const MANAGEMENT_TOKENS: usize = 1_000;

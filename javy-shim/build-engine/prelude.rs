@@ -14,7 +14,10 @@ pub(crate) struct Module {
 }
 
 /// Packages from npm: the specifier the prelude imports them by, and the file.
-const PACKAGES: [(&str, &str); 1] = [("web-streams-polyfill", "node_modules/web-streams-polyfill/dist/ponyfill.mjs")];
+const PACKAGES: [(&str, &str); 2] = [
+    ("urlpattern-polyfill", "node_modules/urlpattern-polyfill/dist/urlpattern.js"),
+    ("web-streams-polyfill", "node_modules/web-streams-polyfill/dist/ponyfill.mjs"),
+];
 
 /// Reads `js/*.js` and the packages they import, after `npm ci`.
 pub(crate) fn load(directory: &Path) -> Result<Vec<Module>> {

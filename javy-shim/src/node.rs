@@ -39,4 +39,5 @@ pub const NODE_MODULES: &[(&str, &str)] = &[
     ("url", include_str!("../node/url.js")),
     ("util", include_str!("../node/util.js")),
     ("util/types", include_str!("../node/util/types.js")),
+    ("zlib", include_str!("../node/zlib.js")),
 ];

@@ -29,13 +29,13 @@ pub struct Options {
 }
 
 impl Options {
-    /// With nothing but the defaults. `binary` is the path of `caddis`.
+    /// With nothing but the defaults, and no limits on rates: tests ask as fast as they can. `binary` is the path of `caddis`.
     pub fn new(binary: impl Into<PathBuf>) -> Self {
         Self {
             binary: binary.into(),
             listen: "127.0.0.1:0".to_owned(),
             flags: Vec::new(),
-            variables: Vec::new(),
+            variables: vec![("CADDIS_RATE_LIMITS".to_owned(), "off".to_owned())],
             alone: false,
         }
     }

@@ -25,6 +25,7 @@ use crate::error::{Code, Error};
 use crate::ids::{AppName, FunctionId, FunctionName};
 use crate::js::source::{DEFAULT_ENTRY, Source};
 use crate::router::table::App;
+use crate::settings::rate::RateLimit;
 use crate::settings::{Access, Settings, SettingsPatch};
 use crate::store::Reader;
 use crate::store::functions::{self as store, FunctionVersion};
@@ -288,6 +289,7 @@ pub(in crate::api) struct UploadQuery {
     fuel: Option<u64>,
     allow_net: Option<bool>,
     allow_env: Option<bool>,
+    rate_limit: Option<RateLimit>,
     activate: Option<bool>,
     dry_run: Option<bool>,
 }
@@ -317,6 +319,7 @@ impl From<UploadQuery> for SettingsPatch {
             fuel: query.fuel,
             allow_net: query.allow_net,
             allow_env: query.allow_env,
+            rate_limit: query.rate_limit.map(Some),
             ..Self::default()
         }
     }

@@ -12,6 +12,7 @@ use crate::auth::KeyHash;
 use crate::auth::management::{Principal, Scope};
 use crate::error::{Code, Error};
 use crate::http::credential::bearer;
+use crate::http::rate::{Caller, Class, Quota};
 use crate::ids::AppName;
 
 /// Routes about all apps. Their handlers look at the app a token is bound to themselves.
@@ -34,14 +35,38 @@ pub(super) async fn authorize(
             "the management API needs the admin token, or a token made with it: Authorization: Bearer <token>";
         return Error::new(Code::Unauthorized, message).into_response();
     };
-    if let Some(route) = &route {
-        let app = names.ok().and_then(|names| named_app(&names));
-        if let Err(error) = permit(&principal, request.method(), route.as_str(), app) {
-            return error.into_response();
+    let Some(route) = &route else { return next.run(request).await };
+    let app = names.ok().and_then(|names| named_app(&names));
+    let (quota, admitted) = limit(&api, &principal, class(request.method(), route.as_str()), app.as_ref());
+    let permitted = admitted.and_then(|()| permit(&principal, request.method(), route.as_str(), app));
+    let mut response = match permitted {
+        Ok(()) => {
+            request.extensions_mut().insert(principal);
+            next.run(request).await
         }
+        Err(error) => error.into_response(),
+    };
+    if let Some(quota) = quota {
+        quota.tell(response.headers_mut());
     }
-    request.extensions_mut().insert(principal);
-    next.run(request).await
+    response
+}
+
+fn limit(api: &Api, principal: &Principal, class: Class, app: Option<&AppName>) -> (Option<Quota>, Result<(), Error>) {
+    let caller = principal.token.map_or(Caller::Admin, Caller::Token);
+    let app = api.table.app(app.unwrap_or(&AppName::default_app()));
+    let of_the_app = app.and_then(|app| app.settings().rate_limits.own(class));
+    api.limiter.admit(class, &caller, [principal.rate_limit, of_the_app])
+}
+
+/// What a request is counted as.
+fn class(method: &Method, route: &str) -> Class {
+    let is_history = route.split('/').any(|segment| ["executions", "logs", "stats"].contains(&segment));
+    match *method {
+        Method::GET | Method::HEAD if is_history => Class::History,
+        Method::GET | Method::HEAD => Class::List,
+        _ => Class::Management,
+    }
 }
 
 fn named_app(names: &RawPathParams) -> Option<AppName> {

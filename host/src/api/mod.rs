@@ -31,6 +31,7 @@ use self::metrics::Gauges;
 use crate::auth::management::ManagementTokens;
 use crate::deploy::Deployer;
 use crate::error::{Code, Error};
+use crate::http::rate::Limiter;
 use crate::http::respond;
 use crate::router::table::Table;
 use crate::sandbox::origin::Origin;
@@ -46,6 +47,8 @@ pub struct Api {
     pub deployer: Arc<Deployer>,
     /// Who may manage.
     pub tokens: Arc<ManagementTokens>,
+    /// How often they may ask.
+    pub limiter: Arc<Limiter>,
     /// Where the host is reached.
     pub origin: Origin,
     /// What the host is measured by.

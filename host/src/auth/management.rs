@@ -108,6 +108,11 @@ impl ManagementTokens {
         self.tokens.load().get(&hash).cloned()
     }
 
+    /// The rate that the requests with a token may have, if it has one of its own.
+    pub fn rate_limit(&self, id: TokenId) -> Option<RateLimit> {
+        self.tokens.load().values().find(|principal| principal.token == Some(id))?.rate_limit
+    }
+
     /// Adds a token.
     pub fn add(&self, hash: KeyHash, principal: Arc<Principal>) {
         self.tokens.rcu(|tokens| {

@@ -1,6 +1,7 @@
 //! The host's side of `wit/`: one file per interface, each with its own state and view. No file here knows the
 //! runtime; `runtime/ctx.rs` composes the states into what a store holds.
 
+pub mod compression;
 pub mod crypto;
 pub mod db;
 pub mod egress;
@@ -61,6 +62,8 @@ pub trait Views: Send + 'static {
     fn encodings(&mut self) -> encodings::EncodingsView<'_>;
     /// State of `intl`.
     fn intl(&mut self) -> intl::IntlView<'_>;
+    /// State of `compression`.
+    fn compression(&mut self) -> compression::CompressionView<'_>;
     /// State of `crypto`.
     fn crypto(&mut self) -> crypto::CryptoView<'_>;
     /// State of `outgoing`.
@@ -112,6 +115,7 @@ pub fn link_all<T: Views>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     generated_intl::caddis::engine::intl::add_to_linker::<T, Intl>(linker, T::intl)?;
     wit::http::add_to_linker::<T, Outgoing>(linker, T::outgoing)?;
     wit::outgoing::add_to_linker::<T, Outgoing>(linker, T::outgoing)?;
+    compression::link(linker)?;
     crypto::link(linker)?;
     Ok(())
 }

@@ -62,7 +62,7 @@ pub(super) fn run(directory: &Path, options: ServeOptions) -> Result<(), Failure
     }
     let mut keys = Keys::from_environment()?;
     let token = keys.admin_token.get_or_insert_with(|| Secret::generate("cad_")).clone();
-    let config = Config::new(options.with_data(DATA), None, keys)?;
+    let config = Config::new(options.with_data(DATA).without_rate_limits(), None, keys)?;
     start_logging()?;
     runtime()?.block_on(async {
         let Started { app, .. } = App::start(config).await?;

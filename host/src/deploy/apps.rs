@@ -26,7 +26,7 @@ impl Deployer {
         let secret = jwt_secret.clone();
         let made = self.store.write(move |tx| stored::create(tx, &name, &secret)).await?;
         let verifier = self.verifier(&made.name, &jwt_secret, &made.settings)?;
-        self.table.insert(Arc::new(App::new(made.name.clone(), verifier, HashMap::new())));
+        self.table.insert(Arc::new(App::new(made.name.clone(), verifier, made.settings.clone(), HashMap::new())));
         Ok(made)
     }
 
@@ -60,6 +60,7 @@ impl Deployer {
             _ if same(&before, &changed.settings) => {}
             _ => app.set_verifier(self.verifier(&app.name, &secret, &changed.settings)?),
         }
+        app.set_settings(changed.settings.clone());
         if jwt_secret.is_some() {
             // The keys in them are signed with it.
             app.forget_environments();
@@ -69,16 +70,19 @@ impl Deployer {
 
     /// Removes an app with its functions, secrets, keys, tokens, database, files and executions. Requests that run end undisturbed.
     pub async fn delete_app(&self, app: &App) -> Result<(), Error> {
-        let _order = self.publishing.lock().await;
+        let order = self.publishing.lock().await;
         let name = app.name.clone();
         self.store.write(move |tx| stored::delete(tx, &name)).await?;
         self.table.remove(&app.name);
         app.clear();
+        drop(order);
         self.finish_deletions().await
     }
 
     /// Removes what is left of apps that were deleted: now, or at the start after a crash.
     pub(super) async fn finish_deletions(&self) -> Result<(), Error> {
+        // Only one at a time: an app that is no longer among the deleted ones may be there again.
+        let _order = self.deleting.lock().await;
         for (name, functions) in self.store.read(stored::deleted).await? {
             self.databases.delete(&name).await.map_err(Error::internal)?;
             for function in functions {

@@ -48,6 +48,8 @@ pub struct Deployer {
     pub verifiers: Verifiers,
     /// Held while a version becomes active, so that the table changes in the order of the store.
     pub publishing: Mutex<()>,
+    /// Held while what is left of deleted apps is removed.
+    pub deleting: Mutex<()>,
 }
 
 /// Whether a function of the name may be there already.
@@ -146,7 +148,7 @@ impl Deployer {
             let verifier = self.verifiers.verifier(&app.name, &secret, &app.settings);
             let verifier = verifier.map_err(|error| StoreError::Internal(error.into()))?;
             verifier.fetch_ahead();
-            self.table.insert(Arc::new(App::new(app.name, verifier, keys)));
+            self.table.insert(Arc::new(App::new(app.name, verifier, app.settings, keys)));
         }
         for (active, canaries) in functions {
             if let Some(app) = self.table.app(&active.app) {

@@ -1,7 +1,7 @@
 //! Connections: bind, accept, serve, drain. HTTP/1.1 only: a proxy in front speaks HTTP/2 and TLS.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,8 +48,8 @@ impl Listener {
                 () = told(&mut shutdown) => break,
             };
             match accepted {
-                Ok((stream, _)) => {
-                    connections.spawn(connection(stream, service.clone(), shutdown.clone(), place));
+                Ok((stream, peer)) => {
+                    connections.spawn(connection(stream, peer.ip(), service.clone(), shutdown.clone(), place));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
@@ -65,6 +65,7 @@ impl Listener {
 
 async fn connection(
     stream: TcpStream,
+    peer: IpAddr,
     service: Arc<Service>,
     mut shutdown: watch::Receiver<bool>,
     _place: OwnedSemaphorePermit,
@@ -78,7 +79,7 @@ async fn connection(
     stream.as_mut().set_write_timeout_pinned(Some(WRITE_STALL_TIME));
     let answer = service_fn(move |request| {
         let service = service.clone();
-        async move { service.call(request).await }
+        async move { service.call(request, peer).await }
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())

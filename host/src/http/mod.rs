@@ -2,9 +2,11 @@
 //! management API, [`respond`] turns what comes back into a response.
 
 pub mod body;
+pub mod cors;
 pub mod credential;
 pub mod headers;
 pub mod listener;
+pub mod rate;
 pub mod respond;
 pub mod service;
 mod stream;

@@ -1,6 +1,7 @@
 //! The only place where an error becomes a response. Internal causes are logged here and never sent.
 
 use std::error::Error as _;
+use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, Response, StatusCode};
@@ -29,12 +30,14 @@ struct ErrorBody<'a> {
     function: Option<&'a str>,
     execution_id: Option<ExecutionId>,
     details: Option<&'a serde_json::Value>,
+    retry_after: Option<Duration>,
 }
 
 impl<'a> ErrorBody<'a> {
     fn of(error: &'a Error) -> Self {
         let details = error.details.as_ref();
-        Self { code: error.code, message: &error.message, function: None, execution_id: None, details }
+        let retry_after = error.retry_after;
+        Self { code: error.code, message: &error.message, function: None, execution_id: None, details, retry_after }
     }
 }
 
@@ -51,6 +54,9 @@ pub struct ErrorObject<'a> {
     execution_id: Option<ExecutionId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     details: Option<&'a serde_json::Value>,
+    /// Seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after: Option<u64>,
 }
 
 /// A failure of the host or of a request to it.
@@ -68,7 +74,7 @@ pub fn refused(error: &Error, function: &FunctionName) -> Response<AnyBody> {
 /// An execution that failed before it had answered.
 pub fn failed(code: Code, message: &str, function: &FunctionName, execution: ExecutionId) -> Response<AnyBody> {
     let function = Some(function.as_str());
-    respond(ErrorBody { code, message, function, execution_id: Some(execution), details: None })
+    respond(ErrorBody { code, message, function, execution_id: Some(execution), details: None, retry_after: None })
 }
 
 fn log(error: &Error) {
@@ -78,20 +84,26 @@ fn log(error: &Error) {
 }
 
 fn respond(body: ErrorBody<'_>) -> Response<AnyBody> {
-    let ErrorBody { code, message, function, execution_id, details } = body;
+    let ErrorBody { code, message, function, execution_id, details, retry_after } = body;
     let status = code.status();
     let error = match execution_id {
         // The wording of FX8.
         Some(_) if matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::INTERNAL_SERVER_ERROR) => {
             "Function execution failed"
         }
+        // That of FX12.
+        _ if code == Code::RateLimited => "Rate limit exceeded",
         _ => status.canonical_reason().unwrap_or("Error"),
     };
-    let object = ErrorObject { error, message, code: code.as_str(), function, execution_id, details };
+    let retry_after = retry_after.map(|wait| wait.as_secs_f64().ceil().max(1.0) as u64);
+    let object = ErrorObject { error, message, code: code.as_str(), function, execution_id, details, retry_after };
     let mut response = json(status, &object);
     response.extensions_mut().insert(code);
     if status == StatusCode::SERVICE_UNAVAILABLE {
         response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
+    }
+    if let Some(seconds) = retry_after {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     if status == StatusCode::UNAUTHORIZED {
         response.headers_mut().insert(WWW_AUTHENTICATE, challenge(code));

@@ -1,11 +1,12 @@
 //! One request: to a function, or to the management API.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
 use futures::future::BoxFuture;
-use http::header::{ACCESS_CONTROL_REQUEST_METHOD, CONTENT_LENGTH, HOST, ORIGIN, UPGRADE};
+use http::header::{CONTENT_LENGTH, HOST, UPGRADE};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 use http_body_util::BodyExt;
@@ -15,9 +16,12 @@ use tower::ServiceExt;
 use wasmtime_wasi_http::WasiBody;
 
 use super::body::{AnyBody, BodyError, ResponseBody, incoming};
+use super::cors::Cors;
 use super::credential::{identify, is_host_credential};
 use super::headers::end_to_end;
+use super::rate::{Caller, Class, Limiter, Quota};
 use super::respond;
+use crate::auth::Identity;
 use crate::auth::management::ManagementTokens;
 use crate::deploy::find_app;
 use crate::error::{Code, Error};
@@ -27,6 +31,7 @@ use crate::observe::metrics::CodeCounts;
 use crate::observe::trace::TraceContext;
 use crate::router::table::Table;
 use crate::router::{Dialect, Route, route};
+use crate::settings::cors::CorsSettings;
 
 /// Answers requests.
 pub struct Service {
@@ -42,6 +47,8 @@ pub struct Service {
     pub streams: Arc<Semaphore>,
     /// Counts requests that do not come to an execution.
     pub refused: Arc<CodeCounts>,
+    /// How often somebody may call.
+    pub limiter: Arc<Limiter>,
     /// Largest body of a request to a function, in bytes.
     pub max_request_bytes: usize,
     /// Largest body of a function's response, in bytes.
@@ -49,24 +56,33 @@ pub struct Service {
 }
 
 impl Service {
-    /// Answers one request.
-    pub async fn call(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<AnyBody>, Infallible> {
+    /// Answers one request from this address.
+    pub async fn call(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        peer: IpAddr,
+    ) -> Result<Response<AnyBody>, Infallible> {
         // Its success would turn the connection into a tunnel.
         if request.method() == Method::CONNECT {
             return Ok(respond::error(&Error::new(Code::MethodNotAllowed, "CONNECT is not possible here")));
         }
         let path = request.uri().path().to_owned();
         match route(&path) {
-            Ok(Route::Stream { app }) if is_websocket(&request) => Ok(self.stream(app, request).await),
+            Ok(Route::Stream { app }) if is_websocket(&request) => Ok(self.stream(app, request, peer).await),
             Ok(Route::Invoke { dialect, app, function, rest }) => {
-                let mut response = self.invoke(dialect, app, function, rest, request).await;
+                let mut response = self.invoke(dialect, app, function, rest, request, peer).await;
                 if dialect == Dialect::Supabase {
                     respond::mark_relay_error(&mut response);
                 }
                 Ok(response)
             }
             Ok(Route::Stream { .. } | Route::Manage) => self.manage(request).await,
-            Err(error) => Ok(respond::error(&error.into())),
+            Err(error) => {
+                let cors = Cors::decide(request.method(), request.headers(), None);
+                let mut response = respond::error(&error.into());
+                cors.finish(&mut response);
+                Ok(response)
+            }
         }
     }
 
@@ -82,17 +98,75 @@ impl Service {
         function: FunctionName,
         rest: &str,
         request: Request<Incoming>,
+        peer: IpAddr,
     ) -> Response<AnyBody> {
-        let preflight = dialect == Dialect::Supabase && is_preflight(&request);
-        let call = match self.call_of(&app, function.clone(), rest, request).await {
-            Ok(call) if preflight => Call { origin: Origin::Preflight, ..call },
-            Ok(call) => call,
-            Err(error) => return self.refuse(&error, &function),
+        let cors = Cors::decide(request.method(), request.headers(), self.cors_of(&app, &function));
+        if let Some(answer) = cors.preflight() {
+            return answer;
+        }
+        let origin = match dialect {
+            Dialect::Supabase if cors.is_preflight() => Origin::Preflight,
+            _ => Origin::Client,
         };
-        self.answer(call).await
+        let mut response = self.arrived(app, function, rest, request, origin, peer).await;
+        cors.finish(&mut response);
+        response
     }
 
-    pub(super) async fn answer(&self, call: Call) -> Response<AnyBody> {
+    fn cors_of(&self, app: &AppName, function: &FunctionName) -> Option<CorsSettings> {
+        let app = self.table.app(app)?;
+        let own = app.function(function).and_then(|function| function.version.settings.cors.clone());
+        own.or_else(|| app.settings().cors.clone())
+    }
+
+    async fn arrived(
+        &self,
+        app: AppName,
+        function: FunctionName,
+        rest: &str,
+        request: Request<Incoming>,
+        origin: Origin,
+        peer: IpAddr,
+    ) -> Response<AnyBody> {
+        let call = match self.call_of(&app, function.clone(), rest, request).await {
+            Ok(call) => Call { origin, ..call },
+            Err(error) => return self.refuse(&error, &function),
+        };
+        self.limited(call, peer).await
+    }
+
+    /// Answers a call, if its caller has not called too often.
+    pub(super) async fn limited(&self, call: Call, peer: IpAddr) -> Response<AnyBody> {
+        let function = call.function.clone();
+        let (quota, admitted) = self.limit(&call, peer);
+        let mut response = match admitted {
+            Ok(()) => self.answer(call).await,
+            Err(error) => self.refuse(&error, &function),
+        };
+        if let Some(quota) = quota {
+            quota.tell(response.headers_mut());
+        }
+        response
+    }
+
+    /// Counts a call.
+    fn limit(&self, call: &Call, peer: IpAddr) -> (Option<Quota>, Result<(), Error>) {
+        let Some(function) = call.app.function(&call.function) else { return (None, Ok(())) };
+        let by_address = || Caller::Address(self.limiter.address(peer, call.request.headers()));
+        let (caller, of_the_token) = match &call.identity {
+            Ok(Identity::Admin) => (Caller::Admin, None),
+            Ok(Identity::Token(id)) => (Caller::Token(*id), self.tokens.rate_limit(*id)),
+            Ok(Identity::ApiKey(id)) => (Caller::ApiKey(*id), None),
+            Ok(Identity::User(user)) => (Caller::User(&call.app.name, &user.id), None),
+            Ok(Identity::ServiceRole) => (Caller::App(&call.app.name), None),
+            Ok(Identity::Anonymous | Identity::AnonKey) | Err(_) => (by_address(), None),
+        };
+        let class = Class::Invoke(function.version.id);
+        let own = [of_the_token, function.version.settings.rate_limit, call.app.settings().rate_limits.invoke];
+        self.limiter.admit(class, &caller, own)
+    }
+
+    async fn answer(&self, call: Call) -> Response<AnyBody> {
         let function = call.function.clone();
         match self.invoker.invoke(call).await {
             Ok(answer) => self.response(answer),
@@ -150,12 +224,6 @@ impl Service {
         respond::identify(&mut response, execution);
         response
     }
-}
-
-/// Whether a browser asks what it may do (Fetch standard, section 4.8). It never sends credentials with that.
-fn is_preflight<B>(request: &Request<B>) -> bool {
-    let asks = [ORIGIN, ACCESS_CONTROL_REQUEST_METHOD].iter().all(|name| request.headers().contains_key(name));
-    request.method() == Method::OPTIONS && asks
 }
 
 impl Switchboard for Service {

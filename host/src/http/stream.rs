@@ -1,6 +1,7 @@
 //! Functions by WebSocket (FX13): `{"function": …, "payload": …}` in, `{"function": …, "status": …, "result": …}` out. Each message is a
 //! call like any other; the socket only carries them.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
@@ -42,6 +43,7 @@ struct Caller {
     app: Arc<App>,
     identity: Identity,
     authority: Authority,
+    peer: IpAddr,
     /// What functions see of the request that opened the socket.
     headers: HeaderMap,
 }
@@ -71,14 +73,24 @@ struct Outcome {
 
 impl Service {
     /// Opens a socket to the functions of an app.
-    pub(super) async fn stream(self: Arc<Self>, app: AppName, request: Request<Incoming>) -> Response<AnyBody> {
-        match self.open(app, request).await {
+    pub(super) async fn stream(
+        self: Arc<Self>,
+        app: AppName,
+        request: Request<Incoming>,
+        peer: IpAddr,
+    ) -> Response<AnyBody> {
+        match self.open(app, request, peer).await {
             Ok(response) => response,
             Err(error) => respond::error(&error),
         }
     }
 
-    async fn open(self: Arc<Self>, app: AppName, request: Request<Incoming>) -> Result<Response<AnyBody>, Error> {
+    async fn open(
+        self: Arc<Self>,
+        app: AppName,
+        request: Request<Incoming>,
+        peer: IpAddr,
+    ) -> Result<Response<AnyBody>, Error> {
         let app = find_app(&self.table, &app)?;
         let (mut head, _) = request.into_parts();
         let identity = match protocol_token(&head.headers) {
@@ -101,7 +113,7 @@ impl Service {
         let upgrade = upgrade.map_err(|rejection| Error::invalid(rejection.body_text()))?;
         let upgrade =
             upgrade.protocols([PROTOCOL]).max_message_size(STREAM_MESSAGE_BYTES).max_frame_size(STREAM_MESSAGE_BYTES);
-        let caller = Arc::new(Caller { service: self, app, identity, authority, headers });
+        let caller = Arc::new(Caller { service: self, app, identity, authority, peer, headers });
         let response = upgrade.on_upgrade(move |socket| converse(caller, socket, place)).into_response();
         Ok(response.map(|body| body.map_err(Into::into).boxed_unsync()))
     }
@@ -161,7 +173,7 @@ async fn answer(caller: Arc<Caller>, text: Utf8Bytes, has_room: bool) -> Utf8Byt
 impl Caller {
     async fn grant(&self, Wish { function, payload, id }: Wish) -> Outcome {
         let response = match self.call(&function, &payload) {
-            Ok(call) => self.service.answer(call).await,
+            Ok(call) => self.service.limited(call, self.peer).await,
             Err(error) => respond::refused(&error, &function),
         };
         Outcome::read(response, Some(function), id).await

@@ -14,6 +14,7 @@ use crate::ids::{ApiKeyId, AppName, FunctionName};
 use crate::observe::metrics::FunctionMetrics;
 use crate::runtime::admission::Gate;
 use crate::runtime::component::Linked;
+use crate::settings::app::AppSettings;
 use crate::store::functions::FunctionVersion;
 use crate::threads::Usage;
 
@@ -58,6 +59,7 @@ pub struct App {
     /// Its name.
     pub name: AppName,
     verifier: ArcSwap<Verifier>,
+    settings: ArcSwap<AppSettings>,
     api_keys: ArcSwap<HashMap<KeyHash, ApiKeyId>>,
     functions: ArcSwap<HashMap<FunctionName, Arc<Served>>>,
 }
@@ -102,13 +104,24 @@ impl Served {
 
 impl App {
     /// An app without functions.
-    pub fn new(name: AppName, verifier: Verifier, api_keys: HashMap<KeyHash, ApiKeyId>) -> Self {
+    pub fn new(name: AppName, verifier: Verifier, settings: AppSettings, api_keys: HashMap<KeyHash, ApiKeyId>) -> Self {
         Self {
             name,
             verifier: ArcSwap::from_pointee(verifier),
+            settings: ArcSwap::from_pointee(settings),
             api_keys: ArcSwap::from_pointee(api_keys),
             functions: ArcSwap::default(),
         }
+    }
+
+    /// What its owner chose.
+    pub fn settings(&self) -> Arc<AppSettings> {
+        self.settings.load_full()
+    }
+
+    /// Its owner chose otherwise.
+    pub fn set_settings(&self, settings: AppSettings) {
+        self.settings.store(Arc::new(settings));
     }
 
     /// Checks its users' tokens.

@@ -9,6 +9,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use super::limits::MemoryLimiter;
 use super::turns::HostTime;
 use crate::auth::User;
+use crate::bindings::compression::{CompressionState, CompressionView};
 use crate::bindings::crypto::{CryptoState, CryptoView};
 use crate::bindings::db::{DbState, DbView};
 use crate::bindings::encodings::EncodingsView;
@@ -29,6 +30,7 @@ pub struct Ctx {
     http: WasiHttpCtx,
     fetch: Fetch,
     db: DbState,
+    compression: CompressionState,
     crypto: CryptoState,
     environment: Arc<Environment>,
     user: Option<Arc<User>>,
@@ -88,6 +90,7 @@ impl Ctx {
             http,
             fetch: parts.fetch,
             db: parts.db,
+            compression: CompressionState::default(),
             crypto: parts.crypto,
             environment: parts.environment,
             user: parts.user,
@@ -126,6 +129,10 @@ impl WasiHttpView for Ctx {
 impl Views for Ctx {
     fn db(&mut self) -> DbView<'_> {
         DbView { state: &mut self.db, table: &mut self.table }
+    }
+
+    fn compression(&mut self) -> CompressionView<'_> {
+        CompressionView { state: &mut self.compression, table: &mut self.table }
     }
 
     fn crypto(&mut self) -> CryptoView<'_> {

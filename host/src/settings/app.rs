@@ -3,7 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::cors::CorsSettings;
 use super::issuer::IssuerSettings;
+use super::rate::RateLimits;
 use crate::error::Error;
 use crate::tunables::{AUDIENCES, ISSUER_KEYS, ISSUERS};
 
@@ -16,6 +18,10 @@ pub struct AppSettings {
     pub audiences: Vec<String>,
     /// Who else makes tokens for the app's users.
     pub issuers: Vec<IssuerSettings>,
+    /// What browsers are told about pages of other origins, where a function has no settings for that.
+    pub cors: Option<CorsSettings>,
+    /// How often one caller may ask.
+    pub rate_limits: RateLimits,
 }
 
 /// Settings to change; what is left out stays, `null` goes back to the default.
@@ -27,6 +33,10 @@ pub struct AppPatch {
     pub audiences: Option<Vec<String>>,
     #[serde(default, deserialize_with = "given")]
     pub issuers: Option<Vec<IssuerSettings>>,
+    #[serde(default, deserialize_with = "given")]
+    pub cors: Option<Option<CorsSettings>>,
+    #[serde(default, deserialize_with = "given")]
+    pub rate_limits: Option<RateLimits>,
 }
 
 /// `null` is there, and means the default.
@@ -51,6 +61,12 @@ impl AppPatch {
         if let Some(issuers) = self.issuers {
             check_issuers(&issuers)?;
             settings.issuers = issuers;
+        }
+        if let Some(cors) = self.cors {
+            settings.cors = cors;
+        }
+        if let Some(limits) = self.rate_limits {
+            settings.rate_limits = limits;
         }
         Ok(settings)
     }

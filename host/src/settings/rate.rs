@@ -8,6 +8,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::tunables::DEFAULT_RATES;
+
 /// A limit on the rate of requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
@@ -106,9 +108,91 @@ impl fmt::Display for RateLimit {
     }
 }
 
+/// A limit for each kind of request; what is not set is left to whoever is asked next, and in the end to the host.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RateLimits {
+    /// Changes through the management API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub management: Option<RateLimit>,
+    /// Reading through it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list: Option<RateLimit>,
+    /// Reading what ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<RateLimit>,
+    /// Calls of one function.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invoke: Option<RateLimit>,
+}
+
+/// What the operator says about rates: the host's defaults with changes, or none at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct HostRates(pub Option<RateLimits>);
+
+/// What was given is none.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "rate limits are off, default, or changes such as invoke=6000/min,list=off (of management, list, history, invoke); {0:?} is not"
+)]
+pub struct InvalidRates(String);
+
+impl Default for HostRates {
+    fn default() -> Self {
+        Self(Some(DEFAULT_RATES))
+    }
+}
+
+impl FromStr for HostRates {
+    type Err = InvalidRates;
+
+    fn from_str(text: &str) -> Result<Self, InvalidRates> {
+        let mut limits = match text {
+            "off" => return Ok(Self(None)),
+            "default" => return Ok(Self::default()),
+            _ => DEFAULT_RATES,
+        };
+        for change in text.split(',') {
+            let invalid = || InvalidRates(change.to_owned());
+            let (class, limit) = change.split_once('=').ok_or_else(invalid)?;
+            let limit = Some(limit.parse().map_err(|_| invalid())?);
+            match class {
+                "management" => limits.management = limit,
+                "list" => limits.list = limit,
+                "history" => limits.history = limit,
+                "invoke" => limits.invoke = limit,
+                _ => return Err(invalid()),
+            }
+        }
+        Ok(Self(Some(limits)))
+    }
+}
+
+impl TryFrom<String> for HostRates {
+    type Error = InvalidRates;
+
+    fn try_from(text: String) -> Result<Self, InvalidRates> {
+        text.parse()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_operator_changes_single_defaults_or_all() {
+        let rates = |text: &str| text.parse::<HostRates>().unwrap().0;
+        assert_eq!(rates("off"), None);
+        assert_eq!(rates("default"), Some(DEFAULT_RATES));
+        let changed = rates("invoke=5/sec,list=off").unwrap();
+        assert_eq!(changed.invoke.unwrap().to_string(), "5/sec");
+        assert_eq!((changed.list, changed.management), (Some(RateLimit::Off), DEFAULT_RATES.management));
+        for bad in ["", "on", "invoke", "invoke=often", "calls=1/min", "invoke=1/min,"] {
+            assert!(bad.parse::<HostRates>().is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn rates_are_read_and_written() {

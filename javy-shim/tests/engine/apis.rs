@@ -333,3 +333,18 @@ async fn cryptography_that_answers_at_once_is_there_for_other_modules() {
         r#"["900150983cd24fb0d6963f7d28e17f72","23097d223405d8228642a477bda255b32aadbce4bda0b3f7e36c9da7","750c783e6ab0b503eaa86e310a5db738","undefined",true,false,7,6]"#
     );
 }
+
+#[tokio::test]
+async fn url_patterns_match_and_give_groups() {
+    check(
+        "const p = new URLPattern({ pathname: '/books/:id' }); const r = p.exec('https://e.test/books/7?x');
+         is([p.test('https://e.test/books/7'), p.test('https://e.test/books'), r.pathname.groups.id, r.pathname.input, p.pathname, p.hostname], [true, false, '7', '/books/7', '/books/:id', '*']);
+         const s = new URLPattern('https://*.e.test/:a(\\\\d+)/*').exec('https://www.e.test/12/x/y'); is([s.hostname.groups[0], s.pathname.groups], ['www', { 0: 'x/y', a: '12' }]);
+         is([new URLPattern('/foo/*', 'https://e.test').test('https://e.test/foo/bar'), new URLPattern({ pathname: '/f*', baseURL: 'https://e.test' }).test('/foo', 'https://e.test')], [true, true]);
+         is([{ pathname: '/Foo' }, 'https://e.test/Foo'].map((i) => new URLPattern(i, { ignoreCase: true }).test('https://e.test/fOO')), [true, true]);
+         is([new URLPattern('/Foo', 'https://e.test', { ignoreCase: true }).test('https://e.test/foo'), new URLPattern({ pathname: '/Foo' }).test('https://e.test/foo')], [true, false]);
+         is([new URLPattern({ search: 'q=:q' }).exec('https://x.test/?q=1').search.groups.q, new URLPattern().test('https://x.test/'), new URLPattern({ pathname: '/a{/:b}?' }).test('https://x.test/a')], ['1', true, true]);
+         is(new URLPattern({ pathname: '/:x(\\\\d)' }).hasRegExpGroups, true); is(String(p), '[object URLPattern]'); await throws('TypeError', () => new URLPattern('/no-base'));",
+    )
+    .await;
+}

@@ -371,7 +371,12 @@ impl Host {
         for name in INTL {
             intl.func_new(name, |_, _, _, _| Err(wasmtime::format_err!("this host knows no locales")))?;
         }
-        // Cryptography is the real host's, and tested through it.
+        // Compression and cryptography are the real host's, and tested through it.
+        let mut compression = linker.instance("caddis:engine/compression@0.1.0")?;
+        compression.resource("codec", ResourceType::host::<()>(), |_, _| Ok(()))?;
+        for name in ["[static]codec.open", "[method]codec.convert"] {
+            compression.func_new(name, |_, _, _, _| Err(wasmtime::format_err!("this host compresses nothing")))?;
+        }
         let mut crypto = linker.instance("caddis:engine/crypto@0.1.0")?;
         for name in CRYPTO {
             crypto.func_new(name, |_, _, _, _| {

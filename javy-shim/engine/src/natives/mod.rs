@@ -3,6 +3,7 @@
 //! They trust their arguments: the prelude converts and checks what a program passes. Bytes go in and out as `Uint8Array`.
 
 pub(crate) mod clock;
+mod compression;
 mod crypto;
 mod db;
 mod digest;
@@ -26,6 +27,7 @@ use rquickjs::{Ctx, Exception, Object, Persistent, Result, TypedArray};
 pub(crate) fn install(ctx: &Ctx<'_>) -> Result<()> {
     let native = Object::new(ctx.clone())?;
     clock::install(&native)?;
+    compression::install(&native)?;
     crypto::install(&native)?;
     db::install(&native)?;
     digest::install(&native)?;
