@@ -14,6 +14,6 @@ wit_bindgen::generate!({
         "wasi:io/streams@0.2.0": wasip2::io::streams,
     },
     additional_derives: [PartialEq],
-    additional_derives_ignore: ["request-body", "request", "transaction"],
+    additional_derives_ignore: ["request-body", "request", "transaction", "connection", "cursor"],
     pub_export_macro: true,
 });

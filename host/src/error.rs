@@ -52,6 +52,8 @@ codes! {
     InvalidSource = "invalid_source", BAD_REQUEST;
     /// A package registry cannot be asked now, or does not answer as one; the message says what was tried.
     RegistryUnavailable = "registry_unavailable", BAD_GATEWAY;
+    /// A statement, migration or import that the database refuses; the message says why, `details` where.
+    InvalidSql = "invalid_sql", BAD_REQUEST;
     /// No credentials, or credentials that are not valid.
     Unauthorized = "unauthorized", UNAUTHORIZED;
     /// Looks like a JSON Web Token, and is none.

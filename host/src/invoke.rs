@@ -268,7 +268,7 @@ fn authorize(call: &Call) -> Result<Arc<Function>, Error> {
 fn caller(identity: &Identity) -> Caller {
     let user = match identity {
         Identity::ApiKey(_) | Identity::ServiceRole | Identity::Token(_) | Identity::Admin => return Caller::service(),
-        Identity::Anonymous | Identity::AnonKey => return Caller { role: DbRole::Anon, ..Caller::service() },
+        Identity::Anonymous | Identity::AnonKey => return Caller::anon(),
         Identity::User(user) => user,
     };
     Caller {

@@ -74,7 +74,7 @@ impl Resources {
                 .with_own_host(self.origin.address())
                 .only_to(settings.allowed_hosts.clone())
                 .in_trace(trace),
-            db: DbState::new(self.databases.clone(), app.clone(), caller, deadline),
+            db: DbState::new(self.databases.clone(), app.clone(), caller, settings.allow_service_role, deadline),
             crypto: CryptoState::new(deadline),
             environment,
             wasi_environment,

@@ -40,6 +40,8 @@ pub struct Settings {
     pub allowed_hosts: Vec<AllowedHost>,
     /// Whether the function sees variables and secrets.
     pub allow_env: bool,
+    /// Whether the function may act as `service_role` in the database for callers that are none.
+    pub allow_service_role: bool,
     /// Reserved: reading a private directory.
     pub allow_read: bool,
     /// Reserved: writing a private directory.
@@ -66,6 +68,7 @@ impl Default for Settings {
             allow_net: true,
             allowed_hosts: Vec::new(),
             allow_env: true,
+            allow_service_role: false,
             allow_read: false,
             allow_write: false,
             cron_schedule: None,
@@ -178,6 +181,7 @@ pub struct SettingsPatch {
     pub allow_net: Option<bool>,
     pub allowed_hosts: Option<Vec<AllowedHost>>,
     pub allow_env: Option<bool>,
+    pub allow_service_role: Option<bool>,
     pub allow_read: Option<bool>,
     pub allow_write: Option<bool>,
     #[serde(default, deserialize_with = "given")]
@@ -223,6 +227,7 @@ impl SettingsPatch {
         set(&mut settings.allow_net, patch.allow_net);
         set(&mut settings.allowed_hosts, patch.allowed_hosts);
         set(&mut settings.allow_env, patch.allow_env);
+        set(&mut settings.allow_service_role, patch.allow_service_role);
         set(&mut settings.cors, patch.cors);
         set(&mut settings.rate_limit, patch.rate_limit);
         set(&mut settings.log_response, patch.log_response);

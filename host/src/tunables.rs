@@ -250,6 +250,15 @@ pub const RESULT_ROWS: usize = 10_000;
 /// Bytes of all values of one result.
 pub const RESULT_BYTES: usize = 8 * 1024 * 1024;
 
+/// Rows a cursor hands over at once.
+pub const CURSOR_ROWS: usize = 256;
+
+/// Bytes of rows after which a cursor hands over what it has: more only by the last row.
+pub const CURSOR_BYTES: usize = 256 * 1024;
+
+/// Statements of one batch.
+pub const BATCH_STATEMENTS: usize = 10_000;
+
 /// Bytes of one SQL statement.
 pub const STATEMENT_BYTES: usize = 1024 * 1024;
 
@@ -264,6 +273,15 @@ pub const WRITE_LOCK_WAIT: Duration = Duration::from_secs(5);
 
 /// How long a transaction may stay open, counted from its start.
 pub const TRANSACTION_TIME: Duration = Duration::from_secs(10);
+
+/// How long a statement of the management API may run.
+pub const MANAGEMENT_STATEMENT_TIME: Duration = Duration::from_secs(30);
+
+/// How long one migration, an import or a dump may take: indexes on large tables do.
+pub const MIGRATION_TIME: Duration = Duration::from_secs(300);
+
+/// Bytes of an import, and of the migrations of one request.
+pub const IMPORT_BYTES: usize = 128 * 1024 * 1024;
 
 /// Connections that read one app's database at the same time.
 pub const READERS_PER_APP: usize = 4;

@@ -11,60 +11,111 @@ export class DatabaseError extends Error {
   get name() { return "DatabaseError"; }
 }
 
-/** The Rust side returns failures as objects that are not arrays. */
+/** The Rust side returns failures as objects with a code. */
 function check(result) {
-  if (typeof result === "object" && result !== null && !Array.isArray(result)) throw new DatabaseError(result);
+  if (result?.code !== undefined) throw new DatabaseError(result);
   return result;
 }
 
-const LEADING = /^(?:\s+|--[^\n]*\n|\/\*[\s\S]*?\*\/)*/;
+/** The connection of the caller of the function. */
+const OF_CALLER = 0;
 
-/** Whether a statement yields rows. */
-function yieldsRows(sql) {
-  const text = sql.replace(LEADING, "");
-  return /^(?:SELECT|VALUES|EXPLAIN|PRAGMA)\b/i.test(text) || /\bRETURNING\b/i.test(text) ||
-    (/^WITH\b/i.test(text) && !/\b(?:INSERT|UPDATE|DELETE|REPLACE)\b/i.test(text));
+/** Dates become text as JSON has them, buffer sources bytes, other objects JSON. */
+function valueOf(value) {
+  if (typeof value === "bigint" && BigInt.asIntN(64, value) !== value) throw new RangeError("A BigInt parameter does not fit 64 bits");
+  if (typeof value !== "object" || value === null) return value;
+  if (value instanceof Date) return value.toISOString();
+  return viewOf(value) ?? JSON.stringify(value);
 }
 
-function parametersOf(values) {
-  return Array.from(values ?? [], (value) => {
-    if (value instanceof Date) return value.toISOString();
-    const view = viewOf(value);
-    if (view !== undefined) return view;
-    return typeof value === "object" && value !== null ? JSON.stringify(value) : value;
-  });
+/** `[names, values]`: an iterable goes by its order, any other object by its names. */
+function parametersOf(parameters) {
+  if (parameters === undefined || parameters === null) return [null, []];
+  if (typeof parameters !== "object") throw new TypeError("The parameters of a statement are an array, or an object of names and values");
+  if (typeof parameters[Symbol.iterator] !== "function") {
+    return [Object.keys(parameters), Object.values(parameters).map(valueOf)];
+  }
+  return [null, Array.from(parameters, valueOf)];
 }
 
-/** The statements of a transaction, or outside one. */
-class Connection {
-  #transaction;
-  constructor(transaction) {
-    this.#transaction = transaction;
+class Transaction {
+  #number;
+  constructor(number) {
+    this.#number = number;
   }
   /** Runs a statement: `{ rows, columns, changes, lastInsertId }`. */
-  async query(sql, parameters = []) {
-    const text = String(sql);
-    const values = parametersOf(parameters);
-    if (!yieldsRows(text)) {
-      const [changes, lastInsertId] = check(native.dbExecute(this.#transaction, text, values));
-      return { rows: [], columns: [], changes, lastInsertId };
-    }
-    const [columns, lists] = check(native.dbQuery(this.#transaction, text, values));
-    const rows = lists.map((list) => Object.fromEntries(columns.map((column, index) => [column, list[index]])));
-    return { rows, columns, changes: 0, lastInsertId: 0 };
+  async query(sql, parameters = undefined) {
+    return check(native.dbRunInTransaction(this.#number, String(sql), ...parametersOf(parameters)));
   }
 }
 
-class Database extends Connection {
-  constructor() {
-    super(0);
+/** The rows of a statement, as many as there are: read from the host in pieces, as they are asked for. */
+class RowStream {
+  #cursor;
+  #rows = [];
+  #at = 0;
+  constructor(cursor) {
+    this.#cursor = cursor;
+  }
+  async next() {
+    if (this.#at === this.#rows.length && this.#cursor !== undefined) {
+      try {
+        this.#rows = check(native.dbNext(this.#cursor));
+      } catch (error) {
+        this.#close();
+        throw error;
+      }
+      this.#at = 0;
+      if (this.#rows.length === 0) this.#close();
+    }
+    if (this.#at === this.#rows.length) return { value: undefined, done: true };
+    return { value: this.#rows[this.#at++], done: false };
+  }
+  async return(value) {
+    this.#close();
+    return { value, done: true };
+  }
+  [Symbol.asyncIterator]() { return this; }
+  #close() {
+    if (this.#cursor !== undefined) native.dbClose(this.#cursor);
+    this.#cursor = undefined;
+    this.#rows = [];
+    this.#at = 0;
+  }
+}
+
+/** The database in one role. */
+class Database {
+  #number;
+  constructor(number) {
+    this.#number = number;
+  }
+  /** Runs a statement: `{ rows, columns, changes, lastInsertId }`. */
+  async query(sql, parameters = undefined) {
+    return check(native.dbRun(this.#number, String(sql), ...parametersOf(parameters)));
+  }
+  /** Runs statements, each a text or `{ sql, parameters }`, in one transaction: all or none. Returns what each did. */
+  async batch(statements) {
+    const list = Array.from(statements, (one) => (typeof one === "object" && one !== null ? one : { sql: one }));
+    const parameters = list.map((one) => parametersOf(one.parameters));
+    return check(native.dbBatch(
+      this.#number,
+      list.map((one) => String(one.sql)),
+      parameters.map(([names]) => names),
+      parameters.map(([, values]) => values),
+    ));
+  }
+  /** The rows of a statement that reads, for `for await`: in the memory of a few hundred. */
+  stream(sql, parameters = undefined) {
+    const cursor = check(native.dbOpen(this.#number, String(sql), ...parametersOf(parameters)));
+    return new RowStream(cursor);
   }
   /** Runs `action` in a transaction: commits when it resolves, rolls back when it throws. */
   async transaction(action, options = undefined) {
-    const number = check(native.dbBegin(Boolean(options?.readOnly)));
+    const number = check(native.dbBegin(this.#number, Boolean(options?.readOnly)));
     let result;
     try {
-      result = await action(new Connection(number));
+      result = await action(new Transaction(number));
     } catch (error) {
       native.dbRollback(number);
       throw error;
@@ -72,6 +123,24 @@ class Database extends Connection {
     check(native.dbCommit(number));
     return result;
   }
+  /** Runs `action` with the database as a user sees it. */
+  asUser(id, action) {
+    if (id === undefined || id === null) throw new TypeError("asUser: the id of the user is missing");
+    return actAs("authenticated", String(id), action);
+  }
+  /** Runs `action` with the database as anybody sees it. */
+  asAnon(action) { return actAs("anon", "", action); }
+  /** Runs `action` with the database as the app itself sees it; the function's settings must allow it. */
+  asService(action) { return actAs("service_role", "", action); }
 }
 
-export const database = new Database();
+async function actAs(role, user, action) {
+  const number = check(native.dbConnect(role, user));
+  try {
+    return await action(new Database(number));
+  } finally {
+    native.dbDisconnect(number);
+  }
+}
+
+export const database = new Database(OF_CALLER);

@@ -9,6 +9,7 @@
 
 mod access;
 mod apps;
+mod backup;
 mod benchmarks;
 mod butterbase;
 mod command_line;
@@ -17,6 +18,7 @@ mod compression;
 mod cors;
 mod crypto;
 mod db;
+mod db_roles;
 mod density;
 mod durability;
 mod egress;
@@ -38,6 +40,7 @@ mod observe;
 mod packages;
 mod rates;
 mod row_security;
+mod schema;
 mod secrets;
 mod server;
 mod siblings;

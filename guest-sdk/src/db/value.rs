@@ -1,6 +1,6 @@
 //! What converts into a [`Value`].
 
-use super::Value;
+use super::{Parameters, Value};
 
 macro_rules! into_value {
     ($($source:ty => |$value:ident| $expression:expr;)*) => {
@@ -36,5 +36,23 @@ into_value! {
 impl<T: Into<Value>> From<Option<T>> for Value {
     fn from(value: Option<T>) -> Self {
         value.map_or(Self::Null, Into::into)
+    }
+}
+
+impl<const N: usize> From<[Value; N]> for Parameters {
+    fn from(values: [Value; N]) -> Self {
+        Self::Positional(values.into())
+    }
+}
+
+impl From<Vec<Value>> for Parameters {
+    fn from(values: Vec<Value>) -> Self {
+        Self::Positional(values)
+    }
+}
+
+impl From<&[Value]> for Parameters {
+    fn from(values: &[Value]) -> Self {
+        Self::Positional(values.to_vec())
     }
 }

@@ -286,6 +286,7 @@ pub(super) struct UploadQuery {
     fuel: Option<u64>,
     allow_net: Option<bool>,
     allow_env: Option<bool>,
+    allow_service_role: Option<bool>,
     rate_limit: Option<RateLimit>,
     activate: Option<bool>,
     dry_run: Option<bool>,
@@ -316,6 +317,7 @@ impl From<UploadQuery> for SettingsPatch {
             fuel: query.fuel,
             allow_net: query.allow_net,
             allow_env: query.allow_env,
+            allow_service_role: query.allow_service_role,
             rate_limit: query.rate_limit.map(Some),
             ..Self::default()
         }

@@ -90,6 +90,10 @@ fn needed(method: &Method, route: &str) -> Scope {
     if is_about(&["tokens"]) || (!reads && is_about(&["api-keys", "apps", "user-tokens"])) {
         return Scope::Admin;
     }
+    // Rows of the app's users, which no token that only looks at functions is meant for.
+    if is_about(&["dump"]) {
+        return Scope::Deploy;
+    }
     // A key that opens all of the app is no reading matter.
     if reads && !SHOW_KEYS.contains(&route) { Scope::Read } else { Scope::Deploy }
 }
@@ -106,6 +110,9 @@ mod tests {
             (Method::GET, "/v1/{app}/functions/{name}/executions", Scope::Read),
             (Method::GET, "/api/v1/secrets", Scope::Read),
             (Method::GET, "/api/v1/apps", Scope::Read),
+            (Method::GET, "/api/v1/db/migrations", Scope::Read),
+            (Method::GET, "/v1/{app}/db/dump", Scope::Deploy),
+            (Method::POST, "/v1/{app}/db/query", Scope::Deploy),
             (Method::PUT, "/api/v1/functions/{name}", Scope::Deploy),
             (Method::PUT, "/api/v1/secrets", Scope::Deploy),
             (Method::POST, "/v1/{app}/functions/{name}/rollback", Scope::Deploy),

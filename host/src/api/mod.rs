@@ -5,6 +5,7 @@
 pub mod apps;
 mod auth_user;
 mod butterbase;
+mod database;
 pub mod executions;
 mod export;
 pub mod extract;
@@ -108,6 +109,10 @@ fn of_an_app() -> Router<Arc<Api>> {
         .route("/api-keys", get(keys::list).post(keys::create))
         .route("/api-keys/{id}", delete(keys::delete))
         .route("/user-tokens", post(keys::sign_user_token))
+        .route("/db/migrations", get(database::migrations).post(database::migrate))
+        .route("/db/query", post(database::query))
+        .route("/db/dump", get(database::dump))
+        .route("/db/import", post(database::import))
         .route("/project", get(keys::project))
 }
 

@@ -29,6 +29,8 @@ mod generated {
         require_store_data_send: true,
         with: {
             "wasi:io": wasmtime_wasi::p2::bindings::io,
+            "caddis:function/db.connection": super::db::Connection,
+            "caddis:function/db.cursor": super::db::CursorHandle,
             "caddis:function/db.transaction": super::db::TransactionHandle,
         },
     });

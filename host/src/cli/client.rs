@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
-use http::{Method, Request};
+use http::{Method, Request, Response, Uri};
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
@@ -20,6 +21,16 @@ pub(super) struct Client {
     pub(super) token: Secret,
 }
 
+/// The address of a host by its URL.
+pub(super) async fn address_of(url: &str) -> Result<SocketAddr, Failure> {
+    let uri: Uri = url.parse().map_err(|_| format!("{url} is no URL of a host"))?;
+    let host = uri.host().filter(|_| uri.scheme_str() == Some("http"));
+    let host =
+        host.ok_or_else(|| format!("{url}: must be http://host:port; for a host behind TLS, run this beside it"))?;
+    let mut addresses = tokio::net::lookup_host((host.trim_matches(['[', ']']), uri.port_u16().unwrap_or(80))).await?;
+    addresses.next().ok_or_else(|| format!("{url}: the name has no address").into())
+}
+
 impl Client {
     /// Sends one request. An answer that is not a success becomes an error with the host's message.
     pub(super) async fn send(
@@ -29,6 +40,29 @@ impl Client {
         media_type: &str,
         body: Bytes,
     ) -> Result<Value, Failure> {
+        let response = self.request(method, path, media_type, body).await?;
+        let body = response.into_body().collect().await?.to_bytes();
+        Ok(if body.is_empty() { Value::Null } else { serde_json::from_slice(&body)? })
+    }
+
+    /// Writes what is at a path, as it arrives.
+    pub(super) async fn download(&self, path: &str, to: &mut impl std::io::Write) -> Result<(), Failure> {
+        let mut body = self.request(Method::GET, path, "application/json", Bytes::new()).await?.into_body();
+        while let Some(frame) = body.frame().await {
+            if let Some(data) = frame?.data_ref() {
+                to.write_all(data)?;
+            }
+        }
+        Ok(to.flush()?)
+    }
+
+    async fn request(
+        &self,
+        method: Method,
+        path: &str,
+        media_type: &str,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, Failure> {
         let (mut sender, connection) = http1::handshake(TokioIo::new(TcpStream::connect(self.address).await?)).await?;
         tokio::spawn(connection);
         let request = Request::builder()
@@ -40,10 +74,10 @@ impl Client {
             .body(Full::new(body))?;
         let response = sender.send_request(request).await?;
         let status = response.status();
-        let answer: Value = serde_json::from_slice(&response.into_body().collect().await?.to_bytes())?;
         if status.is_success() {
-            return Ok(answer);
+            return Ok(response);
         }
+        let answer: Value = serde_json::from_slice(&response.into_body().collect().await?.to_bytes())?;
         let message = answer.get("message").and_then(Value::as_str).unwrap_or("no message");
         Err(with_frames(format!("the host answered {status}: {message}"), answer.get("details")).into())
     }

@@ -68,6 +68,13 @@ pub(super) fn run(directory: &Path, options: ServeOptions) -> Result<(), Failure
         let Started { app, .. } = App::start(config).await?;
         let client = Client { address: app.address(), token };
         let serving = tokio::spawn(app.run(termination()?));
+        let migrations = directory.join(super::db::MIGRATIONS);
+        if migrations.is_dir() {
+            match super::db::migrate(&client, "/api/v1/db", &migrations, false).await {
+                Ok(names) => names.iter().for_each(|name| print(&format!("ran {name}"))),
+                Err(error) => report(&error.to_string()),
+            }
+        }
         for project in &projects {
             // The others are served while this one is put right.
             if let Err(error) = deploy(&client, project).await {

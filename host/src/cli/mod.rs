@@ -1,7 +1,9 @@
 //! The command line: arguments become one command, and its result an exit status.
 
+mod backup;
 mod build;
 mod client;
+mod db;
 mod dev;
 mod scripts;
 mod secrets;
@@ -56,6 +58,32 @@ enum Command {
         #[command(flatten)]
         options: ServeOptions,
     },
+    /// Migrate, look into, dump and import the database of an app, through the API of a running host
+    Db {
+        #[command(flatten)]
+        target: db::Target,
+        #[command(subcommand)]
+        action: db::Action,
+    },
+    /// Copy everything a host keeps into one file, also while it serves
+    Backup {
+        /// The file to write
+        file: PathBuf,
+        /// The host's data directory
+        #[arg(long, env = "CADDIS_DATA", value_name = "DIR")]
+        data: PathBuf,
+    },
+    /// Make a data directory of a backup
+    Restore {
+        /// The backup
+        file: PathBuf,
+        /// The directory to make, which must not exist or be empty
+        #[arg(long, env = "CADDIS_DATA", value_name = "DIR")]
+        data: PathBuf,
+        /// A file with the master key, to be put into the directory
+        #[arg(long, value_name = "FILE")]
+        master_key: Option<PathBuf>,
+    },
     /// Compile a component (used by the host itself)
     #[command(name = COMPILE_COMMAND, hide = true)]
     Compile {
@@ -89,12 +117,26 @@ pub fn main() -> ExitCode {
         Command::Dev { directory, options } => dev::run(&directory, options),
         Command::Secrets { command: SecretsCommand::RotateKey { data } } => secrets::rotate_key(&data),
         Command::Build { file, output, options } => return build(&file, output, options),
+        Command::Backup { file, data } => backup::write(&data, &file),
+        Command::Restore { file, data, master_key } => backup::restore(&file, &data, master_key.as_deref()),
+        Command::Db { target, action } => return database(&target, action),
         Command::Compile { memory_mb } => return compile(memory_mb),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             report(&error.to_string().replace('\n', " "));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What is wrong with a migration is told with its statement.
+fn database(target: &db::Target, action: db::Action) -> ExitCode {
+    match db::run(target, action) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(error.to_string().trim_end());
             ExitCode::FAILURE
         }
     }

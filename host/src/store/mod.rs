@@ -16,6 +16,7 @@
 
 pub mod api_keys;
 pub mod apps;
+pub mod backup;
 mod columns;
 mod conn;
 pub mod executions;

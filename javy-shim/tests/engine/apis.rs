@@ -206,6 +206,52 @@ async fn the_database_gives_rows_changes_and_errors() {
 }
 
 #[tokio::test]
+async fn the_database_takes_names_batches_roles_and_gives_rows_one_by_one() {
+    let code = "export default async (req, { db }) => {
+        const named = await db.query('NAMED', { a: 1n, ':b': new Date(0) });
+        const batch = await db.batch(['ONE', { sql: 'TWO', parameters: [[1]] }, { sql: 'THREE', parameters: { c: undefined } }]);
+        let seen = 0;
+        for await (const row of db.stream('ALL')) seen += row.text.length;
+        for await (const row of db.stream('SOME', [1])) break;
+        const roles = [
+          await db.asUser(7, (db) => db.query('USER').then(({ rows }) => rows[0].big)),
+          await db.asAnon((db) => db.transaction((tx) => tx.query('ANON'), { readOnly: true })).then(({ changes }) => changes),
+          await db.asService(() => { throw new Error('out') }).catch((e) => e.message),
+        ];
+        const kept = await db.asUser('u', (db) => db);
+        const late = await kept.query('LATE').catch((e) => e.code);
+        const proto = Object.hasOwn(named.rows[0], '__proto__') && Object.getPrototypeOf(named.rows[0]) === Object.prototype;
+        const wrong = await db.query('WRONG', 'text').catch((e) => e.name);
+        return [named.rows.length, batch.length, seen, String(roles), late, proto, wrong];
+      }";
+    let outcome = host().deploy_source(code).await.get().await;
+    assert_eq!(outcome.text(), r#"[1,3,4,"1152921504606846976,1,out","closed",true,"TypeError"]"#);
+    let expected = [
+        r#"NAMED ["a", ":b"] [Value::Integer(1), Value::Text("1970-01-01T00:00:00.000Z")]"#,
+        "ONE []",
+        r#"TWO [Value::Text("[1]")]"#,
+        r#"THREE ["c"] [Value::Null]"#,
+        "ALL []",
+        "close",
+        "SOME [Value::Integer(1)]",
+        "close",
+        r#"as Role::Authenticated("7")"#,
+        "USER []",
+        "disconnect 2",
+        "as Role::Anon",
+        "begin TransactionMode::ReadOnly",
+        "ANON []",
+        "commit",
+        "disconnect 2",
+        "as Role::ServiceRole",
+        "disconnect 2",
+        r#"as Role::Authenticated("u")"#,
+        "disconnect 2",
+    ];
+    assert_eq!(outcome.state.statements, expected);
+}
+
+#[tokio::test]
 async fn bodies_stream_in_both_directions() {
     let code = "export default (req) => new Response(req.body.pipeThrough(new TextDecoderStream()).pipeThrough(new TransformStream({
         transform(text, c) { c.enqueue(text.toUpperCase()) } })).pipeThrough(new TextEncoderStream()), { headers: { 'content-type': 'text/plain' } })";

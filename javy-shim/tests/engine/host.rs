@@ -54,6 +54,8 @@ pub(crate) struct State {
     started: Option<(http::ResponseHead, MemoryOutputPipe)>,
     /// Statements the database was asked for, with the parameters.
     pub(crate) statements: Vec<String>,
+    /// What is left of the database's result that is read piece by piece.
+    pieces: u32,
     /// Log lines: `level: text`.
     pub(crate) log: Vec<String>,
 }
@@ -155,24 +157,13 @@ impl State {
             Ok(())
         }
     }
-
-    fn rows(&mut self, sql: &str, parameters: &[db::Value]) -> Result<db::Rows, db::Error> {
-        self.note(sql, parameters)?;
-        let row = vec![
-            db::Value::Integer(1 << 60),
-            db::Value::Text("é".to_owned()),
-            db::Value::Blob(vec![1, 2]),
-            db::Value::Null,
-        ];
-        Ok(db::Rows { columns: ["big", "text", "blob", "none"].map(str::to_owned).to_vec(), rows: vec![row] })
-    }
 }
 
 type DbResult<T> = wasmtime::Result<Result<T, db::Error>>;
 
 impl db::Host for State {
     fn query(&mut self, sql: String, parameters: Vec<db::Value>) -> DbResult<db::Rows> {
-        Ok(self.rows(&sql, &parameters))
+        Ok(self.note(&sql, &parameters).map(|()| row()))
     }
 
     fn execute(&mut self, sql: String, parameters: Vec<db::Value>) -> DbResult<db::Changes> {
@@ -180,14 +171,94 @@ impl db::Host for State {
     }
 }
 
+impl State {
+    fn outcome(&mut self, statement: &db::Statement) -> Result<db::Outcome, db::Error> {
+        let changes = db::Changes { rows_affected: 1, last_insert_id: 7 };
+        match &statement.parameters {
+            db::Parameters::Positional(values) => self.note(&statement.sql, values)?,
+            db::Parameters::Named(pairs) => {
+                let (names, values): (Vec<_>, Vec<_>) = pairs.iter().cloned().unzip();
+                self.note(&format!("{} {names:?}", statement.sql), &values)?;
+            }
+        }
+        Ok(db::Outcome { rows: row(), changes })
+    }
+}
+
+fn row() -> db::Rows {
+    let row = vec![
+        db::Value::Integer(1 << 60),
+        db::Value::Text("é".to_owned()),
+        db::Value::Blob(vec![1, 2]),
+        db::Value::Null,
+    ];
+    db::Rows { columns: ["big", "text", "blob", "__proto__"].map(str::to_owned).to_vec(), rows: vec![row] }
+}
+
+impl db::HostConnection for State {
+    fn new(&mut self) -> wasmtime::Result<Resource<db::Connection>> {
+        Ok(Resource::new_own(1))
+    }
+
+    fn acting_as(&mut self, role: db::Role) -> DbResult<Resource<db::Connection>> {
+        self.statements.push(format!("as {role:?}"));
+        Ok(Ok(Resource::new_own(2)))
+    }
+
+    fn run(&mut self, _: Resource<db::Connection>, statement: db::Statement) -> DbResult<db::Outcome> {
+        Ok(self.outcome(&statement))
+    }
+
+    fn batch(&mut self, _: Resource<db::Connection>, statements: Vec<db::Statement>) -> DbResult<Vec<db::Outcome>> {
+        Ok(statements.iter().map(|statement| self.outcome(statement)).collect())
+    }
+
+    fn begin(&mut self, _: Resource<db::Connection>, mode: db::TransactionMode) -> DbResult<Resource<db::Transaction>> {
+        db::HostTransaction::begin(self, mode)
+    }
+
+    fn open(&mut self, _: Resource<db::Connection>, statement: db::Statement) -> DbResult<Resource<db::Cursor>> {
+        self.pieces = 2;
+        Ok(self.outcome(&statement).map(|_| Resource::new_own(1)))
+    }
+
+    fn drop(&mut self, connection: Resource<db::Connection>) -> wasmtime::Result<()> {
+        self.statements.push(format!("disconnect {}", connection.rep()));
+        Ok(())
+    }
+}
+
+impl db::HostCursor for State {
+    fn columns(&mut self, _: Resource<db::Cursor>) -> wasmtime::Result<Vec<String>> {
+        Ok(row().columns)
+    }
+
+    fn next(&mut self, _: Resource<db::Cursor>) -> DbResult<Vec<Vec<db::Value>>> {
+        if self.pieces == 0 {
+            return Ok(Ok(Vec::new()));
+        }
+        self.pieces -= 1;
+        Ok(Ok([row().rows, row().rows].concat()))
+    }
+
+    fn drop(&mut self, _: Resource<db::Cursor>) -> wasmtime::Result<()> {
+        self.statements.push("close".to_owned());
+        Ok(())
+    }
+}
+
 impl db::HostTransaction for State {
+    fn run(&mut self, _: Resource<db::Transaction>, statement: db::Statement) -> DbResult<db::Outcome> {
+        Ok(self.outcome(&statement))
+    }
+
     fn begin(&mut self, mode: db::TransactionMode) -> DbResult<Resource<db::Transaction>> {
         self.statements.push(format!("begin {mode:?}"));
         Ok(Ok(Resource::new_own(1)))
     }
 
     fn query(&mut self, _: Resource<db::Transaction>, sql: String, parameters: Vec<db::Value>) -> DbResult<db::Rows> {
-        Ok(self.rows(&sql, &parameters))
+        Ok(self.note(&sql, &parameters).map(|()| row()))
     }
 
     fn execute(
@@ -403,6 +474,7 @@ impl Host {
             user,
             started: None,
             statements: Vec::new(),
+            pieces: 0,
             log: Vec::new(),
         };
         let mut store = Store::new(&self.engine, state);

@@ -76,6 +76,20 @@ const LIMIT_MESSAGES: [&str; 9] = [
 const DENIED_MESSAGES: [&str; 3] = ["may not be", "not authorized", "unsafe use"];
 
 impl Error {
+    /// The error of the statement with this number, counted from 1, in a batch.
+    pub(super) fn in_statement(self, number: usize) -> Self {
+        let numbered = |message: String| format!("statement {number}: {message}");
+        match self {
+            Self::Syntax(message) => Self::Syntax(numbered(message)),
+            Self::Parameter(message) => Self::Parameter(numbered(message)),
+            Self::Constraint { kind, message } => Self::Constraint { kind, message: numbered(message) },
+            Self::Denied(message) => Self::Denied(numbered(message)),
+            Self::Busy(message) => Self::Busy(numbered(message)),
+            Self::Limit(message) => Self::Limit(numbered(message)),
+            other @ (Self::Timeout | Self::Closed | Self::Internal(_)) => other,
+        }
+    }
+
     /// A failure of the host.
     pub(super) fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Internal(cause.into())

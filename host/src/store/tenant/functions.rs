@@ -15,7 +15,7 @@ use crate::tunables::VALUE_BYTES;
 use super::guard::Watch;
 use super::rls::Caller;
 
-const FLAGS: FunctionFlags =
+pub(super) const FLAGS: FunctionFlags =
     FunctionFlags::SQLITE_UTF8.union(FunctionFlags::SQLITE_DETERMINISTIC).union(FunctionFlags::SQLITE_INNOCUOUS);
 
 /// Registers the replacements.

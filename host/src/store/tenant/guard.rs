@@ -16,7 +16,7 @@ use super::rls::rewrite::Rewritten;
 use super::rls::shadow::Shadows;
 use super::rls::{Caller, access, catalog};
 use super::text::Kind;
-use super::value::Value;
+use super::value::Parameters;
 
 /// Instructions of SQLite's machine between two looks at the clock: tens of microseconds of work.
 const PROGRESS_INTERVAL: i32 = 1_000;
@@ -56,8 +56,8 @@ pub(super) struct Call {
     pub(super) sql: String,
     /// What its text starts with.
     pub(super) kind: Kind,
-    /// Bound in order.
-    pub(super) parameters: Vec<Value>,
+    /// What is bound to it.
+    pub(super) parameters: Parameters,
     /// Who it runs for.
     pub(super) on_behalf: OnBehalf,
     deadline: Instant,
@@ -68,11 +68,25 @@ impl Call {
     /// A statement that is to end before the deadline.
     pub(super) fn new(
         sql: String,
-        parameters: Vec<Value>,
+        parameters: impl Into<Parameters>,
         on_behalf: OnBehalf,
         deadline: Instant,
     ) -> Result<Arc<Self>, Error> {
         let kind = super::text::inspect(&sql)?;
+        Ok(Arc::new(Self {
+            sql,
+            kind,
+            parameters: parameters.into(),
+            on_behalf,
+            deadline,
+            cancelled: AtomicBool::new(false),
+        }))
+    }
+
+    /// A statement of a text that the host was given as a whole: its length is that text's.
+    pub(super) fn of_script(sql: String, on_behalf: OnBehalf, deadline: Instant) -> Result<Arc<Self>, Error> {
+        let kind = super::text::kind(&sql)?;
+        let parameters = Parameters::Positional(Vec::new());
         Ok(Arc::new(Self { sql, kind, parameters, on_behalf, deadline, cancelled: AtomicBool::new(false) }))
     }
 
@@ -203,6 +217,17 @@ pub(super) fn install(sqlite: &mut rusqlite::Connection) -> rusqlite::Result<Arc
     let observer = Arc::clone(&watch);
     sqlite.authorizer(Some(move |context: AuthContext<'_>| observer.authorize(&context)))?;
     Ok(watch)
+}
+
+/// Lets statements be as long as this, or as long as a guest's if that is more.
+pub(super) fn allow_length(sqlite: &rusqlite::Connection, bytes: usize) -> rusqlite::Result<()> {
+    let bytes = i32::try_from(bytes.max(STATEMENT_BYTES)).unwrap_or(i32::MAX);
+    sqlite.set_limit(Limit::SQLITE_LIMIT_SQL_LENGTH, bytes).map(drop)
+}
+
+/// Has FOREIGN KEYs checked, or not. Outside of transactions only.
+pub(super) fn check_foreign_keys(sqlite: &rusqlite::Connection, on: bool) -> rusqlite::Result<()> {
+    sqlite.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, on).map(drop)
 }
 
 /// They would stay on the connection and meet the next request there.

@@ -111,6 +111,7 @@ impl Drop for Lease {
         if std::thread::panicking() || connection.is_in_transaction() {
             return;
         }
+        connection.forget_last_row();
         self.lane.idle(self.limited).lock().unwrap_or_else(PoisonError::into_inner).push(connection);
     }
 }

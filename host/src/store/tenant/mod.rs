@@ -8,20 +8,25 @@
 //! A statement waits for a connection of its lane, moves there with it to a thread for blocking work, and the connection goes
 //! back to its lane from there: whatever becomes of the caller, it is never used twice at the same time nor lost. To stop a
 //! statement means to mark that one `guard::Call`; the connection notices, the next statement is another call.
-//! Snapshots have a lane of their own because a request that holds one may read beside it: with one lane for both, a few
-//! such requests would wait for each other.
+//! Snapshots and cursors have lanes of their own because a request that holds one may read beside it: with one lane for all, a
+//! few such requests would wait for each other.
 //!
 //! What SQL may not do is in `guard`, what it may cost in `guard` (depths, sizes, time), `heap` (memory), `functions`
 //! (functions that no deadline stops), `connection` (results, cached statements, temporary files).
 
 mod connection;
+mod cursor;
+mod dump;
 mod error;
 mod functions;
 mod guard;
 mod heap;
 mod journal;
 mod lane;
+mod mathematics;
+mod migrations;
 mod rls;
+mod script;
 mod text;
 mod transaction;
 mod value;
@@ -40,7 +45,9 @@ use tokio::sync::OnceCell;
 
 use crate::ids::AppName;
 use crate::threads;
-use crate::tunables::{DATABASE_BYTES, READERS_PER_APP, RESULT_BYTES, RESULT_ROWS, TRANSACTION_TIME, WRITE_LOCK_WAIT};
+use crate::tunables::{
+    BATCH_STATEMENTS, DATABASE_BYTES, READERS_PER_APP, RESULT_BYTES, RESULT_ROWS, TRANSACTION_TIME, WRITE_LOCK_WAIT,
+};
 
 use connection::{Connection, Role};
 use guard::{Call, OnBehalf};
@@ -50,14 +57,17 @@ use lane::{Lane, Lease};
 use rls::command::{self, Command};
 use text::Kind;
 
+pub use cursor::Cursor;
 pub use error::{ConstraintKind, Error};
 pub use heap::install as install_allocator;
 pub use journal::Durability;
+pub use migrations::{Applied, Migration, MigrationError};
 pub use rls::{Caller, DbRole};
+pub use script::ScriptError;
 pub use transaction::{Transaction, TransactionMode};
-pub use value::{Changes, Rows, Value};
+pub use value::{Changes, Outcome, Parameters, Rows, Statement, Value};
 
-/// Apps that stay open while nobody uses them. Each has up to nine connections of two file handles.
+/// Apps that stay open while nobody uses them. Each has up to thirteen connections of two file handles.
 const OPEN_APPS: usize = 48;
 
 /// What SQLite may allocate for one statement, in bytes, the schema included when it is the first on its connection: far
@@ -115,6 +125,7 @@ struct App {
     writer: Arc<Lane>,
     readers: Arc<Lane>,
     snapshots: Arc<Lane>,
+    cursors: Arc<Lane>,
     journal: Arc<Journal>,
     /// Whether any table has row-level security: before that, all callers are the app itself.
     row_security: AtomicBool,
@@ -178,7 +189,7 @@ impl Databases {
         // No app has such a name.
         let going = apps.join(format!("{name}.deleted"));
         if let Some(Entry { app, .. }) = &entry {
-            [&app.writer, &app.readers, &app.snapshots].into_iter().for_each(|lane| lane.close());
+            [&app.writer, &app.readers, &app.snapshots, &app.cursors].into_iter().for_each(|lane| lane.close());
         }
         let delete = move || {
             drop(entry);
@@ -260,6 +271,7 @@ impl App {
             writer: lane(Role::Writer, 1),
             readers: lane(Role::Reader, READERS_PER_APP),
             snapshots: lane(Role::Reader, READERS_PER_APP),
+            cursors: lane(Role::Reader, READERS_PER_APP),
             journal: Journal::of(&file, limits.durability),
             row_security: AtomicBool::new(false),
             limits: Arc::clone(limits),
@@ -269,7 +281,7 @@ impl App {
 
     /// Whether only the table of open apps knows it: no request, and no statement that outlived its request.
     fn is_unused(self: &Arc<Self>) -> bool {
-        let lanes = [&self.writer, &self.readers, &self.snapshots];
+        let lanes = [&self.writer, &self.readers, &self.snapshots, &self.cursors];
         Arc::strong_count(self) == 1 && lanes.iter().all(|lane| Arc::strong_count(lane) == 1)
     }
 }
@@ -294,13 +306,7 @@ impl Database {
     }
 
     async fn apply(&self, command: Command, deadline: Instant) -> Result<(), Error> {
-        let app = Arc::clone(&self.app);
-        let work = move |connection: &mut Connection| {
-            connection.apply(&command)?;
-            app.row_security.store(connection.has_row_security()?, Ordering::Release);
-            Ok(())
-        };
-        self.write(false, deadline, work).await
+        self.write(false, deadline, move |connection| connection.apply(&command)).await
     }
 
     /// Runs work that writes on the connection that can, and waits until what it committed is on the disk.
@@ -311,13 +317,17 @@ impl Database {
         work: impl FnOnce(&mut Connection) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let mut lease = self.app.writer.lease(limited, deadline).await?;
-        let journal = Arc::clone(&self.app.journal);
+        let app = Arc::clone(&self.app);
         let writing = async {
             let (value, commit) = blocking(move || {
-                let value = work(lease.connection()?)?;
+                let connection = lease.connection()?;
+                let value = work(connection)?;
+                if connection.take_policy_change() {
+                    app.row_security.store(connection.has_row_security()?, Ordering::Release);
+                }
                 // Before the flush, so that the next one can write meanwhile.
                 drop(lease);
-                Ok((value, journal.committed()))
+                Ok((value, app.journal.committed()))
             })
             .await?;
             self.app.journal.settle(commit).await.map(|()| value)
@@ -325,44 +335,111 @@ impl Database {
         tokio::time::timeout_at(deadline.into(), writing).await.unwrap_or(Err(Error::Timeout))
     }
 
-    /// Runs one statement and returns its rows; what it writes is committed and durable by then. Dropping the future, or
-    /// the deadline, stops the statement.
+    /// Runs one statement and returns its rows and what it changed; what it writes is committed and durable by then. Dropping
+    /// the future, or the deadline, stops the statement.
     ///
     /// # Errors
-    /// See [`Error`]. With any of them the statement did nothing; only with `Timeout`, or when the future was dropped, a
-    /// write may have been committed at the last moment.
-    pub async fn query(&self, sql: String, parameters: Vec<Value>, deadline: Instant) -> Result<Rows, Error> {
+    /// See [`Error`]. With any of them the statement did nothing; only with `Timeout` or `Internal`, or when the future was
+    /// dropped, a write may have been committed at the last moment.
+    pub async fn run(
+        &self,
+        sql: String,
+        parameters: impl Into<Parameters>,
+        deadline: Instant,
+    ) -> Result<Outcome, Error> {
         let call = Call::new(sql, parameters, self.on_behalf(), deadline)?;
         let limited = call.on_behalf.limited;
         if !limited && let Some(command) = command_of(&call)? {
             self.apply(command, deadline).await?;
-            return Ok(Rows { columns: Vec::new(), rows: Vec::new() });
+            return Ok(Outcome { rows: Rows::default(), changes: Changes::default() });
         }
         let _cancel = Cancel(Arc::clone(&call));
         if call.kind == Kind::Reading {
             let lease = self.app.readers.lease(limited, deadline).await?;
             if let Some(rows) = run(lease, &call, deadline, Connection::query_if_readonly).await? {
-                return Ok(rows);
+                return Ok(Outcome { rows, changes: Changes::default() });
             }
         }
         let writing = Arc::clone(&call);
-        self.write(limited, deadline, move |connection| connection.query(&writing)).await
+        self.write(limited, deadline, move |connection| connection.outcome(&writing)).await
+    }
+
+    /// [`Database::run`] for a statement of which only the rows matter.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub async fn query(
+        &self,
+        sql: String,
+        parameters: impl Into<Parameters>,
+        deadline: Instant,
+    ) -> Result<Rows, Error> {
+        self.run(sql, parameters, deadline).await.map(|outcome| outcome.rows)
     }
 
     /// Runs one statement and returns what it changed; rows it yields are dropped. Committed and durable by then.
     ///
     /// # Errors
-    /// As [`query`](Self::query).
-    pub async fn execute(&self, sql: String, parameters: Vec<Value>, deadline: Instant) -> Result<Changes, Error> {
+    /// As [`run`](Self::run).
+    pub async fn execute(
+        &self,
+        sql: String,
+        parameters: impl Into<Parameters>,
+        deadline: Instant,
+    ) -> Result<Changes, Error> {
         let call = Call::new(sql, parameters, self.on_behalf(), deadline)?;
         let limited = call.on_behalf.limited;
         if !limited && let Some(command) = command_of(&call)? {
             self.apply(command, deadline).await?;
-            return Ok(Changes { rows_affected: 0, last_insert_id: 0 });
+            return Ok(Changes::default());
         }
         let _cancel = Cancel(Arc::clone(&call));
         let writing = Arc::clone(&call);
         self.write(limited, deadline, move |connection| connection.execute(&writing)).await
+    }
+
+    /// Runs statements in one transaction: all of them are committed and durable when this returns, or none is. Their results
+    /// together have the room of one.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run), with the number of the statement in the message; `Timeout` also when the time of a transaction
+    /// is over.
+    pub async fn batch(&self, statements: Vec<Statement>, deadline: Instant) -> Result<Vec<Outcome>, Error> {
+        if statements.len() > BATCH_STATEMENTS {
+            let given = statements.len();
+            return Err(Error::Limit(format!(
+                "a batch has at most {BATCH_STATEMENTS} statements, this one has {given}"
+            )));
+        }
+        let on_behalf = self.on_behalf();
+        let limited = on_behalf.limited;
+        let ends = deadline.min(Instant::now() + self.app.limits.lock_wait + self.app.limits.transaction_time);
+        let mut calls = Vec::with_capacity(statements.len());
+        for (Statement { sql, parameters }, number) in statements.into_iter().zip(1..) {
+            let call =
+                Call::new(sql, parameters, on_behalf.clone(), ends).map_err(|error| error.in_statement(number))?;
+            if !limited && command_of(&call)?.is_some() {
+                return Err(outside_of_transactions().in_statement(number));
+            }
+            calls.push(call);
+        }
+        let _cancel: Vec<_> = calls.iter().cloned().map(Cancel).collect();
+        self.write(limited, ends, move |connection| connection.batch(&calls)).await
+    }
+
+    /// Starts a statement that reads, to take its rows piece by piece from one snapshot, up to the deadline.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run); `Denied` for a statement that writes.
+    pub async fn cursor(
+        &self,
+        sql: String,
+        parameters: impl Into<Parameters>,
+        deadline: Instant,
+    ) -> Result<Cursor, Error> {
+        let call = Call::new(sql, parameters, self.on_behalf(), deadline)?;
+        let lease = self.app.cursors.lease(call.on_behalf.limited, deadline).await?;
+        Cursor::open(lease, call).await
     }
 
     /// Starts a transaction.
@@ -381,6 +458,10 @@ impl Database {
         let journal = Arc::clone(&self.app.journal);
         blocking(move || Transaction::begin(lease, mode, on_behalf, expires, journal, &runtime)).await
     }
+}
+
+fn outside_of_transactions() -> Error {
+    Error::Denied("row-level security changes outside of transactions only".to_owned())
 }
 
 /// The change of row-level security a statement is, if it is one.

@@ -1,9 +1,11 @@
 //! The database of an app as a guest meets it.
 
+mod batches;
 mod crash;
 mod durability;
 mod guarding;
 mod limits;
+mod schema;
 mod speed;
 mod statements;
 mod stopping;

@@ -24,6 +24,11 @@ pub(super) fn inspect(sql: &str) -> Result<Kind, Error> {
             sql.len()
         )));
     }
+    kind(sql)
+}
+
+/// [`inspect`] for a text of any length.
+pub(super) fn kind(sql: &str) -> Result<Kind, Error> {
     if sql.contains('\0') {
         return Err(Error::Syntax("the statement contains a NUL character".to_owned()));
     }

@@ -12,7 +12,7 @@ use super::connection::Connection;
 use super::guard::{Call, OnBehalf};
 use super::journal::Journal;
 use super::lane::Lease;
-use super::value::{Changes, Rows, Value};
+use super::value::{Changes, Outcome, Parameters, Rows};
 use super::{Cancel, Error, blocking};
 
 /// How a transaction starts.
@@ -71,31 +71,53 @@ impl Transaction {
         Ok(Self { session, journal, timer: timer.abort_handle() })
     }
 
-    /// Runs one statement and returns its rows.
+    /// Runs one statement and returns its rows and what it changed.
     ///
     /// # Errors
-    /// As [`Database::query`](super::Database::query); `Closed` when the transaction has ended, `Denied` for a write in a
+    /// As [`Database::run`](super::Database::run); `Closed` when the transaction has ended, `Denied` for a write in a
     /// read-only one. `Timeout` and `Internal` end the transaction, and so do errors for which SQLite itself rolls back.
-    pub async fn query(&self, sql: String, parameters: Vec<Value>, deadline: Instant) -> Result<Rows, Error> {
+    pub async fn run(
+        &self,
+        sql: String,
+        parameters: impl Into<Parameters>,
+        deadline: Instant,
+    ) -> Result<Outcome, Error> {
         match self.session.mode {
-            TransactionMode::ReadWrite => self.run(sql, parameters, deadline, Connection::query).await,
+            TransactionMode::ReadWrite => self.perform(sql, parameters.into(), deadline, Connection::outcome).await,
             TransactionMode::ReadOnly => {
-                self.run(sql, parameters, deadline, Connection::query_if_readonly).await?.ok_or_else(denied_write)
+                let read = Connection::query_if_readonly;
+                let rows = self.perform(sql, parameters.into(), deadline, read).await?.ok_or_else(denied_write)?;
+                Ok(Outcome { rows, changes: Changes::default() })
             }
         }
     }
 
-    /// Runs one statement and returns what it changed.
+    /// [`Transaction::run`] for a statement of which only the rows matter.
     ///
     /// # Errors
-    /// As [`query`](Self::query).
-    pub async fn execute(&self, sql: String, parameters: Vec<Value>, deadline: Instant) -> Result<Changes, Error> {
+    /// As [`run`](Self::run).
+    pub async fn query(
+        &self,
+        sql: String,
+        parameters: impl Into<Parameters>,
+        deadline: Instant,
+    ) -> Result<Rows, Error> {
+        self.run(sql, parameters, deadline).await.map(|outcome| outcome.rows)
+    }
+
+    /// Runs one statement and returns what it changed; rows it yields are dropped.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub async fn execute(
+        &self,
+        sql: String,
+        parameters: impl Into<Parameters>,
+        deadline: Instant,
+    ) -> Result<Changes, Error> {
         match self.session.mode {
-            TransactionMode::ReadWrite => self.run(sql, parameters, deadline, Connection::execute).await,
-            TransactionMode::ReadOnly => {
-                self.query(sql, parameters, deadline).await?;
-                Ok(Changes { rows_affected: 0, last_insert_id: 0 })
-            }
+            TransactionMode::ReadWrite => self.perform(sql, parameters.into(), deadline, Connection::execute).await,
+            TransactionMode::ReadOnly => self.run(sql, parameters, deadline).await.map(|outcome| outcome.changes),
         }
     }
 
@@ -135,17 +157,17 @@ impl Transaction {
         .await
     }
 
-    async fn run<T: Send + 'static>(
+    async fn perform<T: Send + 'static>(
         &self,
         sql: String,
-        parameters: Vec<Value>,
+        parameters: Parameters,
         deadline: Instant,
         work: fn(&mut Connection, &Arc<Call>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let deadline = deadline.min(self.session.expires);
         let call = Call::new(sql, parameters, self.session.on_behalf.clone(), deadline)?;
         if !call.on_behalf.limited && super::command_of(&call)?.is_some() {
-            return Err(Error::Denied("row-level security changes outside of transactions only".to_owned()));
+            return Err(super::outside_of_transactions());
         }
         let _cancel = Cancel(Arc::clone(&call));
         let mut lease = self.session.take()?;

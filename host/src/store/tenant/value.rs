@@ -58,7 +58,7 @@ impl ToSql for Value {
 }
 
 /// The rows of a result.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Rows {
     /// The names of the columns, in order. Names may repeat.
     pub columns: Vec<String>,
@@ -67,10 +67,43 @@ pub struct Rows {
 }
 
 /// What a statement changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Changes {
     /// Rows inserted, updated or deleted by the statement itself, without those of triggers.
     pub rows_affected: u64,
     /// The ROWID of the last row the connection inserted; 0 when there was none.
     pub last_insert_id: i64,
+}
+
+/// What a statement did: its rows, and what it changed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// The rows; none for a statement that yields none.
+    pub rows: Rows,
+    /// The changes; none for a statement that reads.
+    pub changes: Changes,
+}
+
+/// The parameters of a statement.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Parameters {
+    /// Bound in order.
+    Positional(Vec<Value>),
+    /// Bound by name, which may have its sign (`:`, `@` or `$`) in front or not.
+    Named(Vec<(String, Value)>),
+}
+
+impl From<Vec<Value>> for Parameters {
+    fn from(values: Vec<Value>) -> Self {
+        Self::Positional(values)
+    }
+}
+
+/// A statement with its parameters.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Statement {
+    /// The text.
+    pub sql: String,
+    /// The parameters.
+    pub parameters: Parameters,
 }

@@ -2,59 +2,151 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::thread::LocalKey;
 
-use rquickjs::{Array, BigInt, Ctx, FromJs, IntoJs, Object, Result, TypedArray, Value};
+use rquickjs::object::Property;
+use rquickjs::{Array, Atom, BigInt, Ctx, FromJs, IntoJs, Object, Result, TypedArray, Value};
 
-use super::{bytes, define, require_request, type_error};
-use crate::bindings::caddis::function::db::{self, Changes, Error, Rows, Transaction, TransactionMode, Value as Sql};
+use super::{bytes, define, require_request};
+use crate::bindings::caddis::function::db::{
+    Changes, Connection, Cursor, Error, Outcome, Parameters, Role, Statement, Transaction, TransactionMode,
+    Value as Sql,
+};
+
+type Answer<T> = std::result::Result<T, Error>;
+
+/// What a program holds, by numbers from 1.
+struct Held<T> {
+    last: u32,
+    things: BTreeMap<u32, T>,
+}
+
+impl<T> Held<T> {
+    const fn new() -> Self {
+        Self { last: 0, things: BTreeMap::new() }
+    }
+}
+
+/// The connection of the caller of the function, made when it is first used.
+const OF_CALLER: u32 = 0;
 
 thread_local! {
-    static TRANSACTIONS: RefCell<(u32, BTreeMap<u32, Transaction>)> = const { RefCell::new((0, BTreeMap::new())) };
+    static CONNECTIONS: RefCell<Held<Connection>> = const { RefCell::new(Held::new()) };
+    static TRANSACTIONS: RefCell<Held<Transaction>> = const { RefCell::new(Held::new()) };
+    static CURSORS: RefCell<Held<(Cursor, Vec<String>)>> = const { RefCell::new(Held::new()) };
 }
 
 pub(super) fn install(native: &Object<'_>) -> Result<()> {
     define!(native,
-        "dbQuery" => query,
-        "dbExecute" => execute,
+        "dbConnect" => connect,
+        "dbDisconnect" => disconnect,
+        "dbRun" => run,
+        "dbRunInTransaction" => run_in_transaction,
+        "dbBatch" => batch,
         "dbBegin" => begin,
         "dbCommit" => commit,
         "dbRollback" => rollback,
+        "dbOpen" => open,
+        "dbNext" => next,
+        "dbClose" => close,
     );
     Ok(())
 }
 
-/// `transaction` is 0 for none.
-fn query<'js>(ctx: Ctx<'js>, transaction: u32, sql: String, parameters: Vec<Value<'js>>) -> Result<Value<'js>> {
-    require_request(&ctx, "The database")?;
-    let parameters = to_sql(&ctx, parameters)?;
-    let result = in_transaction(transaction, |tx| match tx {
-        Some(tx) => tx.query(&sql, &parameters),
-        None => db::query(&sql, &parameters),
-    });
-    answer(&ctx, result, rows_to_js)
+fn hold<T>(held: &'static LocalKey<RefCell<Held<T>>>, thing: T) -> u32 {
+    held.with_borrow_mut(|held| {
+        held.last = held.last.wrapping_add(1);
+        held.things.insert(held.last, thing);
+        held.last
+    })
 }
 
-fn execute<'js>(ctx: Ctx<'js>, transaction: u32, sql: String, parameters: Vec<Value<'js>>) -> Result<Value<'js>> {
-    require_request(&ctx, "The database")?;
-    let parameters = to_sql(&ctx, parameters)?;
-    let result = in_transaction(transaction, |tx| match tx {
-        Some(tx) => tx.execute(&sql, &parameters),
-        None => db::execute(&sql, &parameters),
-    });
-    answer(&ctx, result, changes_to_js)
+fn release<T>(held: &'static LocalKey<RefCell<Held<T>>>, number: u32) -> Option<T> {
+    held.with_borrow_mut(|held| held.things.remove(&number))
 }
 
-fn begin<'js>(ctx: Ctx<'js>, read_only: bool) -> Result<Value<'js>> {
+fn with<T, U>(
+    held: &'static LocalKey<RefCell<Held<T>>>,
+    number: u32,
+    action: impl FnOnce(&T) -> Answer<U>,
+) -> Answer<U> {
+    held.with_borrow(|held| held.things.get(&number).ok_or(Error::Closed).and_then(action))
+}
+
+fn with_connection<T>(number: u32, action: impl FnOnce(&Connection) -> Answer<T>) -> Answer<T> {
+    CONNECTIONS.with_borrow_mut(|held| match held.things.get(&number) {
+        Some(connection) => action(connection),
+        None if number == OF_CALLER => action(held.things.entry(number).or_insert_with(Connection::new)),
+        None => Err(Error::Closed),
+    })
+}
+
+/// A connection in a role: `authenticated` with the id of a user, `anon` or `service_role`.
+fn connect<'js>(ctx: Ctx<'js>, role: String, user: String) -> Result<Value<'js>> {
+    require_request(&ctx, "The database")?;
+    let role = match role.as_str() {
+        "authenticated" => Role::Authenticated(user),
+        "service_role" => Role::ServiceRole,
+        _ => Role::Anon,
+    };
+    let number = Connection::acting_as(&role).map(|connection| hold(&CONNECTIONS, connection));
+    answer(&ctx, number, |ctx, number| number.into_js(ctx))
+}
+
+fn disconnect(connection: u32) {
+    release(&CONNECTIONS, connection);
+}
+
+/// `names` of the values, or null when they go by their order.
+fn run<'js>(
+    ctx: Ctx<'js>,
+    connection: u32,
+    sql: String,
+    names: Option<Vec<String>>,
+    values: Vec<Value<'js>>,
+) -> Result<Value<'js>> {
+    require_request(&ctx, "The database")?;
+    let statement = statement(&ctx, sql, names, values)?;
+    answer(&ctx, with_connection(connection, |connection| connection.run(&statement)), outcome_to_js)
+}
+
+fn run_in_transaction<'js>(
+    ctx: Ctx<'js>,
+    transaction: u32,
+    sql: String,
+    names: Option<Vec<String>>,
+    values: Vec<Value<'js>>,
+) -> Result<Value<'js>> {
+    let statement = statement(&ctx, sql, names, values)?;
+    answer(&ctx, with(&TRANSACTIONS, transaction, |transaction| transaction.run(&statement)), outcome_to_js)
+}
+
+/// Three lists of the same length.
+fn batch<'js>(
+    ctx: Ctx<'js>,
+    connection: u32,
+    texts: Vec<String>,
+    names: Vec<Option<Vec<String>>>,
+    values: Vec<Vec<Value<'js>>>,
+) -> Result<Value<'js>> {
+    require_request(&ctx, "The database")?;
+    let statements = texts.into_iter().zip(names).zip(values);
+    let statements = statements.map(|((sql, names), values)| statement(&ctx, sql, names, values));
+    let statements = statements.collect::<Result<Vec<_>>>()?;
+    answer(&ctx, with_connection(connection, |connection| connection.batch(&statements)), |ctx, outcomes| {
+        let list = Array::new(ctx.clone())?;
+        for (index, outcome) in outcomes.into_iter().enumerate() {
+            list.set(index, outcome_to_js(ctx, outcome)?)?;
+        }
+        Ok(list.into_value())
+    })
+}
+
+fn begin<'js>(ctx: Ctx<'js>, connection: u32, read_only: bool) -> Result<Value<'js>> {
     require_request(&ctx, "The database")?;
     let mode = if read_only { TransactionMode::ReadOnly } else { TransactionMode::ReadWrite };
-    let number = Transaction::begin(mode).map(|transaction| {
-        TRANSACTIONS.with_borrow_mut(|(last, transactions)| {
-            *last = last.wrapping_add(1);
-            transactions.insert(*last, transaction);
-            *last
-        })
-    });
-    answer(&ctx, number, |ctx, number| number.into_js(ctx))
+    let begun = with_connection(connection, |connection| connection.begin(mode));
+    answer(&ctx, begun.map(|transaction| hold(&TRANSACTIONS, transaction)), |ctx, number| number.into_js(ctx))
 }
 
 fn commit<'js>(ctx: Ctx<'js>, transaction: u32) -> Result<Value<'js>> {
@@ -65,29 +157,41 @@ fn rollback<'js>(ctx: Ctx<'js>, transaction: u32) -> Result<Value<'js>> {
     end(&ctx, transaction, Transaction::rollback)
 }
 
-fn end<'js>(
-    ctx: &Ctx<'js>,
-    transaction: u32,
-    how: fn(Transaction) -> std::result::Result<(), Error>,
-) -> Result<Value<'js>> {
-    let ended = TRANSACTIONS.with_borrow_mut(|(_, transactions)| transactions.remove(&transaction));
-    answer(ctx, ended.ok_or(Error::Closed).and_then(how), |ctx, ()| Ok(Value::new_undefined(ctx.clone())))
+fn end<'js>(ctx: &Ctx<'js>, transaction: u32, how: fn(Transaction) -> Answer<()>) -> Result<Value<'js>> {
+    let ended = release(&TRANSACTIONS, transaction).ok_or(Error::Closed).and_then(how);
+    answer(ctx, ended, |ctx, ()| Ok(Value::new_undefined(ctx.clone())))
 }
 
-fn in_transaction<T>(
-    number: u32,
-    action: impl FnOnce(Option<&Transaction>) -> std::result::Result<T, Error>,
-) -> std::result::Result<T, Error> {
-    if number == 0 {
-        return action(None);
-    }
-    TRANSACTIONS
-        .with_borrow(|(_, transactions)| transactions.get(&number).ok_or(Error::Closed).and_then(|tx| action(Some(tx))))
+/// The number of a cursor.
+fn open<'js>(
+    ctx: Ctx<'js>,
+    connection: u32,
+    sql: String,
+    names: Option<Vec<String>>,
+    values: Vec<Value<'js>>,
+) -> Result<Value<'js>> {
+    require_request(&ctx, "The database")?;
+    let statement = statement(&ctx, sql, names, values)?;
+    let opened = with_connection(connection, |connection| connection.open(&statement)).map(|cursor| {
+        let columns = cursor.columns();
+        hold(&CURSORS, (cursor, columns))
+    });
+    answer(&ctx, opened, |ctx, number| number.into_js(ctx))
+}
+
+/// The next rows; none at the end.
+fn next<'js>(ctx: Ctx<'js>, cursor: u32) -> Result<Value<'js>> {
+    let piece = with(&CURSORS, cursor, |(cursor, columns)| cursor.next().map(|rows| (columns.clone(), rows)));
+    answer(&ctx, piece, |ctx, (columns, rows)| rows_to_js(ctx, &columns, rows))
+}
+
+fn close(cursor: u32) {
+    release(&CURSORS, cursor);
 }
 
 fn answer<'js, T>(
     ctx: &Ctx<'js>,
-    result: std::result::Result<T, Error>,
+    result: Answer<T>,
     to_js: impl FnOnce(&Ctx<'js>, T) -> Result<Value<'js>>,
 ) -> Result<Value<'js>> {
     let (code, message) = match result {
@@ -108,28 +212,36 @@ fn answer<'js, T>(
     Ok(failure.into_value())
 }
 
-/// `[columns, rows]`.
-fn rows_to_js<'js>(ctx: &Ctx<'js>, result: Rows) -> Result<Value<'js>> {
-    let pair = Array::new(ctx.clone())?;
-    pair.set(0, result.columns)?;
-    let rows = Array::new(ctx.clone())?;
-    for (index, row) in result.rows.into_iter().enumerate() {
-        let values = Array::new(ctx.clone())?;
-        for (column, value) in row.into_iter().enumerate() {
-            values.set(column, from_sql(ctx, value)?)?;
-        }
-        rows.set(index, values)?;
-    }
-    pair.set(1, rows)?;
-    Ok(pair.into_value())
+/// `{ rows, columns, changes, lastInsertId }`.
+fn outcome_to_js<'js>(ctx: &Ctx<'js>, outcome: Outcome) -> Result<Value<'js>> {
+    let Outcome { rows, changes: Changes { rows_affected, last_insert_id } } = outcome;
+    let result = Object::new(ctx.clone())?;
+    result.set("rows", rows_to_js(ctx, &rows.columns, rows.rows)?)?;
+    result.set("columns", rows.columns)?;
+    result.set("changes", integer(ctx, i64::try_from(rows_affected).unwrap_or(i64::MAX))?)?;
+    result.set("lastInsertId", integer(ctx, last_insert_id)?)?;
+    Ok(result.into_value())
 }
 
-/// `[number of changed rows, last inserted row]`.
-fn changes_to_js<'js>(ctx: &Ctx<'js>, changes: Changes) -> Result<Value<'js>> {
-    let pair = Array::new(ctx.clone())?;
-    pair.set(0, integer(ctx, i64::try_from(changes.rows_affected).unwrap_or(i64::MAX))?)?;
-    pair.set(1, integer(ctx, changes.last_insert_id)?)?;
-    Ok(pair.into_value())
+/// A list of objects. Of columns with the same name the last one counts.
+fn rows_to_js<'js>(ctx: &Ctx<'js>, columns: &[String], rows: Vec<Vec<Sql>>) -> Result<Value<'js>> {
+    let names = columns.iter().map(|name| Atom::from_str(ctx.clone(), name)).collect::<Result<Vec<_>>>()?;
+    // To set it would change the prototype.
+    let is_plain = !columns.iter().any(|name| name == "__proto__");
+    let list = Array::new(ctx.clone())?;
+    for (index, row) in rows.into_iter().enumerate() {
+        let object = Object::new(ctx.clone())?;
+        for (name, value) in names.iter().zip(row) {
+            let value = from_sql(ctx, value)?;
+            if is_plain {
+                object.set(name.clone(), value)?;
+            } else {
+                object.prop(name.clone(), Property::from(value).writable().enumerable().configurable())?;
+            }
+        }
+        list.set(index, object)?;
+    }
+    Ok(list.into_value())
 }
 
 fn from_sql<'js>(ctx: &Ctx<'js>, value: Sql) -> Result<Value<'js>> {
@@ -152,8 +264,18 @@ fn integer<'js>(ctx: &Ctx<'js>, value: i64) -> Result<Value<'js>> {
     Ok(Value::new_number(ctx.clone(), value as f64))
 }
 
-fn to_sql<'js>(ctx: &Ctx<'js>, parameters: Vec<Value<'js>>) -> Result<Vec<Sql>> {
-    parameters.into_iter().map(|value| one_to_sql(ctx, value)).collect()
+fn statement<'js>(
+    ctx: &Ctx<'js>,
+    sql: String,
+    names: Option<Vec<String>>,
+    values: Vec<Value<'js>>,
+) -> Result<Statement> {
+    let values = values.into_iter().map(|value| one_to_sql(ctx, value)).collect::<Result<Vec<_>>>()?;
+    let parameters = match names {
+        Some(names) => Parameters::Named(names.into_iter().zip(values).collect()),
+        None => Parameters::Positional(values),
+    };
+    Ok(Statement { sql, parameters })
 }
 
 fn one_to_sql<'js>(ctx: &Ctx<'js>, value: Value<'js>) -> Result<Sql> {
@@ -170,8 +292,7 @@ fn one_to_sql<'js>(ctx: &Ctx<'js>, value: Value<'js>) -> Result<Sql> {
         return Ok(number_to_sql(number));
     }
     if let Some(number) = value.as_big_int() {
-        let message = "A BigInt parameter does not fit 64 bits";
-        return number.clone().to_i64().map(Sql::Integer).map_err(|_| type_error(ctx, message));
+        return number.clone().to_i64().map(Sql::Integer);
     }
     if let Ok(view) = TypedArray::<u8>::from_js(ctx, value.clone()) {
         return Ok(Sql::Blob(bytes(&view)));

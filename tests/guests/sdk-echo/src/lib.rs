@@ -1,7 +1,7 @@
 //! Answers through `caddis:function/handler`, by way of `caddis-sdk`, as the other echo guests do through `wasi:http`.
 
-use caddis_sdk::db::Value as SqlValue;
-use caddis_sdk::{BodyStream, Context, Error, Request, Response, Result};
+use caddis_sdk::db::{Error as SqlError, Value as SqlValue, statement};
+use caddis_sdk::{BodyStream, Context, Error, Request, Response, Result, named_params, params};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -17,6 +17,7 @@ async fn handle(request: Request, context: Context) -> Result<Response> {
             writer.write("the first half").await?;
             Err(Error::new("a deliberate failure"))
         })),
+        "/db/roles" => roles(&context).await,
         "/db" => query(&request, &context).await,
         "/env" => Response::json(&show_variables(&request, &context)),
         "/log" => write_lines(&request, &context).await,
@@ -65,6 +66,43 @@ async fn query(request: &Request, context: &Context) -> Result<Response> {
     let rows: Vec<Vec<Value>> =
         rows.rows.into_iter().map(|row| row.into_iter().map(json_from_value).collect()).collect();
     Response::json(&json!({ "columns": columns, "rows": rows }))
+}
+
+/// Names, a batch, a cursor, and a table with a policy as three roles see it.
+async fn roles(context: &Context) -> Result<Response> {
+    let db = context.db();
+    for sql in [
+        "CREATE TABLE notes (id INTEGER PRIMARY KEY, owner TEXT)",
+        "CREATE POLICY own ON notes USING (owner = auth.uid())",
+    ] {
+        db.execute(sql, params![]).await?;
+    }
+    let insert = "INSERT INTO notes (owner) VALUES (:owner)";
+    let inserted = db
+        .batch(&[
+            statement(insert, named_params! { "owner": "ann" }),
+            statement(insert, named_params! { ":owner": "bob" }),
+            statement("INSERT INTO notes (owner) SELECT 'bob' FROM notes", params![]),
+        ])
+        .await?;
+    let mut cursor = db.cursor("SELECT id FROM notes", params![]).await?;
+    let mut read = 0;
+    for rows in [cursor.next().await?, cursor.next().await?] {
+        read += rows.rows.len();
+    }
+    drop(cursor);
+    db.execute("ALTER TABLE notes ENABLE ROW LEVEL SECURITY", params![]).await?;
+    let count = "SELECT count(*) FROM notes WHERE id > :id";
+    let (bob, anon) = (db.as_user("bob")?, db.as_anon()?);
+    let seen: [Option<i64>; 2] = [
+        bob.query_one(count, named_params! { "id": 0 }).await?,
+        anon.query_one(count, named_params! { "id": 0 }).await?,
+    ];
+    let hidden = bob.transaction(async |tx| Ok(tx.execute("DELETE FROM notes WHERE owner = 'ann'", params![]).await?));
+    let hidden = hidden.await?.rows_affected;
+    let refused = matches!(db.as_service(), Err(SqlError::Denied(text)) if text.contains("allow_service_role"));
+    let inserted: Vec<_> = inserted.iter().map(|outcome| outcome.changes.rows_affected).collect();
+    Response::json(&json!({ "inserted": inserted, "read": read, "seen": seen, "hidden": hidden, "refused": refused }))
 }
 
 fn json_from_value(value: SqlValue) -> Value {

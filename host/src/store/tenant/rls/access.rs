@@ -13,6 +13,10 @@ pub(in crate::store::tenant) fn refusal(
     statement: &Rewritten,
 ) -> Option<String> {
     match &context.action {
+        // They count what others did on the same connection.
+        AuthAction::Function { function_name } if context.accessor.is_none() && counts(function_name) => {
+            Some(format!("permission denied for function {function_name} (42501)"))
+        }
         AuthAction::Select
         | AuthAction::Recursive
         | AuthAction::Function { .. }
@@ -24,6 +28,10 @@ pub(in crate::store::tenant) fn refusal(
         | AuthAction::Update { table_name, .. } => refused(context, table_name, shadows, statement),
         _ => Some("only SELECT, INSERT, UPDATE and DELETE are allowed to this role (42501)".to_owned()),
     }
+}
+
+fn counts(function: &str) -> bool {
+    ["changes", "total_changes"].iter().any(|name| name.eq_ignore_ascii_case(function))
 }
 
 fn refused(context: &AuthContext<'_>, table: &str, shadows: &Shadows, statement: &Rewritten) -> Option<String> {

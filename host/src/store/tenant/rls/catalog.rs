@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::store::tenant::Error;
 use crate::store::tenant::rls::command::{Change, Command, Policy, PolicyFor};
-use crate::store::tenant::rls::shadow;
+use crate::store::tenant::rls::{quoted, shadow};
 
 /// Tables that begin so are the host's.
 pub(in crate::store::tenant) const PREFIX: &str = "caddis_";
@@ -59,17 +59,17 @@ pub(in crate::store::tenant) fn policies(sqlite: &Connection, table: &str) -> ru
     sqlite.prepare(sql)?.query_map([table], policy)?.collect()
 }
 
-/// Does what a command says, all or nothing. The connection works for the host and has no transaction open.
+/// Does what a command says, all or nothing, as a part of a transaction that is open. The connection works for the host.
 pub(in crate::store::tenant) fn apply(sqlite: &Connection, command: &Command) -> Result<(), Error> {
-    sqlite.execute_batch("BEGIN IMMEDIATE")?;
+    sqlite.execute_batch("SAVEPOINT policies")?;
     let result = sqlite
         .execute_batch(SCHEMA)
         .map_err(Error::from)
         .and_then(|()| write(sqlite, command))
         .and_then(|()| Ok(sqlite.execute_batch(NEW_SCHEMA_VERSION)?))
-        .and_then(|()| Ok(sqlite.execute_batch("COMMIT")?));
+        .and_then(|()| Ok(sqlite.execute_batch("RELEASE policies")?));
     if result.is_err() && !sqlite.is_autocommit() {
-        sqlite.execute_batch("ROLLBACK")?;
+        sqlite.execute_batch("ROLLBACK TO policies; RELEASE policies")?;
     }
     result
 }
@@ -123,6 +123,41 @@ fn write(sqlite: &Connection, command: &Command) -> Result<(), Error> {
                 return Err(no_policy(name, table));
             }
         }
+    }
+    Ok(())
+}
+
+/// The statements that make the policies there are.
+pub(in crate::store::tenant) fn statements(sqlite: &Connection) -> rusqlite::Result<Vec<String>> {
+    if !exists(sqlite)? {
+        return Ok(Vec::new());
+    }
+    let tables = "SELECT table_name, enabled, forced FROM main.caddis_row_security ORDER BY table_name";
+    let mut tables = sqlite.prepare(tables)?;
+    let security = |row: &rusqlite::Row<'_>| {
+        let table = quoted(&row.get::<_, String>(0)?);
+        let words = [("ENABLE", row.get(1)?), ("FORCE", row.get(2)?)];
+        let set = words.iter().filter(|(_, set)| *set);
+        Ok(set.map(|(word, _)| format!("ALTER TABLE {table} {word} ROW LEVEL SECURITY")).collect::<Vec<_>>())
+    };
+    let security: Vec<_> = tables.query_map([], security)?.collect::<rusqlite::Result<_>>()?;
+    let mut all: Vec<String> = security.into_iter().flatten().collect();
+    let mut named = sqlite.prepare("SELECT DISTINCT table_name FROM main.caddis_policies ORDER BY table_name")?;
+    let named: Vec<String> = named.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    for table in named {
+        all.extend(policies(sqlite, &table)?.iter().map(Policy::statement));
+    }
+    Ok(all)
+}
+
+/// Forgets the policies of tables that are gone.
+pub(in crate::store::tenant) fn forget_dropped(sqlite: &Connection) -> rusqlite::Result<()> {
+    if !exists(sqlite)? {
+        return Ok(());
+    }
+    let gone = "table_name NOT IN (SELECT name COLLATE NOCASE FROM main.sqlite_schema WHERE type = 'table')";
+    for table in ["caddis_row_security", "caddis_policies"] {
+        sqlite.execute(&format!("DELETE FROM main.{table} WHERE {gone}"), [])?;
     }
     Ok(())
 }

@@ -1,7 +1,8 @@
 //! The statements about row-level security, as PostgreSQL writes them.
 
 use crate::store::tenant::Error;
-use crate::store::tenant::rls::token::{Token, text_of, tokens, with_auth_functions};
+use crate::store::tenant::rls::quoted;
+use crate::store::tenant::rls::token::{Token, from_postgres, text_of, tokens};
 
 /// What a policy is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +47,21 @@ pub(in crate::store::tenant) struct Policy {
     pub(in crate::store::tenant) with_check: Option<String>,
 }
 
+impl Policy {
+    /// The statement that makes it.
+    pub(in crate::store::tenant) fn statement(&self) -> String {
+        let (name, table) = (quoted(&self.name), quoted(&self.table));
+        let mode = if self.permissive { "PERMISSIVE" } else { "RESTRICTIVE" };
+        let roles = if self.roles.is_empty() { "PUBLIC".to_owned() } else { self.roles.join(", ") };
+        let command = self.applies_to.name();
+        let mut statement = format!("CREATE POLICY {name} ON {table} AS {mode} FOR {command} TO {roles}");
+        for (words, expression) in [("USING", &self.using), ("WITH CHECK", &self.with_check)] {
+            statement += &expression.as_ref().map(|text| format!(" {words} ({text})")).unwrap_or_default();
+        }
+        statement
+    }
+}
+
 /// What a statement does to the row-level security of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::store::tenant) enum Command {
@@ -66,7 +82,7 @@ pub(in crate::store::tenant) enum Change {
 /// The command a statement is, if it is one.
 pub(in crate::store::tenant) fn parse(sql: &str) -> Result<Option<Command>, Error> {
     let Ok(tokens) = tokens(sql) else { return Ok(None) };
-    let mut reader = Reader { tokens: with_auth_functions(tokens), at: 0 };
+    let mut reader = Reader { tokens: from_postgres(tokens)?, at: 0 };
     while reader.symbol(';') {}
     let command = if reader.words(&["CREATE", "POLICY"]) {
         Command::Create(reader.create()?)
@@ -98,6 +114,14 @@ pub(in crate::store::tenant) fn renamed_table(sql: &str) -> Option<String> {
     while reader.symbol(';') {}
     let table = reader.words(&["ALTER", "TABLE"]).then(|| reader.table().ok())??;
     reader.words(&["RENAME", "TO"]).then_some(table)
+}
+
+/// Whether a statement removes a table.
+pub(in crate::store::tenant) fn drops_table(sql: &str) -> bool {
+    let Ok(tokens) = tokens(sql) else { return false };
+    let mut reader = Reader { tokens, at: 0 };
+    while reader.symbol(';') {}
+    reader.words(&["DROP", "TABLE"])
 }
 
 struct Reader {

@@ -16,6 +16,7 @@
 //! is what a common table expression cannot imitate.
 
 pub(super) mod access;
+pub(super) mod cast;
 pub(super) mod catalog;
 pub(super) mod command;
 pub(super) mod rewrite;
@@ -66,6 +67,17 @@ impl Caller {
     /// The app itself.
     pub fn service() -> Self {
         Self { role: DbRole::Service, uid: None, email: None, claims: None }
+    }
+
+    /// Nobody in particular.
+    pub fn anon() -> Self {
+        Self { role: DbRole::Anon, ..Self::service() }
+    }
+
+    /// A user of whom only the id is known.
+    pub fn user(id: String) -> Self {
+        let claims = serde_json::json!({ "sub": id, "role": DbRole::Authenticated.name() });
+        Self { role: DbRole::Authenticated, uid: Some(id), email: None, claims: Some(claims.to_string()) }
     }
 }
 

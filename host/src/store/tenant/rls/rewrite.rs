@@ -2,7 +2,7 @@
 
 use crate::store::tenant::Error;
 use crate::store::tenant::rls::shadow::Shadows;
-use crate::store::tenant::rls::token::{Token, inserted, text_of, tokens, with_auth_functions};
+use crate::store::tenant::rls::token::{Token, from_postgres, inserted, text_of, tokens};
 
 /// A statement that can run on a connection with shadows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,17 +24,18 @@ enum Verb {
     Delete,
 }
 
-/// Puts `auth.…()` into SQLite's words. Any role.
+/// Puts `auth.…()` and casts into SQLite's words. Any role.
 pub(in crate::store::tenant) fn for_owner(sql: &str) -> Option<String> {
-    let mentions = sql.as_bytes().windows(4).any(|part| part.eq_ignore_ascii_case(b"auth"));
+    let mentions = sql.contains("::") || sql.as_bytes().windows(4).any(|part| part.eq_ignore_ascii_case(b"auth"));
     let before = if mentions { tokens(sql).ok()? } else { return None };
-    let after = with_auth_functions(before.clone());
+    // What is wrong with it, SQLite says.
+    let after = from_postgres(before.clone()).ok()?;
     (before != after).then(|| text_of(&after))
 }
 
 /// Rewrites a statement of a limited role.
 pub(in crate::store::tenant) fn for_limited(sql: &str, shadows: &Shadows) -> Result<Rewritten, Error> {
-    let mut tokens = with_auth_functions(tokens(sql)?);
+    let mut tokens = from_postgres(tokens(sql)?)?;
     while tokens.last().is_some_and(|token| token.is_symbol(';')) {
         tokens.pop();
     }

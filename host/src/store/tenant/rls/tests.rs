@@ -270,3 +270,69 @@ async fn a_transaction_keeps_to_the_policies() {
         Value::Integer(2)
     );
 }
+
+#[tokio::test]
+async fn casts_are_written_as_in_postgresql() {
+    let host = Host::new();
+    let service = host.app("app").await;
+    for sql in [
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, owner TEXT, open TEXT, team INTEGER)",
+        "INSERT INTO t VALUES (1, 'ann', 'true', 7), (2, 'ann', 'f', 7), (3, 'bob', 't', 7), (4, 'ann', 'yes', 8)",
+        "CREATE POLICY p ON t USING (auth.uid()::text = owner::varchar(20) AND open::boolean AND (auth.jwt() ->> 'n')::int = team)",
+        "ALTER TABLE t ENABLE ROW LEVEL SECURITY",
+    ] {
+        execute(&service, sql).await.unwrap();
+    }
+    let claims = Some(r#"{"n":"7"}"#.to_owned());
+    let ann = Caller { role: DbRole::Authenticated, uid: Some("ann".to_owned()), email: None, claims };
+    let ann = service.clone().acting_for(Arc::new(ann));
+    assert_eq!(value(&ann, "SELECT group_concat(id::text || '!') FROM t").await, Value::Text("1!".to_owned()));
+    assert_eq!(value(&service, "SELECT sum('2'::int + id) FROM t").await, Value::Integer(18));
+    let unknown = execute(&service, "CREATE POLICY q ON t USING (owner::point = 1)").await;
+    assert!(matches!(&unknown, Err(Error::Syntax(text)) if text.contains("point")), "{unknown:?}");
+}
+
+#[tokio::test]
+async fn a_table_takes_its_policies_along() {
+    let host = Host::new();
+    let service = database(&host).await;
+    execute(&service, "DROP TABLE tags").await.unwrap();
+    let transaction = service.begin(TransactionMode::ReadWrite, soon()).await.unwrap();
+    transaction.execute("DROP TABLE notes".to_owned(), vec![], soon()).await.unwrap();
+    transaction.rollback().await.unwrap();
+    let ann = user(&service, "ann");
+    assert_eq!(value(&ann, "SELECT count(*) FROM notes").await, Value::Integer(2), "still there, and still protected");
+    execute(&service, "CREATE TABLE tags (id INTEGER PRIMARY KEY, tag TEXT)").await.unwrap();
+    execute(&service, "INSERT INTO tags VALUES (1, 'x')").await.unwrap();
+    assert_eq!(value(&ann, "SELECT count(*) FROM tags").await, Value::Integer(1), "a new table begins without");
+    assert_eq!(
+        value(&service, "SELECT group_concat(DISTINCT table_name) FROM caddis_policies").await,
+        Value::Text("notes".to_owned())
+    );
+    assert!(matches!(execute(&service, "DROP TABLE missing").await, Err(Error::Syntax(_))));
+    execute(&service, "DROP TABLE IF EXISTS missing").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_tells_nothing_of_its_last_user() {
+    let host = Host::new();
+    let service = database(&host).await;
+    let ann = user(&service, "ann");
+    for someone in [&service, &ann] {
+        let inserted =
+            execute(someone, "INSERT INTO notes (owner, body) VALUES ('ann', hex(randomblob(8)))").await.unwrap();
+        assert_eq!(inserted.rows_affected, 1);
+        assert!(inserted.last_insert_id > 3);
+        let nothing = execute(someone, "UPDATE notes SET body = body WHERE id = 0").await.unwrap();
+        assert_eq!((nothing.rows_affected, nothing.last_insert_id), (0, 0));
+        let transaction = someone.begin(TransactionMode::ReadWrite, soon()).await.unwrap();
+        let last = || transaction.query("SELECT last_insert_rowid()".to_owned(), vec![], soon());
+        assert_eq!(last().await.unwrap().rows, [[Value::Integer(0)]]);
+        transaction.execute("INSERT INTO plain (v) VALUES ('b')".to_owned(), vec![], soon()).await.unwrap();
+        assert_ne!(last().await.unwrap().rows, [[Value::Integer(0)]], "within a transaction it is one's own");
+        transaction.rollback().await.unwrap();
+    }
+    for sql in ["SELECT changes()", "SELECT total_changes()", "DELETE FROM plain WHERE Total_Changes() > 7"] {
+        assert!(matches!(query(&ann, sql).await, Err(Error::Denied(_))), "{sql}");
+    }
+}

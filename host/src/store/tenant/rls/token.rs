@@ -10,7 +10,7 @@ pub(in crate::store::tenant) struct Token {
     /// What it is.
     pub(in crate::store::tenant) kind: TokenKind,
     /// Whether white space or a comment stands before it.
-    spaced: bool,
+    pub(in crate::store::tenant) spaced: bool,
 }
 
 /// What a token is.
@@ -99,8 +99,13 @@ pub(in crate::store::tenant) fn text_of(tokens: &[Token]) -> String {
     text
 }
 
+/// Puts into SQLite's words what PostgreSQL writes otherwise: `auth.uid()` and its siblings, and casts.
+pub(in crate::store::tenant) fn from_postgres(tokens: Vec<Token>) -> Result<Vec<Token>, Error> {
+    super::cast::with_casts(with_auth_functions(tokens))
+}
+
 /// Turns `auth.uid(` and its siblings into the functions SQLite knows.
-pub(in crate::store::tenant) fn with_auth_functions(tokens: Vec<Token>) -> Vec<Token> {
+fn with_auth_functions(tokens: Vec<Token>) -> Vec<Token> {
     const FUNCTIONS: [&str; 4] = ["uid", "role", "email", "jwt"];
     let mut result: Vec<Token> = Vec::with_capacity(tokens.len());
     let mut rest = tokens.into_iter().peekable();
@@ -137,11 +142,12 @@ fn next(rest: &str, first: char) -> Result<(TokenKind, usize), Error> {
             None => Err(Error::Syntax("a [ is never closed".to_owned())),
         },
         '?' => Ok((TokenKind::Variable, 1 + length_while(rest.get(1..), |c| c.is_ascii_digit()))),
+        ':' if rest.starts_with("::") => Ok((TokenKind::Other, 2)),
         ':' | '@' | '$' => {
             let length = 1 + length_while(rest.get(1..), is_name_character);
             let behind = rest.get(length..).unwrap_or_default();
-            // SQLite has longer names of parameters, made for Tcl: `$a::b(c)`.
-            if length == 1 || behind.starts_with('(') || behind.starts_with("::") {
+            // SQLite has longer names of parameters, made for Tcl: `$a(b)`. Behind `::` there is a type here.
+            if length == 1 || behind.starts_with('(') {
                 return Err(unexpected(first));
             }
             Ok((TokenKind::Variable, length))

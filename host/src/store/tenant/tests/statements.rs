@@ -286,3 +286,35 @@ async fn what_the_host_cannot_open_is_internal_without_its_paths() {
     std::fs::remove_file(host.file("a")).unwrap();
     host.app("a").await;
 }
+
+#[tokio::test]
+async fn mathematics_are_as_sqlite_has_them() {
+    let host = Host::new();
+    let database = host.app("a").await;
+    let sql = "SELECT sqrt(2.25), pow(2, 10), ceil(1.2), floor(-1.5), floor(7), trunc('2.9'), ln(1), log(100), log(2, 8), log2(8), \
+               mod(7.5, 2), atan2(0, 1), round(sin(pi() / 2), 6), degrees(pi()), exp(0), sqrt(-1), ln(0), sqrt(NULL), sqrt('x'), sign(-3)";
+    let real = Value::Real;
+    let expected = vec![
+        real(1.5),
+        real(1024.0),
+        real(2.0),
+        real(-2.0),
+        Value::Integer(7),
+        real(2.0),
+        real(0.0),
+        real(2.0),
+        real(3.0),
+        real(3.0),
+        real(1.5),
+        real(0.0),
+        real(1.0),
+        real(180.0),
+        real(1.0),
+        Value::Null,
+        Value::Null,
+        Value::Null,
+        Value::Null,
+        Value::Integer(-1),
+    ];
+    assert_eq!(query(&database, sql).await.unwrap().rows, [expected]);
+}
