@@ -14,6 +14,7 @@ use bytes::Bytes;
 use futures::stream::unfold;
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as JsonValue, json};
 
@@ -25,8 +26,9 @@ use crate::store::tenant::{
 };
 use crate::tunables::{IMPORT_BYTES, MANAGEMENT_BODY_BYTES, MANAGEMENT_STATEMENT_TIME, MIGRATION_TIME};
 
-#[derive(Serialize)]
-struct AppliedObject {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "AppliedMigration")]
+pub(in crate::api) struct AppliedObject {
     version: i64,
     name: String,
     checksum: String,
@@ -44,24 +46,25 @@ fn listed(applied: Vec<Applied>) -> Vec<AppliedObject> {
     applied.into_iter().map(AppliedObject::from).collect()
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Migrations {
+pub(in crate::api) struct Migrations {
     migrations: Vec<MigrationFile>,
     #[serde(default)]
     dry_run: bool,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct MigrationFile {
     name: String,
     sql: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Query {
+#[schemars(rename = "DatabaseQuery")]
+pub(in crate::api) struct Query {
     sql: String,
     #[serde(default)]
     parameters: Option<JsonValue>,
@@ -72,8 +75,9 @@ struct Query {
 }
 
 /// Whom a statement is run for.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "DatabaseRole")]
 enum Role {
     #[default]
     #[serde(rename = "service_role", alias = "butterbase_service")]

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::{Document, Operation};
 use crate::api::apps::{AppObject, NewApp};
 use crate::api::butterbase::{ButterbaseObject, LogObject, LogsQuery};
+use crate::api::database::{AppliedObject, Migrations, Query};
 use crate::api::executions::{ExecutionObject, ExecutionsQuery, StatsObject, StatsQuery};
 use crate::api::export::ExportQuery;
 use crate::api::functions::{CheckedObject, FunctionObject, SourceFields, UploadQuery};
@@ -61,6 +62,7 @@ pub(super) fn all(document: &mut Document) {
         functions(document, prefix);
         executions(document, prefix);
         variables_and_keys(document, prefix);
+        database(document, prefix);
     }
     supabase_projects(document);
 }
@@ -180,6 +182,22 @@ fn variables_and_keys(d: &mut Document, prefix: &str) {
     d.add("post", &path("/user-tokens"), sign);
     let project = Operation::new("URL and keys for Supabase's clients").answers::<ProjectObject<'_>>(200, d);
     d.add("get", &path("/project"), project);
+}
+
+fn database(d: &mut Document, prefix: &str) {
+    let path = |below: &str| format!("{prefix}/db{below}");
+    let sql = || json!({ "type": "string" });
+    let list = Operation::new("List the migrations that were run").answers::<Vec<AppliedObject>>(200, d);
+    d.add("get", &path("/migrations"), list.errors(&[408]));
+    let object = json!({ "type": "object" });
+    let migrate = Operation::new("Run the migrations that were not run yet").json::<Migrations>(d);
+    d.add("post", &path("/migrations"), migrate.answers_with(200, super::JSON, object.clone()).errors(&[408]));
+    let query = Operation::new("Run one statement").json::<Query>(d).answers_with(200, super::JSON, object);
+    d.add("post", &path("/query"), query.errors(&[408]));
+    let dump = Operation::new("Schema, rows and policies as SQL").answers_with(200, "application/sql", sql());
+    d.add("get", &path("/dump"), dump.errors(&[408]));
+    let import = Operation::new("Run SQL, all of it or nothing").body("text/plain", sql()).answers_nothing(204);
+    d.add("post", &path("/import"), import.errors(&[408]));
 }
 
 fn supabase_projects(d: &mut Document) {
