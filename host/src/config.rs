@@ -398,6 +398,20 @@ mod tests {
     }
 
     #[test]
+    fn issuers_are_in_the_file_with_their_keys() {
+        let key = r#"{ kty = "OKP", crv = "Ed25519", x = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" }"#;
+        let text = |key: &str| {
+            format!("data = \"x\"\n[[issuers.shop]]\nissuer = \"i\"\naudiences = [\"a\"]\nkeys = [{key}]\n")
+        };
+        let config = |text: &str| Config::new(ServeOptions::default(), Some(write(text).path()), Keys::default());
+        let issuers = config(&text(key)).unwrap().issuers;
+        assert_eq!(issuers.values().next().unwrap()[0].audiences, ["a"]);
+        let error = |key: &str| config(&text(key)).unwrap_err().to_string();
+        assert!(error(r#"{ kty = "oct", k = "c2VjcmV0" }"#).contains("[[issuers.shop]]: issuers[0].keys[0] holds"));
+        assert!(error("").contains("either keys or jwks_url"));
+    }
+
+    #[test]
     fn errors_name_the_option_or_the_line() {
         let error = |options, text: &str| {
             Config::new(options, Some(write(text).path()), Keys::default()).unwrap_err().to_string()

@@ -1,6 +1,8 @@
 // Blob and File (File API), FormData (XHR standard) and its two encodings.
 
-import { concatenate, decodeUtf8, defineGlobals, encodeUtf8, finishClass, native, requireArguments, usv, viewOf } from "./native.js";
+import {
+  concatenate, decodeUtf8, defineGlobals, encodeUtf8, finishClass, native, requireArguments, requireDictionary, usv, viewOf,
+} from "./native.js";
 import { bothOf, firstOf, pairIterators, secondOf } from "./url.js";
 import { ReadableStream } from "./streams.js";
 
@@ -17,9 +19,7 @@ export class Blob {
     const isObject = (typeof parts === "object" && parts !== null) || typeof parts === "function";
     const iterator = isObject ? parts[Symbol.iterator] : undefined;
     if (parts !== undefined && typeof iterator !== "function") throw new TypeError("Blob: the parts are not a sequence");
-    if (options !== undefined && options !== null && typeof options !== "object" && typeof options !== "function") {
-      throw new TypeError("Blob: the options are not an object");
-    }
+    requireDictionary(options, "Blob");
     // In the order of Web IDL: all parts are converted before the options are read.
     const sequence = parts === undefined ? [] : { [Symbol.iterator]: () => iterator.call(parts) };
     const converted = Array.from(sequence, (part) => (part instanceof Blob ? part.#bytes : (viewOf(part)?.slice() ?? `${part}`)));

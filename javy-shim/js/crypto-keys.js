@@ -121,7 +121,8 @@ export function exportSecret(format, state, alg) {
   return { kty: "oct", k: encodeBase64Url(state.bytes), alg, key_ops: [...state.usages], ext: state.extractable };
 }
 
-const NUMBERS = { RSA: ["n", "e", "d", "p", "q", "dp", "dq", "qi"], EC: ["x", "y", "d"], OKP: ["x", "d"] };
+/** What the numbers of a JSON Web Key are called; those of a public key are the first, up to `d`. */
+export const NUMBERS = { RSA: ["n", "e", "d", "p", "q", "dp", "dq", "qi"], EC: ["x", "y", "d"], OKP: ["x", "d"] };
 
 /** A key of a pair: `{ isPrivate, bytes, modulusLength, publicExponent }`. */
 export function importPair(format, data, kind, { kty, use, alg, crv }, usagesFor, extractable, usages) {

@@ -1,7 +1,7 @@
 // Cryptography that answers at once, for the modules that stand for those of Node.js. It takes and gives Uint8Arrays, and throws DOMExceptions.
 
 import { native } from "./native.js";
-import { checked } from "./crypto-keys.js";
+import { checked, NUMBERS } from "./crypto-keys.js";
 
 const NAMES = {
   md5: "MD5", sha1: "SHA-1", sha224: "SHA-224", sha256: "SHA-256", sha384: "SHA-384", sha512: "SHA-512",
@@ -43,6 +43,17 @@ export function importKey(kind, format, data) {
   return { isPrivate, bytes };
 }
 
+/** Reads a key from the numbers of a JSON Web Key of a type, `rsa`, `ec` or `okp`, in the order of `numberNames`; a public `okp` key is `raw`. */
+export function importNumbers(kind, type, numbers) {
+  const [isPrivate, bytes] = checked(native.importKey(kind, type, numbers));
+  return { isPrivate, bytes };
+}
+
+/** The numbers of a key. */
+export const exportNumbers = (kind, { isPrivate, bytes }) => checked(native.exportKey(kind, isPrivate, bytes, "numbers"));
+
+export const numberNames = NUMBERS;
+
 /** Encodes a key as `spki`, which is also how the public key of a private one is had, or `pkcs8`. */
 export const exportKey = (kind, { isPrivate, bytes }, format) => checked(native.exportKey(kind, isPrivate, bytes, format))[0];
 
@@ -57,6 +68,9 @@ export function generateKeyPair(kind, modulusLength = 2048, publicExponent = 65_
  * `{ name: "Ed25519" }`. Of ECDSA the two numbers follow each other (`ieee-p1363`).
  */
 export const sign = (algorithm, key, data) => checked(native.sign(algorithm, key, data));
+
+/** The secret that a private key shares with a public one of the same kind: a curve or `X25519`. */
+export const agree = (kind, privateKey, publicKey) => checked(native.agree(kind, privateKey, publicKey));
 
 export const verify = (algorithm, key, signature, data) => checked(native.verify(algorithm, key, signature, data));
 

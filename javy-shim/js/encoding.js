@@ -63,8 +63,10 @@ export class TextDecoder {
     if (bytes === undefined) throw new TypeError("TextDecoder.decode: the argument is not an ArrayBuffer or a view");
     const stream = Boolean(options?.stream);
     if (MARKS[this.#encoding] === undefined) {
-      this.#legacy ??= native.openDecoder(this.#encoding, this.#fatal);
-      return native.decodeLegacy(this.#legacy, bytes, !stream);
+      const decoder = this.#legacy ?? native.openDecoder(this.#encoding, this.#fatal, stream);
+      // The host has to know of it only as long as a text goes on.
+      this.#legacy = stream ? decoder : null;
+      return native.decodeLegacy(decoder, bytes, !stream);
     }
     if (!this.#streaming) {
       this.#kept = EMPTY;

@@ -1,6 +1,6 @@
 // EventTarget, Event and their kin (DOM standard, sections 2 and 3).
 
-import { defineGlobals, finishClass, native } from "./native.js";
+import { defineGlobals, finishClass, native, requireDictionary } from "./native.js";
 import { reportError } from "./errors.js";
 
 const NONE = 0;
@@ -28,9 +28,7 @@ export class Event {
 
   constructor(type, init = undefined) {
     if (arguments.length === 0) throw new TypeError("Event: 1 argument required, but only 0 present");
-    if (init !== undefined && init !== null && typeof init !== "object" && typeof init !== "function") {
-      throw new TypeError("Event: the init argument is not an object");
-    }
+    requireDictionary(init, "Event");
     this.#type = String(type);
     this.#init = { bubbles: Boolean(init?.bubbles), cancelable: Boolean(init?.cancelable), composed: Boolean(init?.composed) };
     Object.defineProperty(this, "isTrusted", IS_TRUSTED);

@@ -1,6 +1,8 @@
 // Request and Response (Fetch standard, sections 5.3 to 5.5).
 
-import { concatenate, decodeUtf8, defineGlobals, EMPTY, finishClass, native, requireArguments, usv, viewOf } from "./native.js";
+import {
+  concatenate, decodeUtf8, defineGlobals, EMPTY, finishClass, native, requireArguments, requireDictionary, usv, viewOf,
+} from "./native.js";
 import { AbortController, AbortSignal } from "./events.js";
 import { Blob, bytesOf, decodeForm, encodeMultipart, FormData } from "./blob.js";
 import { Headers, internals as headerInternals } from "./headers.js";
@@ -188,9 +190,7 @@ export class Request {
       return;
     }
     requireArguments(arguments, 1, "Request");
-    if (init !== undefined && init !== null && typeof init !== "object" && typeof init !== "function") {
-      throw new TypeError("Request: the init argument is not an object");
-    }
+    requireDictionary(init, "Request");
     if (init?.duplex !== undefined && init.duplex !== "half") throw new TypeError('Request: duplex can only be "half"');
     const source = input instanceof Request ? input.#state : null;
     const url = source?.url ?? parseUrl(input);
@@ -313,9 +313,7 @@ export class Response {
       this.#state = init;
       return;
     }
-    if (init !== undefined && init !== null && typeof init !== "object" && typeof init !== "function") {
-      throw new TypeError("Response: the init argument is not an object");
-    }
+    requireDictionary(init, "Response");
     // In the order of Web IDL.
     const given = init?.headers;
     const code = init?.status;

@@ -21,7 +21,7 @@ export function mimeType(text) {
 function* parametersOf(text) {
   for (const [, name, quoted, plain] of text.matchAll(/([^;=]*)(?:=(?:"((?:[^"\\]|\\[^])*)"?[^;]*|([^;]*)))?(?:;|$)/g)) {
     const key = name.replace(/^[\t\n\r ]+/, "").toLowerCase();
-    const value = quoted === undefined ? trimmed(plain ?? "") : quoted.replace(/\\([^])/g, "$1");
+    const value = quoted === undefined ? (plain ?? "").replace(/[\t\n\r ]+$/, "") : quoted.replace(/\\([^])/g, "$1");
     const isThere = quoted !== undefined || value !== "";
     if (isThere && TOKEN.test(key) && /^[\t\x20-\x7e\x80-\xff]*$/.test(value)) yield [key, value];
   }

@@ -26,6 +26,13 @@ export function requireArguments(list, count, name) {
   if (list.length < count) throw new TypeError(`${name}: ${count} argument${count === 1 ? "" : "s"} required, but only ${list.length} present`);
 }
 
+/** Insists on what Web IDL takes for a dictionary. */
+export function requireDictionary(value, name) {
+  if (value !== undefined && value !== null && typeof value !== "object" && typeof value !== "function") {
+    throw new TypeError(`${name}: the options are not an object`);
+  }
+}
+
 /** The bytes of a buffer source, without a copy; undefined when the value is none. */
 export function viewOf(value) {
   // Methods of a subclass may be others: `slice` of Node's Buffer makes no copy.

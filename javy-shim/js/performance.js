@@ -1,6 +1,6 @@
 // performance (High Resolution Time, User Timing). Marks and measures belong to the request that makes them.
 
-import { defineGlobals, finishClass, native } from "./native.js";
+import { defineGlobals, finishClass, native, requireArguments, requireDictionary } from "./native.js";
 import { EventTarget } from "./events.js";
 
 let mayConstruct = false;
@@ -38,7 +38,8 @@ const detailOf = (options) => (options?.detail === undefined || options.detail =
 class PerformanceMark extends PerformanceEntry {
   #detail;
   constructor(name, options = undefined) {
-    if (arguments.length === 0) throw new TypeError("PerformanceMark: 1 argument required, but only 0 present");
+    requireArguments(arguments, 1, "PerformanceMark");
+    requireDictionary(options, "PerformanceMark");
     const start = options?.startTime === undefined ? native.elapsed() : timeOf(options.startTime);
     if (start < 0) throw new TypeError("PerformanceMark: startTime is negative");
     make(() => super(`${name}`, "mark", start, 0));
@@ -92,12 +93,14 @@ class Performance extends EventTarget {
   now() { return (this.#brand, native.elapsed()); }
   toJSON() { return (this.#brand, { timeOrigin: this.timeOrigin }); }
   mark(name, options = undefined) {
+    this.#brand;
     const mark = new PerformanceMark(...arguments);
     entries.push(mark);
     return mark;
   }
   measure(name, startOrOptions = undefined, endMark = undefined) {
-    if (arguments.length === 0) throw new TypeError("performance.measure: 1 argument required, but only 0 present");
+    this.#brand;
+    requireArguments(arguments, 1, "performance.measure");
     const options = typeof startOrOptions === "object" && startOrOptions !== null ? startOrOptions : undefined;
     const { start: from, end: to, duration } = options ?? { start: startOrOptions, end: endMark };
     if (options !== undefined && Object.keys(options).length > 0) {
@@ -116,11 +119,17 @@ class Performance extends EventTarget {
     entries.push(measure);
     return measure;
   }
-  clearMarks(name = undefined) { clear("mark", name); }
-  clearMeasures(name = undefined) { clear("measure", name); }
-  getEntries() { return inOrder(entries); }
-  getEntriesByType(type) { return inOrder(entries.filter((entry) => entry.entryType === `${type}`)); }
+  clearMarks(name = undefined) { return (this.#brand, clear("mark", name)); }
+  clearMeasures(name = undefined) { return (this.#brand, clear("measure", name)); }
+  getEntries() { return (this.#brand, inOrder(entries)); }
+  getEntriesByType(type) {
+    this.#brand;
+    requireArguments(arguments, 1, "performance.getEntriesByType");
+    return inOrder(entries.filter((entry) => entry.entryType === `${type}`));
+  }
   getEntriesByName(name, type = undefined) {
+    this.#brand;
+    requireArguments(arguments, 1, "performance.getEntriesByName");
     return inOrder(entries.filter((entry) => entry.name === `${name}` && (type === undefined || entry.entryType === `${type}`)));
   }
 }

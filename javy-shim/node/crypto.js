@@ -5,7 +5,7 @@ import { derive, hashNames, randomBytes as randomView, timingSafeEqual as equalI
 import { createCipheriv, createDecipheriv, getCiphers, Cipheriv, Decipheriv } from "node:internal/crypto/ciphers";
 import { createHash, createHmac, hash, Hash, Hmac } from "node:internal/crypto/hash";
 import { bytesOf, given, later, requireHash } from "node:internal/crypto/input";
-import { createPrivateKey, createPublicKey, createSecretKey, generateKeyPairSync, KeyObject, secretBytes } from "node:internal/crypto/keys";
+import { createPrivateKey, createPublicKey, createSecretKey, diffieHellman, generateKeyPairSync, KeyObject, secretBytes } from "node:internal/crypto/keys";
 import { constants, createSign, createVerify, privateDecrypt, publicEncrypt, sign, Sign, verify, Verify } from "node:internal/crypto/signatures";
 
 export const webcrypto = globalThis.crypto;
@@ -99,16 +99,16 @@ export function generateKeySync(type, { length }) {
 const missing = (name, hint = undefined) => () => { throw notAvailable(`crypto.${name}`, hint); };
 export const scryptSync = missing("scryptSync", "use pbkdf2Sync, or the package scrypt-js");
 export const scrypt = missing("scrypt", "use pbkdf2, or the package scrypt-js");
-export const createDiffieHellman = missing("createDiffieHellman", "use crypto.subtle.deriveBits with ECDH or X25519");
-export const createECDH = missing("createECDH", "use crypto.subtle.deriveBits with ECDH");
-export const diffieHellman = missing("diffieHellman", "use crypto.subtle.deriveBits with ECDH or X25519");
+export const createDiffieHellman = missing("createDiffieHellman", "use diffieHellman with keys of generateKeyPairSync");
+export const createECDH = missing("createECDH", "use diffieHellman with keys of generateKeyPairSync");
 
 export const getHashes = () => [...hashNames];
 export const getCurves = () => ["prime256v1", "secp384r1", "secp521r1"];
 export const getFips = () => 0;
 export {
   Cipheriv, Decipheriv, Hash, Hmac, KeyObject, Sign, Verify, constants, createCipheriv, createDecipheriv, createHash, createHmac,
-  createPrivateKey, createPublicKey, createSecretKey, createSign, createVerify, generateKeyPairSync, getCiphers, hash, privateDecrypt,
+  createPrivateKey, createPublicKey, createSecretKey, createSign, createVerify, diffieHellman, generateKeyPairSync, getCiphers, hash,
+  privateDecrypt,
   publicEncrypt, randomBytes as pseudoRandomBytes, randomBytes as rng, sign, verify,
 };
 

@@ -22,7 +22,11 @@ async fn deploy(server: &Server, name: &str, settings: Value) {
 }
 
 async fn preflight(client: &Client, function: &str, origin: &str) -> Reply {
-    let call = client.invoke(Method::OPTIONS, function, "/x").header("origin", origin);
+    preflight_of(client, &format!("/functions/v1/{function}/x"), origin).await
+}
+
+async fn preflight_of(client: &Client, target: &str, origin: &str) -> Reply {
+    let call = client.call(Method::OPTIONS, target).header("origin", origin);
     let call = call.header("access-control-request-method", "PUT");
     call.header("access-control-request-headers", "authorization,x-mine").send().await
 }
@@ -123,8 +127,10 @@ async fn a_function_without_settings_decides_and_the_host_s_own_errors_can_be_re
     assert_allowed(&answered, "https://of-the-function.example");
     assert_allowed(&call(&anybody, Method::PUT, "open", PAGE).await.expect(StatusCode::INTERNAL_SERVER_ERROR), "*");
 
-    // A browser sends no token with the preflight: the function cannot be asked, and the request itself will tell.
-    let allowed = preflight(&anybody, "closed", PAGE).await.expect(StatusCode::NO_CONTENT);
+    // A browser sends no token with the preflight. Supabase's functions are asked all the same; others cannot be, and the request itself
+    // will tell.
+    assert_eq!(preflight(&anybody, "closed", PAGE).await.expect(StatusCode::OK).text(), "OPTIONS");
+    let allowed = preflight_of(&anybody, "/v2/function/closed/x", PAGE).await.expect(StatusCode::NO_CONTENT);
     assert_allowed(&allowed, "*");
     assert_eq!(allowed.header("access-control-allow-headers"), ["authorization,x-mine"]);
     assert!(allowed.header("access-control-allow-credentials").is_empty());

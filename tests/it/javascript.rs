@@ -346,3 +346,34 @@ async fn failures_that_are_easy_to_miss_are_named() {
         assert!(message.contains(told), "{name}: {message}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn legacy_text_of_any_length_is_decoded_by_any_number_of_decoders() {
+    // Before the handler: what is read then is in the image. The long text has a character across each border of a piece.
+    let code = "const early = new TextDecoder('windows-1251');
+        const title = early.decode(new Uint8Array([0xcf, 0xf0, 0xe8]));
+        export default () => {
+            const long = new Uint8Array(400_001).fill(0x82);
+            long[0] = 0x61;
+            for (let at = 2; at < long.length; at += 2) long[at] = 0xa0;
+            const text = new TextDecoder('sjis', { fatal: true }).decode(long);
+            const letters = [text.length, text[0], text.slice(1) === 'あ'.repeat(200_000)];
+            for (let count = 0; count < 5_000; count += 1) new TextDecoder('big5').decode(long.subarray(0, 3), { stream: true });
+            const kept = [];
+            let error;
+            try {
+                while (kept.length < 5_000) {
+                    const decoder = new TextDecoder('euc-kr');
+                    decoder.decode(new Uint8Array(1), { stream: true });
+                    kept.push(decoder);
+                }
+            } catch (caught) { error = String(caught); }
+            kept.length = 0;
+            return Response.json([title, early.decode(new Uint8Array([0xe2, 0xe5, 0xf2])), letters, error]);
+        }";
+    let reply = answer(code).await.expect(StatusCode::OK).json();
+    assert_eq!(
+        reply,
+        json!(["При", "вет", [200_001, "a", true], "TypeError: More than 100 texts are being decoded at once"])
+    );
+}

@@ -13,8 +13,8 @@ export default async function run(request) {
   const { href, origin, host, pathname } = new URL(path.replace(/\.js$/, ".html") + search, "http://web-platform.test/");
   self.location = { href, origin, host, pathname, search, toString: () => href };
   self.fetch = (input, init) => {
-    const address = typeof input === "string" ? new URL(input, self.location) : null;
-    const file = address?.host === self.location.host ? files[address.pathname] : undefined;
+    const address = typeof input === "string" ? URL.parse(input, href) : null;
+    const file = address?.host === host ? files[address.pathname] : undefined;
     return file === undefined ? send(input, init) : Promise.resolve(new Response(file));
   };
   load();

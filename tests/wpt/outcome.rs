@@ -124,6 +124,9 @@ pub(crate) fn table(runs: &[Run], outcomes: &Outcomes) -> String {
             subtests += outcome.subtests;
             passing += outcome.passing();
         }
+        if runs == 0 {
+            return;
+        }
         // Rounded down: a share is never said to be more than it is.
         let tenths = 1000 * passing / subtests.max(1);
         let aim = aim.map(|aim| format!("{aim} %")).unwrap_or_default();

@@ -1,4 +1,5 @@
-//! Where the tests come from: the source package of Node.js in Debian carries those of web-platform-tests that need no browser.
+//! Where the tests come from: the source package of Node.js in Debian carries those of web-platform-tests that need no browser. It has
+//! none of `URLPattern`, but the crate `urlpattern` carries their data.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,13 @@ use sha2::{Digest, Sha256};
 const SUITE: &str = "trixie";
 const VERSION: &str = "20.19.2+dfsg-1+deb13u2";
 const ARCHIVE: &str = "nodejs_20.19.2+dfsg.orig.tar.xz";
-const SHA256: &str = "5e5559381ad031d245a8efa403458abbb73755f74c3e6380f185a4dd342b7949";
+const ARCHIVE_SHA256: &str = "5e5559381ad031d245a8efa403458abbb73755f74c3e6380f185a4dd342b7949";
+
+/// The crate with the data for `URLPattern`, where they are in it, and where in web-platform-tests.
+const CRATE: (&str, &str) = ("urlpattern", "0.6.0");
+const CRATE_DATA: &str = "src/testdata/urlpatterntestdata.json";
+const CRATE_DATA_SHA256: &str = "4cecfe5bb8a9e688235f75e1fad603cfe1b0e87455b1feece858f143c57af0da";
+const PATTERNS: &str = "urlpattern/resources/urlpatterntestdata.json";
 
 /// Where the tests are in the archive, below a folder that has the name of the version.
 const TESTS: &str = "test/fixtures/wpt";
@@ -18,10 +25,10 @@ const TESTS: &str = "test/fixtures/wpt";
 /// The folder with the tests, fetched when it is not there yet; or why it cannot be had.
 ///
 /// # Panics
-/// When the archive is not the one this was written for.
+/// When what is fetched is not the one this was written for.
 pub(crate) fn folder() -> Result<PathBuf, String> {
     let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("wpt");
-    let folder = cache.join(VERSION);
+    let folder = cache.join(format!("{VERSION}+{}-{}", CRATE.0, CRATE.1));
     if folder.is_dir() {
         return Ok(folder);
     }
@@ -30,18 +37,47 @@ pub(crate) fn folder() -> Result<PathBuf, String> {
     drop(fs::remove_dir_all(&work));
     fs::create_dir_all(&work).map_err(|error| format!("{}: {error}", work.display()))?;
     download(&work)?;
-    let archive = fs::read(work.join(ARCHIVE)).map_err(|error| format!("{ARCHIVE}: {error}"))?;
-    let sum: String = Sha256::digest(&archive).iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(sum, SHA256, "the sum of {ARCHIVE}");
+    check_sum(&work.join(ARCHIVE), ARCHIVE_SHA256)?;
     let tests = work.join("tests");
     fs::create_dir(&tests).map_err(|error| format!("{}: {error}", tests.display()))?;
     run(Command::new("tar")
         .args(["--extract", "--strip-components=4", "--wildcards", "--directory=tests", "--file", ARCHIVE])
         .arg(format!("*/{TESTS}/*"))
         .current_dir(&work))?;
+    add_patterns(&work, &tests)?;
     fs::rename(&tests, &folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     fs::remove_dir_all(&work).map_err(|error| format!("{}: {error}", work.display()))?;
     Ok(folder)
+}
+
+/// Insists on the file this was written for.
+fn check_sum(file: &Path, expected: &str) -> Result<(), String> {
+    let bytes = fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let sum: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(sum, expected, "the sum of {}", file.display());
+    Ok(())
+}
+
+/// Lets cargo fetch the crate, for a package that nobody builds, and takes the data out of it.
+fn add_patterns(work: &Path, tests: &Path) -> Result<(), String> {
+    let package = work.join("package");
+    let target = tests.join(PATTERNS);
+    for folder in [&package.join("src"), &target.with_file_name("")] {
+        fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    }
+    let (name, version) = CRATE;
+    // A workspace of its own, as it is below one.
+    let manifest = format!(
+        "[package]\nname = \"fetch\"\nversion = \"0.0.0\"\nedition = \"2024\"\n[workspace]\n[dependencies]\n{name} = \"={version}\"\n"
+    );
+    for (file, text) in [("Cargo.toml", manifest.as_str()), ("src/lib.rs", "")] {
+        fs::write(package.join(file), text).map_err(|error| format!("{file}: {error}"))?;
+    }
+    run(Command::new(env!("CARGO")).args(["vendor", "--quiet", "vendor"]).current_dir(&package))?;
+    let data = package.join("vendor").join(name).join(CRATE_DATA);
+    check_sum(&data, CRATE_DATA_SHA256)?;
+    fs::copy(&data, &target).map_err(|error| format!("{}: {error}", target.display()))?;
+    Ok(())
 }
 
 /// Lets apt fetch the archive, with lists of its own: those of the system may lack this suite, and are not ours to change.

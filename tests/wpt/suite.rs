@@ -18,7 +18,7 @@ const fn area(name: &'static str, folder: &'static str, aim: Option<u32>) -> Are
     Area { name, folder, aim }
 }
 
-pub(crate) const AREAS: [Area; 14] = [
+pub(crate) const AREAS: [Area; 17] = [
     area("URL, URLSearchParams", "url/", Some(95)),
     area("Encoding", "encoding/", Some(95)),
     area("Base64", "html/webappapis/atob/", Some(95)),
@@ -26,12 +26,15 @@ pub(crate) const AREAS: [Area; 14] = [
     area("Headers (own cases)", "own/headers/", Some(95)),
     area("Request and Response (own cases)", "own/messages/", Some(85)),
     area("Streams", "streams/", Some(85)),
+    area("Compression (own cases)", "own/compression/", None),
+    area("URLPattern (own cases, with their data)", "own/urlpattern/", None),
     area("Web Cryptography", "WebCryptoAPI/", Some(85)),
     area("AbortSignal, Event, EventTarget", "dom/", None),
     area("Blob, File", "FileAPI/", None),
     area("Timers, microtasks", "html/webappapis/", None),
     area("console", "console/", None),
     area("performance.now", "hr-time/", None),
+    area("User Timing", "user-timing/", None),
     area("DOMException", "webidl/", None),
 ];
 

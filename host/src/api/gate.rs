@@ -61,7 +61,7 @@ fn limit(api: &Api, principal: &Principal, class: Class, app: Option<&AppName>) 
 
 /// What a request is counted as.
 fn class(method: &Method, route: &str) -> Class {
-    let is_history = ["/executions", "/logs", "/stats"].iter().any(|ending| route.ends_with(ending));
+    let is_history = route.split('/').any(|segment| ["executions", "logs", "stats"].contains(&segment));
     match *method {
         Method::GET | Method::HEAD if is_history => Class::History,
         Method::GET | Method::HEAD => Class::List,

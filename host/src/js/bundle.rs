@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::OnceLock;
 
-use oxc::syntax::identifier::is_identifier_name;
 use oxc_sourcemap::{ConcatSourceMapBuilder, SourceMap};
 
 use super::commonjs::{self, Required};
@@ -14,6 +13,7 @@ use super::node;
 use super::packages::Packages;
 use super::resolve::{Place, Resolved, Resolver, Unresolved};
 use super::source::Source;
+use super::toolchain::{self, EMPTY};
 use super::transpile::{HELPERS, Import, Input, Origin, Syntax, Transpiled, transpile};
 use super::{GLOBALS, Platform};
 
@@ -22,9 +22,6 @@ pub const MAX_MODULES: usize = 4_000;
 
 /// The most text of all modules of one bundle, in bytes.
 pub const MAX_MODULE_BYTES: usize = 24 << 20;
-
-/// The name of the module with nothing in it.
-const EMPTY: &str = "caddis:toolchain/empty";
 
 /// A function's modules, complete but for those the engine has.
 #[derive(Debug)]
@@ -300,7 +297,7 @@ impl Graph {
     fn link(self, entry: &str) -> Bundle {
         let wanted = self.wanted_of_commonjs(entry);
         let missed = self.wanted_of_nothing();
-        let globals = self.globals();
+        let globals = toolchain::globals(self.loaded.contains_key(node::ASYNC_CONTEXT), self.has_buffer);
         let mut modules: Vec<Module> = Vec::new();
         let mut extra: BTreeSet<String> = BTreeSet::new();
         for (name, names) in &wanted {
@@ -322,26 +319,15 @@ impl Graph {
             extra.extend(module.imports.values().filter(|target| target.starts_with(HELPERS)).cloned());
             modules.push(module);
         }
-        modules.extend(missed.map(|names| Module::generated(EMPTY, empty_code(&names))));
-        modules.extend(globals);
+        modules.extend(missed.map(|names| Module::generated(EMPTY, toolchain::empty_code(&names))));
+        modules.extend(globals.map(|(code, imports)| {
+            imports.into_iter().fold(Module::generated(GLOBALS, code), |module, import| module.importing(import))
+        }));
         modules.extend(
-            extra.iter().filter_map(|name| toolchain_code(name).map(|code| Module::generated(name, code.to_owned()))),
+            extra.iter().filter_map(|name| toolchain::code(name).map(|code| Module::generated(name, code.to_owned()))),
         );
         modules.sort_by(|a, b| a.name.cmp(&b.name));
         Bundle { entry, modules }
-    }
-
-    /// The module that runs before the program, if there is something for it to do.
-    fn globals(&self) -> Option<Module> {
-        let patched = self.loaded.contains_key(node::ASYNC_CONTEXT);
-        let parts =
-            [(patched, node::ASYNC_CONTEXT, node::PATCH_THEN), (self.has_buffer, "node:buffer", node::DEFINE_BUFFER)];
-        let parts = parts.into_iter().filter(|(wanted, ..)| *wanted);
-        parts.fold(None, |module, (_, import, code)| {
-            let mut module = module.unwrap_or_else(|| Module::generated(GLOBALS, String::new()));
-            module.code.push_str(code);
-            Some(module.importing(import))
-        })
     }
 
     /// The CommonJS modules that ES modules import, with the names they want of them.
@@ -471,27 +457,5 @@ fn definition(name: String, loaded: Loaded, commonjs: &BTreeSet<String>) -> Modu
         map,
         header_lines: commonjs::HEADER_LINES,
         line_starts: OnceLock::new(),
-    }
-}
-
-/// What stands for a module that is not there, as a CommonJS module without any exports would.
-fn empty_code(names: &BTreeSet<String>) -> String {
-    let names = names.iter().filter(|name| is_identifier_name(name));
-    let exports: String = names.map(|name| format!("export {{ nothing as {name} }};\n")).collect();
-    format!("const nothing = undefined;\nexport default {{}};\n{exports}")
-}
-
-/// The code of the modules that the toolchain adds.
-fn toolchain_code(name: &str) -> Option<&'static str> {
-    match name {
-        commonjs::RUNTIME => Some(commonjs::RUNTIME_CODE),
-        "caddis:toolchain/helpers/asyncGeneratorDelegate" => Some(include_str!("helpers/async-generator-delegate.mjs")),
-        "caddis:toolchain/helpers/asyncIterator" => Some(include_str!("helpers/async-iterator.mjs")),
-        "caddis:toolchain/helpers/asyncToGenerator" => Some(include_str!("helpers/async-to-generator.mjs")),
-        "caddis:toolchain/helpers/awaitAsyncGenerator" => Some(include_str!("helpers/await-async-generator.mjs")),
-        "caddis:toolchain/helpers/decorate" => Some(include_str!("helpers/decorate.mjs")),
-        "caddis:toolchain/helpers/decorateParam" => Some(include_str!("helpers/decorate-param.mjs")),
-        "caddis:toolchain/helpers/wrapAsyncGenerator" => Some(include_str!("helpers/wrap-async-generator.mjs")),
-        _ => None,
     }
 }

@@ -34,6 +34,7 @@ mod resolve;
 pub mod source;
 pub mod sourcemap;
 mod specifier;
+mod toolchain;
 mod transpile;
 
 #[cfg(test)]

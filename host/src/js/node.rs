@@ -2,10 +2,10 @@
 
 use super::Platform;
 
-/// The modules of Node that may not be here. With what is below them they mean the same wherever they are written: a package of
-/// that name on npm is something else.
-const MODULES: [&str; 40] = [
+/// The modules of Node that mean the same without `node:`, here or not: a package of that name on npm is something else.
+const MODULES: [&str; 52] = [
     "assert",
+    "assert/strict",
     "async_hooks",
     "buffer",
     "child_process",
@@ -16,31 +16,42 @@ const MODULES: [&str; 40] = [
     "dgram",
     "diagnostics_channel",
     "dns",
+    "dns/promises",
     "domain",
     "events",
     "fs",
+    "fs/promises",
     "http",
     "http2",
     "https",
     "inspector",
+    "inspector/promises",
     "module",
     "net",
     "os",
     "path",
+    "path/posix",
+    "path/win32",
     "perf_hooks",
     "process",
     "querystring",
     "readline",
+    "readline/promises",
     "repl",
     "stream",
+    "stream/consumers",
+    "stream/promises",
+    "stream/web",
     "string_decoder",
     "sys",
     "timers",
+    "timers/promises",
     "tls",
     "trace_events",
     "tty",
     "url",
     "util",
+    "util/types",
     "v8",
     "vm",
     "worker_threads",
@@ -49,8 +60,7 @@ const MODULES: [&str; 40] = [
 
 /// Whether a bare specifier is that of a module of Node, here or not.
 pub(super) fn is_node_module(specifier: &str) -> bool {
-    let module = specifier.split('/').next().unwrap_or_default();
-    MODULES.contains(&module)
+    MODULES.contains(&specifier)
 }
 
 /// What to do without a module.
@@ -86,14 +96,6 @@ pub(super) fn mentions_buffer(text: &str) -> bool {
 /// The module whose presence asks for async functions to be lowered.
 pub(super) const ASYNC_CONTEXT: &str = "node:internal/async-context";
 
-/// The code that makes sure that it runs before anything of the program.
-pub(super) const PATCH_THEN: &str = "import \"node:internal/async-context\";\n";
-
-/// The code that defines `Buffer`.
-pub(super) const DEFINE_BUFFER: &str = "import { Buffer } from \"node:buffer\";
-Object.defineProperty(globalThis, \"Buffer\", { value: Buffer, writable: true, configurable: true, enumerable: false });
-";
-
 impl Platform<'_> {
     /// The text of a module of Node, by its name without the prefix.
     pub(super) fn node_module_text(&self, name: &str) -> Option<&str> {
@@ -120,6 +122,16 @@ fn is_internal(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_modules_of_node_are_taken_for_them() {
+        for name in ["fs", "fs/promises", "process", "util/types"] {
+            assert!(is_node_module(name), "{name}");
+        }
+        for name in ["fs-extra", "process/browser", "util/util.js", "punycode", ""] {
+            assert!(!is_node_module(name), "{name}");
+        }
+    }
 
     #[test]
     fn the_buffer_is_a_word() {

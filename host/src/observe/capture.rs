@@ -130,12 +130,10 @@ impl LogCapture {
 impl Lines {
     /// The line without secrets, and not longer than a line may be.
     fn redacted(&self, line: &str) -> String {
-        let cut = line.floor_char_boundary(LOG_LINE_BYTES);
-        let is_whole = cut == line.len();
-        let line = line.get(..cut).unwrap_or_default().to_owned();
-        let mut line = match is_whole {
-            true => redact(line, self.secrets()),
-            false => redact_cut(line, self.secrets()),
+        // What is printed has been cut already when it comes here.
+        let mut line = match line.len() > LOG_LINE_BYTES - char::MAX.len_utf8() {
+            true => redact_cut(line.to_owned(), self.secrets()),
+            false => redact(line.to_owned(), self.secrets()),
         };
         line.truncate(line.floor_char_boundary(LOG_LINE_BYTES));
         line
@@ -146,13 +144,16 @@ impl Lines {
     }
 
     fn push(&mut self, level: Level, line: &str) {
-        let line = self.redacted(line);
         let prefix = if self.console { level.console() } else { level.as_str() };
-        let size = prefix.len() + ": ".len() + line.len() + 1;
-        if self.count == LOG_LINES || self.text.len() + size > LOG_BYTES {
+        let used = self.text.len() + prefix.len() + ": ".len() + 1;
+        let fits = |line: &str| used + line.len() <= LOG_BYTES;
+        let line = line.get(..line.floor_char_boundary(LOG_LINE_BYTES)).unwrap_or_default();
+        // Looking for secrets takes time: a flood is not worth it.
+        let line = Some(line).filter(|line| self.count < LOG_LINES && fits(line)).map(|line| self.redacted(line));
+        let Some(line) = line.filter(|line| fits(line)) else {
             self.dropped += 1;
             return;
-        }
+        };
         if !self.text.is_empty() {
             self.text.push('\n');
         }

@@ -7,12 +7,17 @@ use super::Secret;
 /// Shorter values are left alone: they are in every other text by chance.
 const MIN_BYTES: usize = 6;
 
+/// The same for a line of a value that has several.
+const LINE_MIN_BYTES: usize = 16;
+
 /// What stands for a secret.
 const REDACTED: &str = "[redacted]";
 
 /// The text without these values, as they are and as JSON escapes them.
 pub fn redact<'a>(text: String, values: impl Iterator<Item = &'a Secret>) -> String {
-    without_all(text, values, without)
+    let length = text.len();
+    // Nothing is looked for that is longer; neither are its escapes, which are longer still.
+    without_all(text, values.filter(|value| value.expose().len() <= length || value.expose().contains('\n')), without)
 }
 
 /// The same for a text that was cut: a value may be there in part, at its end.
@@ -25,11 +30,20 @@ fn without_all<'a>(
     values: impl Iterator<Item = &'a Secret>,
     without: impl Fn(String, &str) -> String,
 ) -> String {
-    values.map(Secret::expose).filter(|value| value.len() >= MIN_BYTES).fold(text, |text, value| {
-        let escaped = escaped(value);
+    let values = values.map(Secret::expose).filter(|value| value.len() >= MIN_BYTES).flat_map(and_its_lines);
+    values.fold(text, |text, value| {
         let text = without(text, value);
-        if escaped == value { text } else { without(text, &escaped) }
+        match escaped(value) {
+            Cow::Borrowed(_) => text,
+            Cow::Owned(escaped) => without(text, &escaped),
+        }
     })
+}
+
+/// A value of several lines, such as a private key, may be printed line by line.
+fn and_its_lines(value: &str) -> impl Iterator<Item = &str> {
+    let lines = if value.contains('\n') { value } else { "" };
+    std::iter::once(value).chain(lines.lines().map(str::trim).filter(|line| line.len() >= LINE_MIN_BYTES))
 }
 
 fn without(text: String, value: &str) -> String {
@@ -37,8 +51,8 @@ fn without(text: String, value: &str) -> String {
 }
 
 fn without_end(mut text: String, value: &str) -> String {
-    let cut =
-        (MIN_BYTES..value.len()).rev().find(|length| value.get(..*length).is_some_and(|part| text.ends_with(part)));
+    let mut lengths = (MIN_BYTES..value.len().min(text.len() + 1)).rev();
+    let cut = lengths.find(|length| value.get(..*length).is_some_and(|part| text.ends_with(part)));
     if let Some(length) = cut {
         text.truncate(text.len() - length);
         text.push_str(REDACTED);
@@ -46,6 +60,7 @@ fn without_end(mut text: String, value: &str) -> String {
     text
 }
 
+/// The value as it is in a JSON string.
 fn escaped(value: &str) -> Cow<'_, str> {
     if !value.contains(|character: char| character.is_control() || matches!(character, '"' | '\\')) {
         return Cow::Borrowed(value);
@@ -73,6 +88,14 @@ mod tests {
     fn the_end_of_a_whole_text_is_left_alone() {
         let value = Secret::from("hunter22".to_owned());
         assert_eq!(redact("hunter22 is a hunter".to_owned(), [&value].into_iter()), "[redacted] is a hunter");
+    }
+
+    #[test]
+    fn a_value_of_several_lines_goes_line_by_line_as_well() {
+        let value = Secret::from("-----BEGIN KEY-----\nMHcCAQEEIGh0aGlzIGlz\nx\n-----END KEY-----\n".to_owned());
+        let redacted = |text: &str| redact(text.to_owned(), [&value].into_iter());
+        assert_eq!(redacted("a MHcCAQEEIGh0aGlzIGlz b"), "a [redacted] b");
+        assert_eq!(redacted("xyz"), "xyz");
     }
 
     #[test]

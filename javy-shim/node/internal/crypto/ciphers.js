@@ -98,7 +98,12 @@ class Gcm extends Streaming {
     if (iv.length === 0) throw coded(TypeError, "ERR_CRYPTO_INVALID_IV", "Invalid initialization vector");
     if (![4, 8, 12, 13, 14, 15, 16].includes(authTagLength)) throw coded(TypeError, "ERR_CRYPTO_INVALID_AUTH_TAG", `Invalid authentication tag length: ${authTagLength}`);
     [this.#decrypts, this.#tagLength] = [decrypts, authTagLength];
-    this.algorithm = () => ({ name: "AES-GCM", iv, additionalData: this.additionalData, tagLength: (this.tag?.length ?? this.#tagLength) * 8 });
+    this.algorithm = () => ({ name: "AES-GCM", iv, additionalData: this.additionalData, tagLength: this.#tagLength * 8 });
+  }
+  /** A tag that is shorter than was agreed on is easier to forge, so it is refused, which Node.js does not do by itself. */
+  expect(tag) {
+    if (tag.length !== this.#tagLength) throw coded(TypeError, "ERR_CRYPTO_INVALID_AUTH_TAG", `Invalid authentication tag length: ${tag.length}`);
+    this.tag = tag;
   }
   final() {
     if (!this.#decrypts) {
@@ -157,9 +162,8 @@ class Cipher {
     return Buffer.from(this.#mode.tag);
   }
   setAuthTag(tag, encoding = undefined) {
-    const bytes = Buffer.from(bytesOf(tag, "buffer", encoding));
-    if (![4, 8, 12, 13, 14, 15, 16].includes(bytes.length)) throw coded(TypeError, "ERR_CRYPTO_INVALID_AUTH_TAG", `Invalid authentication tag length: ${bytes.length}`);
-    this.#mode.tag = bytes;
+    if (!this.#decrypts || !(this.#mode instanceof Gcm)) throw coded(Error, "ERR_CRYPTO_INVALID_STATE", "Invalid state for operation setAuthTag");
+    this.#mode.expect(Buffer.from(bytesOf(tag, "buffer", encoding)));
     return this;
   }
 }

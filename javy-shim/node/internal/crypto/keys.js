@@ -2,7 +2,7 @@
 
 import { Buffer } from "node:buffer";
 import { coded, invalidType } from "node:internal/errors";
-import { exportKey, generateKeyPair as makePair, importKey } from "caddis:crypto-sync";
+import { agree, exportKey, exportNumbers, generateKeyPair as makePair, importKey, importNumbers, numberNames } from "caddis:crypto-sync";
 import { bytesOf } from "node:internal/crypto/input";
 
 /** The algorithms a key is for, by the object identifiers (RFC 5280, RFC 8410) in its DER. */
@@ -78,7 +78,11 @@ function fromPem(text) {
   const [, label, content] = block;
   if (PEM[label] === undefined) throw unsupported(`a key in "${label}" cannot be read${label.includes("ENCRYPTED") ? ": decrypt it first" : ""}`);
   const [format, convert] = PEM[label];
-  return [format, convert(Buffer.from(content, "base64"))];
+  try {
+    return [format, convert(Buffer.from(content, "base64"))];
+  } catch {
+    throw unsupported("the key is damaged");
+  }
 }
 
 function fromDer(bytes, type) {
@@ -105,6 +109,27 @@ function read(format, bytes) {
   } catch (error) {
     throw unsupported(error.message);
   }
+}
+
+/** What JSON Web Keys (RFC 7518, RFC 8037) call an algorithm. */
+const jwkType = (kind) => (kind === "RSA" ? "RSA" : kind.startsWith("P-") ? "EC" : "OKP");
+const publicNames = (kty) => numberNames[kty].slice(0, numberNames[kty].indexOf("d"));
+
+function readJwk(jwk) {
+  const kind = jwk.kty === "RSA" ? "RSA" : jwk.crv;
+  if (TYPES[kind] === undefined || jwkType(kind) !== jwk.kty) throw coded(TypeError, "ERR_CRYPTO_INVALID_JWK", "Invalid JWK data");
+  const isPrivate = jwk.d !== undefined;
+  const names = isPrivate ? numberNames[jwk.kty] : publicNames(jwk.kty);
+  if (names.some((name) => typeof jwk[name] !== "string")) throw coded(TypeError, "ERR_CRYPTO_INVALID_JWK", "Invalid JWK data");
+  const type = jwk.kty === "OKP" && !isPrivate ? "raw" : jwk.kty.toLowerCase();
+  return { kind, ...importNumbers(kind, type, names.map((name) => Uint8Array.from(Buffer.from(jwk[name], "base64url")))) };
+}
+
+function toJwk(key) {
+  const kty = jwkType(key.kind);
+  const names = key.isPrivate ? numberNames[kty] : publicNames(kty);
+  const numbers = exportNumbers(key.kind, key).map((number, index) => [names[index], Buffer.from(number).toString("base64url")]);
+  return { kty, ...Object.fromEntries(numbers), ...(kty === "RSA" ? {} : { crv: key.kind }) };
 }
 
 const toPem = (bytes, label) => `-----BEGIN ${label}-----\n${bytes.toString("base64").replace(/.{1,64}/g, "$&\n")}-----END ${label}-----\n`;
@@ -140,8 +165,9 @@ export class KeyObject {
     if (this.type === "secret") {
       return format === "jwk" ? { kty: "oct", k: Buffer.from(this.#key.bytes).toString("base64url") } : Buffer.from(this.#key.bytes);
     }
+    if (format === "jwk") return toJwk(this.#key);
     if (type !== "spki" && type !== "pkcs8") throw coded(Error, "ERR_CRYPTO_INCOMPATIBLE_KEY_OPTIONS", `A key cannot be exported as ${type} here: use spki or pkcs8`);
-    if (format !== "pem" && format !== "der") throw coded(Error, "ERR_CRYPTO_INCOMPATIBLE_KEY_OPTIONS", `A key cannot be exported as ${format} here: use pem or der, or crypto.subtle.exportKey`);
+    if (format !== "pem" && format !== "der") throw coded(Error, "ERR_CRYPTO_INCOMPATIBLE_KEY_OPTIONS", `A key cannot be exported as ${format} here: use pem, der or jwk`);
     const exported = exportKey(this.#key.kind, this.#key, type);
     const bytes = Buffer.from(exported.buffer, exported.byteOffset, exported.byteLength);
     return format === "der" ? bytes : toPem(bytes, type === "spki" ? "PUBLIC KEY" : "PRIVATE KEY");
@@ -167,7 +193,7 @@ function parts(input) {
 function readInput(input) {
   const { key, format = "pem", type, encoding } = parts(input);
   if (key instanceof KeyObject) return key.type === "secret" ? undefined : keyOf(key);
-  if (format === "jwk") throw coded(Error, "ERR_FEATURE_UNAVAILABLE_ON_PLATFORM", "A JSON Web Key cannot become a KeyObject here: use crypto.subtle.importKey");
+  if (format === "jwk") return readJwk(key);
   const bytes = bytesOf(key, "key", encoding);
   if (format === "der") return read(...fromDer(bytes, type));
   return read(...fromPem(bytes.toString()));
@@ -197,6 +223,15 @@ export function secretBytes(input, encoding = undefined) {
 export const createPrivateKey = (input) => new KeyObject("private", privateKey(input));
 export const createPublicKey = (input) => new KeyObject("public", publicKey(input));
 export const createSecretKey = (input, encoding = undefined) => new KeyObject("secret", { kind: "secret", bytes: Buffer.from(bytesOf(input, "key", encoding)) });
+
+/** The secret that two keys of different pairs share. */
+export function diffieHellman({ privateKey: own, publicKey: other }) {
+  const [mine, theirs] = [privateKey(own), publicKey(other)];
+  if (mine.kind !== theirs.kind || mine.kind === "RSA" || mine.kind === "Ed25519") {
+    throw coded(Error, "ERR_CRYPTO_INCOMPATIBLE_KEY", "Incompatible key types for Diffie-Hellman");
+  }
+  return Buffer.from(agree(mine.kind, mine.bytes, theirs.bytes));
+}
 
 function encoded(object, encoding) {
   return encoding === undefined ? object : object.export(encoding);
