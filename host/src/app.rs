@@ -28,6 +28,7 @@ use crate::http::service::Service;
 use crate::invoke::{Invoker, Switchboard};
 use crate::js::source::Source;
 use crate::observe::metrics::CodeCounts;
+use crate::observe::otlp::Exporter;
 use crate::router::table::Table;
 use crate::runtime::admission::Admission;
 use crate::runtime::cache::Cache;
@@ -57,6 +58,7 @@ pub struct App {
     deployer: Arc<Deployer>,
     store: Store,
     running: TaskTracker,
+    traces: Option<Arc<Exporter>>,
     drain: Duration,
 }
 
@@ -130,9 +132,18 @@ impl App {
         });
         deployer.load().await?;
 
+        let exporter = |endpoint: &String| {
+            let exporter = Exporter::start(endpoint, resources.dialer.clone());
+            exporter.map(Arc::new).map_err(|error| format!("--otlp-endpoint {endpoint}: {error}"))
+        };
+        let traces = config.otlp_endpoint.as_ref().map(exporter).transpose()?;
         let refused = Arc::new(CodeCounts::default());
-        let gauges =
-            Gauges { admission: admission.clone(), memory: resources.memory.clone(), refused: refused.clone() };
+        let gauges = Gauges {
+            admission: admission.clone(),
+            memory: resources.memory.clone(),
+            refused: refused.clone(),
+            traces: traces.clone(),
+        };
         let running = TaskTracker::new();
         let invoker = Arc::new(Invoker {
             deployer: deployer.clone(),
@@ -140,6 +151,7 @@ impl App {
             admission,
             scheduler: Scheduler::start(cores)?,
             resources,
+            traces: traces.clone(),
             running: running.clone(),
             switchboard: OnceLock::new(),
         });
@@ -176,7 +188,7 @@ impl App {
                 }
             }
         });
-        let app = Self { listener, address, service, deployer, store, running, drain: config.drain };
+        let app = Self { listener, address, service, deployer, store, running, traces, drain: config.drain };
         Ok(Started { app, new_admin_token })
     }
 
@@ -207,6 +219,9 @@ impl App {
             tracing::warn!(executions = self.running.len(), "requests were cut off at the deadline");
         }
         self.store.executions().stop().await;
+        if let Some(traces) = &self.traces {
+            traces.finish().await;
+        }
     }
 }
 

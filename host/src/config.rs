@@ -41,6 +41,10 @@ pub struct ServeOptions {
     #[arg(long, env = "CADDIS_PUBLIC_URL", value_name = "URL")]
     public_url: Option<String>,
 
+    /// Collector that executions are sent to as traces (OTLP over HTTP with JSON), such as http://127.0.0.1:4318 [default: none]
+    #[arg(long, env = "CADDIS_OTLP_ENDPOINT", value_name = "URL")]
+    otlp_endpoint: Option<String>,
+
     /// Let functions connect to these addresses too, besides public ones: a CIDR or host:port; may be repeated
     #[arg(long, env = "CADDIS_ALLOW_EGRESS", value_name = "CIDR|HOST:PORT", value_delimiter = ',')]
     allow_egress: Option<Vec<AllowRule>>,
@@ -127,6 +131,7 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Without a slash at the end.
     pub public_url: Option<String>,
+    pub otlp_endpoint: Option<String>,
     pub allow_egress: Vec<AllowRule>,
     pub npm_registry: RegistryChoice,
     pub jsr_registry: RegistryChoice,
@@ -188,6 +193,7 @@ impl Config {
             durability: options.durability.unwrap_or_default(),
             listen: options.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
             public_url: options.public_url.as_deref().map(origin).transpose()?,
+            otlp_endpoint: options.otlp_endpoint,
             allow_egress: options.allow_egress.unwrap_or_default(),
             npm_registry: options.npm_registry.map_or_else(|| registry("https://registry.npmjs.org"), Ok)?,
             jsr_registry: options.jsr_registry.map_or_else(|| registry("https://npm.jsr.io"), Ok)?,
@@ -248,6 +254,7 @@ impl ServeOptions {
             durability: self.durability.or(other.durability),
             listen: self.listen.or(other.listen),
             public_url: self.public_url.or(other.public_url),
+            otlp_endpoint: self.otlp_endpoint.or(other.otlp_endpoint),
             allow_egress: self.allow_egress.or(other.allow_egress),
             npm_registry: self.npm_registry.or(other.npm_registry),
             jsr_registry: self.jsr_registry.or(other.jsr_registry),

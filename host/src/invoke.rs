@@ -23,6 +23,7 @@ use crate::deploy::script::map_failure;
 use crate::error::{Code, Error};
 use crate::ids::{ExecutionId, FunctionName};
 use crate::observe::capture::LogCapture;
+use crate::observe::otlp::Exporter;
 use crate::observe::response::SentResponse;
 use crate::observe::trace::TraceContext;
 use crate::router::table::{App, Function};
@@ -126,6 +127,8 @@ pub struct Invoker {
     pub scheduler: Scheduler,
     /// What executions are made from.
     pub resources: Arc<Resources>,
+    /// Takes executions as spans, if somebody collects them.
+    pub traces: Option<Arc<Exporter>>,
     /// Executions that have not ended, for the shutdown.
     pub running: TaskTracker,
     /// Answers functions that call functions; set once, when all is there.
@@ -156,6 +159,15 @@ impl Invoker {
         let completion = Completion::default();
         let executions = self.resources.store.executions();
         let record = Record::open(executions, id, &function, &identity, &call.request, log.clone(), sent.clone());
+        let trace = match &self.traces {
+            Some(exporter) => {
+                let trace = call.trace.unwrap_or_else(TraceContext::started);
+                let mut record = record.lock().unwrap_or_else(PoisonError::into_inner);
+                record.export(exporter.clone(), function.version.name.clone(), trace.clone());
+                Some(trace)
+            }
+            None => call.trace,
+        };
         let delivery = Delivery::new(sent, record.clone());
         let occasion = Occasion {
             deadline,
@@ -166,7 +178,7 @@ impl Invoker {
             log,
             responder,
             siblings: self.siblings(&call.app, &identity, call.origin),
-            trace: call.trace,
+            trace,
         };
         let execution = Execution {
             limits: Limits::from(settings),

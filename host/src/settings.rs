@@ -8,6 +8,7 @@ pub mod rate;
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::cors::CorsSettings;
@@ -18,7 +19,7 @@ use crate::tunables::{FUEL, MEMORY_LIMIT_MB, TIMEOUT_SECONDS};
 
 /// The settings of one version of a function. Names, defaults and ranges are Fluxbase's (FX2) where it has them.
 // A version stored by an older host lacks the newer fields.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Settings {
     /// Free text.
@@ -80,7 +81,7 @@ impl Default for Settings {
 }
 
 /// Who may call a function (KL2).
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "AccessObject", into = "AccessObject")]
 pub enum Access {
     /// Anybody.
@@ -98,7 +99,7 @@ pub enum Access {
 }
 
 /// `Access` as JSON has it.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct AccessObject {
     policy: Policy,
@@ -108,7 +109,7 @@ struct AccessObject {
     metadata: BTreeMap<String, serde_json::Value>,
 }
 
-#[derive(Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Policy {
     Public,
@@ -167,7 +168,7 @@ pub struct Maxima {
 }
 
 /// Settings to change; what is left out stays as it is.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "the fields are those of Settings")]
 pub struct SettingsPatch {

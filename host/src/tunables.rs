@@ -172,6 +172,12 @@ pub const JWKS_AGE_MAX: Duration = Duration::from_secs(24 * 3_600);
 /// Pause between two times that an issuer is asked because of a key that nobody knows: anybody can invent one.
 pub const JWKS_REFRESH_FOR_UNKNOWN: Duration = Duration::from_secs(30);
 
+/// How long a token of an issuer that was found good is not checked again.
+pub const RECENT_TOKEN_TIME: Duration = Duration::from_secs(60);
+
+/// Such tokens of one app, in each of 16 maps.
+pub const RECENT_TOKENS_PER_MAP: usize = 64;
+
 /// Pause after an attempt to fetch an issuer's keys that failed.
 pub const JWKS_RETRY: Duration = Duration::from_secs(5);
 
@@ -304,8 +310,8 @@ pub const EXECUTIONS_KEPT_FOR: Duration = Duration::from_secs(30 * 24 * 60 * 60)
 /// Functions that have series of their own in `/metrics`; what others count is added up.
 pub const METRICS_FUNCTIONS: usize = 1_000;
 
-/// Executions that are read at once for an export.
-pub const EXPORT_PAGE: u32 = 500;
+/// Executions that are read at once for an export: each may have some hundred KiB of log lines.
+pub const EXPORT_PAGE: u32 = 100;
 
 /// Readers that follow logs at the same time.
 pub const LOG_TAILS: usize = 64;
@@ -330,6 +336,18 @@ pub const STREAM_MESSAGE_BYTES: usize = 1024 * 1024;
 
 /// How long a WebSocket may be silent while none of its calls runs.
 pub const STREAM_IDLE: Duration = Duration::from_secs(300);
+
+/// Spans that wait for the collector of traces; more are counted and dropped.
+pub const OTLP_QUEUE: usize = 4_096;
+
+/// Spans in one request to it.
+pub const OTLP_BATCH: usize = 512;
+
+/// How long a span waits for company.
+pub const OTLP_BATCH_DELAY: Duration = Duration::from_secs(1);
+
+/// How long such a request may take.
+pub const OTLP_REQUEST_TIME: Duration = Duration::from_secs(10);
 
 /// Bytes of a JSON body sent to the management API.
 pub const MANAGEMENT_BODY_BYTES: usize = 2 * 1024 * 1024;

@@ -31,6 +31,10 @@ export function timingSafeEqual(left, right) {
   return difference === 0;
 }
 
+/** scrypt of a password at a cost of 2^`logCost`; undefined where the numbers are none it can take. */
+export const scrypt = (password, salt, logCost, blockSize, parallelization, size) =>
+  native.scrypt(password, salt, logCost, blockSize, parallelization, size) ?? undefined;
+
 /** PBKDF2 or HKDF: `{ name: "PBKDF2", hash, salt, iterations }`, `{ name: "HKDF", hash, salt, info }`, with SHA-1, 256, 384 or 512. */
 export const derive = (algorithm, secret, size) => checked(native.derive(algorithm, secret, size));
 

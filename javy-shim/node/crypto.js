@@ -1,7 +1,7 @@
 // Cryptography as Node.js has it, on that of the engine.
 
 import { coded, invalidType, notAvailable, outOfRange, requireInteger } from "node:internal/errors";
-import { derive, hashNames, randomBytes as randomView, timingSafeEqual as equalInTime } from "caddis:crypto-sync";
+import { derive, hashNames, randomBytes as randomView, scrypt as deriveSlowly, timingSafeEqual as equalInTime } from "caddis:crypto-sync";
 import { createCipheriv, createDecipheriv, getCiphers, Cipheriv, Decipheriv } from "node:internal/crypto/ciphers";
 import { createHash, createHmac, hash, Hash, Hmac } from "node:internal/crypto/hash";
 import { bytesOf, given, later, requireHash } from "node:internal/crypto/input";
@@ -77,6 +77,22 @@ export function hkdfSync(digest, secret, salt, info, size) {
 }
 export const hkdf = (digest, secret, salt, info, size, callback) => later(() => hkdfSync(digest, secret, salt, info, size), callback);
 
+export function scryptSync(password, salt, size, options = {}) {
+  requireInteger(size, "keylen", 0, 2 ** 31 - 1);
+  const { cost, blockSize, parallelization, N = cost ?? 16_384, r = blockSize ?? 8, p = parallelization ?? 1, maxmem = 32 << 20 } = options;
+  const invalid = (why) => coded(RangeError, "ERR_CRYPTO_INVALID_SCRYPT_PARAMS", `Invalid scrypt params: ${why}`);
+  if (![N, r, p].every((number) => Number.isInteger(number) && number > 0) || N < 2 || (N & (N - 1)) !== 0) throw invalid("N is a power of 2 above 1, r and p are above 0");
+  if (128 * r * (N + p) > maxmem || r * p >= 2 ** 30) throw invalid("memory limit exceeded");
+  if (size === 0) return given(new Uint8Array(0));
+  const key = deriveSlowly(bytesOf(password, "password"), bytesOf(salt, "salt"), Math.log2(N), r, p, size);
+  if (key === undefined) throw invalid("they are too large");
+  return given(key);
+}
+export function scrypt(password, salt, size, ...rest) {
+  const callback = rest.pop();
+  later(() => scryptSync(password, salt, size, ...rest), callback);
+}
+
 export function generateKeyPair(type, options, callback) {
   if (typeof callback !== "function") throw invalidType("callback", "of type function", callback);
   queueMicrotask(() => {
@@ -97,10 +113,12 @@ export function generateKeySync(type, { length }) {
 }
 
 const missing = (name, hint = undefined) => () => { throw notAvailable(`crypto.${name}`, hint); };
-export const scryptSync = missing("scryptSync", "use pbkdf2Sync, or the package scrypt-js");
-export const scrypt = missing("scrypt", "use pbkdf2, or the package scrypt-js");
 export const createDiffieHellman = missing("createDiffieHellman", "use diffieHellman with keys of generateKeyPairSync");
 export const createECDH = missing("createECDH", "use diffieHellman with keys of generateKeyPairSync");
+export const privateEncrypt = missing("privateEncrypt", "use sign");
+export const publicDecrypt = missing("publicDecrypt", "use verify");
+export const generateKey = missing("generateKey", "use generateKeySync");
+export const X509Certificate = class { constructor() { missing("X509Certificate", "createPublicKey reads the key of a certificate")(); } };
 
 export const getHashes = () => [...hashNames];
 export const getCurves = () => ["prime256v1", "secp384r1", "secp521r1"];
@@ -115,7 +133,7 @@ export {
 export default {
   Cipheriv, Decipheriv, Hash, Hmac, KeyObject, Sign, Verify, constants, createCipheriv, createDecipheriv, createDiffieHellman, createECDH,
   createHash, createHmac, createPrivateKey, createPublicKey, createSecretKey, createSign, createVerify, diffieHellman, generateKeyPair,
-  generateKeyPairSync, generateKeySync, getCiphers, getCurves, getFips, getHashes, getRandomValues, hash, hkdf, hkdfSync, pbkdf2, pbkdf2Sync,
-  privateDecrypt, pseudoRandomBytes: randomBytes, publicEncrypt, randomBytes, randomFill, randomFillSync, randomInt, randomUUID, rng: randomBytes,
+  generateKey, generateKeyPairSync, generateKeySync, getCiphers, getCurves, getFips, getHashes, getRandomValues, hash, hkdf, hkdfSync, pbkdf2, pbkdf2Sync,
+  X509Certificate, privateDecrypt, privateEncrypt, pseudoRandomBytes: randomBytes, publicDecrypt, publicEncrypt, randomBytes, randomFill, randomFillSync, randomInt, randomUUID, rng: randomBytes,
   scrypt, scryptSync, sign, subtle, timingSafeEqual, verify, webcrypto,
 };

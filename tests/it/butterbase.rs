@@ -279,3 +279,14 @@ async fn bb12_the_management_routes_are_butterbase_s() {
     }
     refused(&settings(json!({ "timeoutMs": 5000 })).await, 404, "not_found", &["function"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bb9_schedules_are_refused_by_name_as_nothing_would_run_them() {
+    let server = start().await;
+    let app = shop(&server).await;
+    for schedule in ["* * * * *", "*/5 * * * *", "0 * * * *", "0 9 * * *", "0 0 * * 1"] {
+        let trigger = json!({ "type": "cron", "config": { "schedule": schedule } });
+        let reply = deploy(&app, json!({ "name": "f", "code": WHO, "trigger": trigger })).await;
+        refused(&reply, 400, "invalid_request", &["cron_schedule", "not supported yet"]);
+    }
+}

@@ -1,9 +1,10 @@
 //! Kliv's address of a function and its four policies, by their ids.
 
+use caddis_tests::{Server, Stub, stub};
 use http::{Method, StatusCode};
 use serde_json::json;
 
-use crate::start;
+use crate::{options, start};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn kl9_functions_have_kliv_s_address() {
@@ -65,4 +66,42 @@ async fn kl6_the_log_says_who_when_and_what_came_back() {
         (&record["method"], &record["path"], &record["status"]),
         (&json!("GET"), &json!("/report"), &json!("success"))
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kl4_a_function_calls_out_with_a_secret_that_nobody_else_sees() {
+    let service = Stub::start(|request| {
+        let authorized = request.headers().get("authorization").is_some_and(|value| value == "Bearer sk-planted-key");
+        stub::answer(if authorized { 200 } else { 401 }, "application/json", r#"{"text":"generated"}"#)
+    })
+    .await;
+    let server = Server::start(options().flag("--allow-egress", service.address())).await;
+    let admin = server.admin();
+    admin.set_secrets(json!({ "AI_KEY": "sk-planted-key" })).await;
+    let code = format!(
+        "export default async (req, ctx) => {{
+            const headers = {{ authorization: `Bearer ${{ctx.env.AI_KEY}}` }};
+            const reply = await fetch('{}/generate', {{ method: 'POST', headers }});
+            console.log('asked with', ctx.env.AI_KEY.length, 'characters');
+            return new Response(await reply.text(), {{ status: reply.status }});
+        }}",
+        service.url()
+    );
+    let body = json!({ "name": "f", "code": code, "enabled": true, "access": { "policy": "public" } });
+    admin.manage(Method::POST, "/functions").json(&body).send().await.expect(StatusCode::CREATED);
+    let reply = server.anonymous().get("f", "/").await.expect(StatusCode::OK);
+    assert_eq!(reply.json(), json!({ "text": "generated" }));
+    let record = admin.execution("f", &reply).await.to_string();
+    let mut seen = vec![record, server.log()];
+    for path in [
+        "/functions",
+        "/functions/f",
+        "/secrets",
+        "/functions/f/env",
+        "/functions/f/logs",
+        "/functions/f/executions/export",
+    ] {
+        seen.push(admin.manage(Method::GET, path).send().await.expect(StatusCode::OK).text());
+    }
+    assert!(seen.iter().all(|text| !text.contains("sk-planted-key")), "{seen:?}");
 }

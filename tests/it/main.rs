@@ -37,6 +37,7 @@ mod node_modules;
 mod notes;
 mod npm;
 mod observe;
+mod openapi;
 mod packages;
 mod rates;
 mod row_security;

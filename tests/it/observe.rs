@@ -280,3 +280,63 @@ async fn the_log_is_followed_as_it_comes() {
     assert!(stream.next().await.is_none(), "a followed log does not hold up the shutdown");
     server.wait().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn executions_are_exported_as_spans() {
+    let received: Arc<Mutex<Vec<Value>>> = Arc::default();
+    let keeps = received.clone();
+    let collector = Stub::start(move |request| {
+        keeps.lock().unwrap().push(serde_json::from_slice(request.body()).unwrap());
+        stub::answer(200, "application/json", "{}")
+    })
+    .await;
+    let server = Server::start(options().flag("--otlp-endpoint", collector.url())).await;
+    let admin = server.admin();
+    deploy(&admin, "f", CODE).await;
+    let parent = "4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7";
+    let call = |method: Method| server.anonymous().invoke(method, "f", "/a?b=c");
+    let traced = call(Method::GET).header("traceparent", format!("00-{parent}-01")).send().await.expect(StatusCode::OK);
+    call(Method::GET).header("traceparent", format!("00-{parent}-00")).send().await.expect(StatusCode::OK);
+    call(Method::PUT).send().await.expect(StatusCode::INTERNAL_SERVER_ERROR);
+    let spans = eventually("two spans", async || {
+        let received = received.lock().unwrap();
+        let spans = received
+            .iter()
+            .flat_map(|request| request["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array().unwrap().clone());
+        Some(spans.collect::<Vec<_>>()).filter(|spans| spans.len() == 2)
+    })
+    .await;
+    assert!(collector.requests().iter().all(|line| line == "POST /v1/traces"), "{:?}", collector.requests());
+    let attribute = |span: &Value, key: &str| {
+        let found = span["attributes"].as_array().unwrap().iter().find(|attribute| attribute["key"] == key).cloned();
+        found.map(|attribute| attribute["value"].clone()).unwrap_or_default()
+    };
+    let (fine, failed) = (&spans[0], &spans[1]);
+    assert_eq!((&fine["traceId"], &fine["parentSpanId"]), (&json!(&parent[..32]), &json!(&parent[33..])), "{fine}");
+    assert_eq!((fine["name"].as_str(), fine.get("status")), (Some("GET f"), None));
+    assert_eq!(attribute(fine, "faas.invocation_id")["stringValue"], traced.execution_id());
+    assert_eq!(attribute(fine, "url.path")["stringValue"], "/a", "and no query");
+    assert_eq!((failed["status"]["code"].as_i64(), failed.get("parentSpanId")), (Some(2), None), "{failed}");
+    assert_eq!(attribute(failed, "error.type")["stringValue"], "function_error");
+    let time = |name: &str| fine[name].as_str().unwrap().parse::<u64>().unwrap();
+    assert!(
+        1_700_000_000_000_000_000 < time("startTimeUnixNano") && time("startTimeUnixNano") <= time("endTimeUnixNano")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_that_is_away_costs_spans_and_nothing_else() {
+    let server = Server::start(options().flag("--otlp-endpoint", "http://127.0.0.1:1")).await;
+    let admin = server.admin();
+    deploy(&admin, "f", CODE).await;
+    server.anonymous().get("f", "/").await.expect(StatusCode::OK);
+    eventually("a dropped span", async || {
+        let found = samples(&admin.call(Method::GET, "/metrics").send().await.text());
+        (found["caddis_spans_dropped_total"] == 1.0).then_some(())
+    })
+    .await;
+    let directory = tempfile::tempdir().unwrap();
+    let ended = options().flag("--otlp-endpoint", "collector:4318").run_to_end(directory.path()).await;
+    let complaint = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert!(!ended.status.success() && complaint.contains("--otlp-endpoint"), "{complaint}");
+}

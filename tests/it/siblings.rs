@@ -43,8 +43,11 @@ async fn a_function_calls_another_for_the_same_user() {
     assert_eq!(user.get("first", "/").await.expect(StatusCode::OK).json(), expected);
     assert_eq!(server.anonymous().get("first", "/").await.json()[0][2]["user"], Value::Null);
     assert_eq!(server.anonymous().get("echo", "/").await.status, StatusCode::UNAUTHORIZED);
-    let records = server.admin().executions("echo", "").await;
-    assert_eq!(records.len(), 6);
+    let records = caddis_tests::eventually("all records", async || {
+        let records = server.admin().executions("echo", "").await;
+        (records.len() == 6).then_some(records)
+    })
+    .await;
     assert!(records.iter().all(|record| record["status"] == "success"), "{records:?}");
 }
 

@@ -219,6 +219,14 @@ async fn sb10_auth_get_user_says_whose_a_token_is() {
     );
     let none = server.anonymous().call(Method::GET, "/auth/v1/user").send().await.expect(StatusCode::UNAUTHORIZED);
     assert_eq!(none.json()["error_code"], "no_authorization");
+    let asked = server.anonymous().call(Method::OPTIONS, "/auth/v1/user").header("origin", "https://app.example.com");
+    let asked = asked.header("access-control-request-method", "GET").header("access-control-request-headers", "apikey");
+    let asked = asked.send().await.expect(StatusCode::NO_CONTENT);
+    assert_eq!(
+        (asked.header("access-control-allow-origin"), asked.header("access-control-allow-headers")),
+        (vec!["*"], vec!["apikey"])
+    );
+    assert_eq!(none.header("access-control-allow-origin"), ["*"]);
     let post = server.anonymous().call(Method::POST, "/auth/v1/user").send().await;
     refused(&post, 405, "method_not_allowed", &[]);
 }
@@ -313,6 +321,10 @@ async fn a_function_reaches_of_its_host_what_is_its_app_s_and_nothing_else() {
     {
         assert_eq!(ask(path).await, "closed", "{path}");
     }
+    let mirror = "Deno.serve((req) => new Response(null, { status: req.headers.has('x-forwarded-for') ? 500 : 204 }))";
+    deploy(&admin, "mirror", mirror, "public").await;
+    let posing = json!({ "path": "/functions/v1/mirror", "headers": { "x-forwarded-for": "192.0.2.1" } });
+    assert_eq!(admin.post("f", "/", &posing).await.text(), "204", "a function is no proxy");
     admin.change("f", &json!({ "allow_net": false })).await.expect(StatusCode::OK);
     assert_eq!(ask("/functions/v1/g").await, "closed");
 }

@@ -7,6 +7,7 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -26,8 +27,9 @@ const JWT_SECRET_BYTES: usize = 32;
 const RESERVED: [&str; 3] = ["apps", "projects", "functions"];
 
 /// An app as clients see it.
-#[derive(Serialize)]
-struct AppObject {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "App")]
+pub(in crate::api) struct AppObject {
     name: AppName,
     created_at: Timestamp,
     #[serde(flatten)]
@@ -42,9 +44,9 @@ impl AppObject {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct NewApp {
+pub(in crate::api) struct NewApp {
     name: AppName,
     jwt_secret: Option<Secret>,
 }

@@ -5,7 +5,11 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, StatusCode};
+use http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_REQUEST_HEADERS,
+};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -70,15 +74,32 @@ fn refuse(status: StatusCode, error_code: &'static str, msg: impl Into<String>) 
 
 /// `GET /auth/v1/user`
 pub(super) async fn user(State(_): State<Arc<Api>>, InApp(app): InApp, headers: HeaderMap) -> Response {
-    let Some(token) = bearer(&headers) else {
-        return refuse(
-            StatusCode::UNAUTHORIZED,
-            "no_authorization",
-            "this route needs a user's token as a Bearer token",
-        );
+    let mut response = match bearer(&headers) {
+        None => {
+            refuse(StatusCode::UNAUTHORIZED, "no_authorization", "this route needs a user's token as a Bearer token")
+        }
+        Some(token) => match app.verifier().verify(&token).await {
+            Ok(user) => Json(UserObject::new(&user)).into_response(),
+            Err(error) => refuse(StatusCode::FORBIDDEN, "bad_jwt", format!("invalid JWT: {error}")),
+        },
     };
-    match app.verifier().verify(&token).await {
-        Ok(user) => Json(UserObject::new(&user)).into_response(),
-        Err(error) => refuse(StatusCode::FORBIDDEN, "bad_jwt", format!("invalid JWT: {error}")),
+    open_to_pages(&mut response);
+    response
+}
+
+/// `OPTIONS /auth/v1/user`: a browser asks before it sends the token.
+pub(super) async fn preflight(headers: HeaderMap) -> Response {
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    open_to_pages(&mut response);
+    let answer = response.headers_mut();
+    answer.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET"));
+    if let Some(wanted) = headers.get(ACCESS_CONTROL_REQUEST_HEADERS) {
+        answer.insert(ACCESS_CONTROL_ALLOW_HEADERS, wanted.clone());
     }
+    response
+}
+
+/// Any page may ask: the answer holds nothing that the token it needs does not say.
+fn open_to_pages(response: &mut Response) {
+    response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
 }

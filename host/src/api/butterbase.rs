@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use jiff::{SignedDuration, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -148,8 +149,9 @@ impl TriggerObject {
 }
 
 /// What a function object has more below `/v1/{app}`.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "ButterbaseSettings")]
 pub(super) struct SettingsObject {
     timeout_ms: u32,
     memory_limit_mb: u32,
@@ -168,7 +170,8 @@ impl From<&Settings> for SettingsObject {
 }
 
 /// What BB10 counts, in Butterbase's words, over the last thirty days.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ButterbaseMetrics")]
 pub(super) struct MetricsObject {
     total_invocations: u64,
     error_count: u64,
@@ -192,8 +195,9 @@ impl From<Stats> for MetricsObject {
 }
 
 /// A function in Butterbase's words, beside the native ones.
-#[derive(Serialize)]
-struct ButterbaseObject {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ButterbaseFunction")]
+pub(in crate::api) struct ButterbaseObject {
     #[serde(flatten)]
     function: FunctionObject,
     #[serde(flatten)]
@@ -263,9 +267,9 @@ pub(super) async fn settings(
 }
 
 /// Which log entries.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct LogsQuery {
+pub(in crate::api) struct LogsQuery {
     limit: Option<u32>,
     since: Option<Timestamp>,
     #[serde(default)]
@@ -274,7 +278,7 @@ pub(super) struct LogsQuery {
     include_deleted: bool,
 }
 
-#[derive(Clone, Copy, Default, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum LogsLevel {
     #[default]
@@ -283,9 +287,10 @@ enum LogsLevel {
 }
 
 /// An execution as Butterbase has it.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct LogObject {
+#[schemars(rename = "ButterbaseLog")]
+pub(in crate::api) struct LogObject {
     id: ExecutionId,
     timestamp: Timestamp,
     method: String,
@@ -302,7 +307,7 @@ struct LogObject {
     console_logs: Vec<ConsoleLine>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct ConsoleLine {
     level: String,
     message: String,

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use jiff::{SignedDuration, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Api;
@@ -22,9 +23,9 @@ pub(super) const LIMIT: u32 = 50;
 pub(super) const LIMIT_MAX: u32 = 1_000;
 
 /// Which executions.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ExecutionsQuery {
+pub(in crate::api) struct ExecutionsQuery {
     limit: Option<u32>,
     #[serde(default)]
     offset: u32,
@@ -32,8 +33,9 @@ pub(super) struct ExecutionsQuery {
     trigger_type: Option<TriggerName>,
 }
 
-#[derive(Clone, Copy, Serialize, Deserialize)]
+#[derive(Clone, Copy, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(rename = "ExecutionStatus")]
 pub(super) enum StatusName {
     Success,
     Error,
@@ -61,9 +63,9 @@ impl From<Status> for StatusName {
 }
 
 /// What started an execution, by its name.
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
-pub(super) struct TriggerName(pub(super) Trigger);
+pub(super) struct TriggerName(#[schemars(with = "String")] pub(super) Trigger);
 
 impl TryFrom<String> for TriggerName {
     type Error = String;
@@ -75,8 +77,9 @@ impl TryFrom<String> for TriggerName {
     }
 }
 
-#[derive(Serialize)]
-pub(super) struct ExecutionObject {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Execution")]
+pub(in crate::api) struct ExecutionObject {
     id: ExecutionId,
     function_id: FunctionId,
     function_version: u32,
@@ -132,15 +135,16 @@ impl From<ExecutionRow> for ExecutionObject {
 const HOURS: u32 = 24;
 const HOURS_MAX: u32 = 720;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct StatsQuery {
+pub(in crate::api) struct StatsQuery {
     hours: Option<u32>,
 }
 
 /// What BB10 asks for, and percentiles. Times in milliseconds.
-#[derive(Serialize)]
-struct StatsObject {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Statistics")]
+pub(in crate::api) struct StatsObject {
     hours: u32,
     count: u64,
     errors: u64,

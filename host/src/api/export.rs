@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures::stream::{self, Stream};
 use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::timeout;
@@ -49,9 +50,9 @@ const COLUMNS: [&str; 21] = [
     "completed_at",
 ];
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ExportQuery {
+pub(in crate::api) struct ExportQuery {
     #[serde(default)]
     format: Format,
     status: Option<StatusName>,
@@ -59,8 +60,9 @@ pub(super) struct ExportQuery {
     since: Option<Timestamp>,
 }
 
-#[derive(Clone, Copy, Default, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(rename = "ExportFormat")]
 enum Format {
     #[default]
     Jsonl,

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -40,8 +41,9 @@ pub(super) struct FunctionPath {
 }
 
 /// A function as clients see it: the fields of FX3, and ours.
-#[derive(Serialize)]
-pub(super) struct FunctionObject {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Function")]
+pub(in crate::api) struct FunctionObject {
     id: FunctionId,
     app: AppName,
     name: FunctionName,
@@ -58,11 +60,12 @@ pub(super) struct FunctionObject {
     #[serde(flatten)]
     source: Option<SourceObject>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Vec<Value>>")]
     packages: Option<LockedPackages>,
 }
 
 /// What a JavaScript function was deployed from.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(untagged)]
 enum SourceObject {
     /// As one text.
@@ -128,8 +131,8 @@ impl FunctionObject {
 }
 
 /// What the body of a deployment has beside settings.
-#[derive(Default, Deserialize)]
-struct SourceFields {
+#[derive(Default, Deserialize, JsonSchema)]
+pub(in crate::api) struct SourceFields {
     code: Option<String>,
     files: Option<BTreeMap<String, String>>,
     entry: Option<String>,
@@ -275,9 +278,9 @@ async fn description(api: &Api, request: Request) -> Result<(Map<String, Value>,
 }
 
 /// Settings in the query of an upload.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct UploadQuery {
+pub(in crate::api) struct UploadQuery {
     description: Option<String>,
     enabled: Option<bool>,
     access: Option<UploadAccess>,
@@ -293,7 +296,7 @@ pub(super) struct UploadQuery {
 }
 
 /// The policies that fit into a query.
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum UploadAccess {
     Public,
@@ -414,8 +417,9 @@ pub(super) async fn put(
 }
 
 /// What a deployment that would be in order would be.
-#[derive(Serialize)]
-struct CheckedObject {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "CheckedFunction")]
+pub(in crate::api) struct CheckedObject {
     dry_run: bool,
     name: FunctionName,
     #[serde(flatten)]

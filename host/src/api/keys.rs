@@ -7,6 +7,7 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -30,8 +31,9 @@ const NAME_BYTES: usize = 100;
 const TOKEN_SECONDS: u64 = 3_600;
 const TOKEN_SECONDS_MAX: u64 = 30 * 24 * 3_600;
 
-#[derive(Serialize)]
-struct KeyObject {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ApiKey")]
+pub(in crate::api) struct KeyObject {
     id: ApiKeyId,
     name: String,
     created_at: Timestamp,
@@ -45,9 +47,10 @@ impl KeyObject {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct NewKey {
+#[schemars(rename = "NewApiKey")]
+pub(in crate::api) struct NewKey {
     name: String,
 }
 
@@ -103,16 +106,18 @@ pub(super) async fn delete(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-#[derive(Deserialize)]
-struct NewToken {
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "NewUserToken")]
+pub(in crate::api) struct NewToken {
     sub: String,
     expires_in: Option<u64>,
     #[serde(flatten)]
     claims: Map<String, Value>,
 }
 
-#[derive(Serialize)]
-struct TokenObject {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "UserToken")]
+pub(in crate::api) struct TokenObject {
     token: String,
     expires_in: u64,
 }
@@ -134,8 +139,9 @@ pub(super) async fn sign_user_token(InApp(app): InApp, request: Request) -> Resu
 }
 
 /// What clients in Supabase's manner are made with.
-#[derive(Serialize)]
-struct ProjectObject<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ProjectKeys")]
+pub(in crate::api) struct ProjectObject<'a> {
     url: String,
     anon_key: &'a str,
     service_role_key: &'a str,

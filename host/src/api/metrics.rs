@@ -9,6 +9,7 @@ use http::header::CONTENT_TYPE;
 use super::Api;
 use crate::observe::exposition::{self, FunctionSeries, HostVitals};
 use crate::observe::metrics::{CodeCounts, FunctionCounts};
+use crate::observe::otlp::Exporter;
 use crate::runtime::admission::Admission;
 use crate::runtime::limits::MemoryBudget;
 use crate::tunables::METRICS_FUNCTIONS;
@@ -24,6 +25,8 @@ pub struct Gauges {
     pub memory: Arc<MemoryBudget>,
     /// Requests that were refused.
     pub refused: Arc<CodeCounts>,
+    /// Where traces go.
+    pub traces: Option<Arc<Exporter>>,
 }
 
 /// `GET /metrics`
@@ -34,7 +37,7 @@ pub(super) async fn get(State(api): State<Arc<Api>>) -> Response {
 }
 
 fn vitals(api: &Api) -> HostVitals {
-    let Gauges { admission, memory, refused } = &api.gauges;
+    let Gauges { admission, memory, refused, traces } = &api.gauges;
     let apps = api.table.apps();
     HostVitals {
         executions: admission.running(),
@@ -43,6 +46,7 @@ fn vitals(api: &Api) -> HostVitals {
         memory: memory.used(),
         memory_limit: memory.size(),
         log_dropped: api.store.executions().dropped(),
+        spans_dropped: traces.as_ref().map(|traces| traces.dropped()),
         refused: refused.counted().collect(),
         functions: apps.iter().map(|app| app.all().len()).sum(),
         apps: apps.len(),

@@ -14,6 +14,7 @@ mod gate;
 pub mod keys;
 pub mod metrics;
 mod multipart;
+mod openapi;
 pub mod secrets;
 mod supabase;
 mod tokens;
@@ -73,8 +74,9 @@ pub fn router(api: Arc<Api>) -> Router {
         .layer(from_fn_with_state(api.clone(), gate::authorize))
         .with_state(api.clone());
     let open = Router::new()
-        .route("/auth/v1/user", get(auth_user::user))
-        .route("/projects/{app}/auth/v1/user", get(auth_user::user))
+        .route("/auth/v1/user", get(auth_user::user).options(auth_user::preflight))
+        .route("/projects/{app}/auth/v1/user", get(auth_user::user).options(auth_user::preflight))
+        .route("/openapi.json", get(openapi::get))
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(api);
     Router::new().merge(open).route("/healthz", get(healthy)).route("/readyz", get(healthy)).merge(managed)

@@ -7,6 +7,7 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -22,8 +23,9 @@ use crate::tunables::{MANAGEMENT_BODY_BYTES, VARIABLE_BYTES};
 /// Names the host keeps for itself.
 const RESERVED_PREFIX: &str = "CADDIS_";
 
-#[derive(Serialize)]
-struct VariableObject {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Variable")]
+pub(in crate::api) struct VariableObject {
     name: VariableName,
     updated_at: Timestamp,
 }

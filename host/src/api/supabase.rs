@@ -3,8 +3,8 @@
 //!
 //! The CLI wants refs of 20 lower-case letters and tokens of the form `sbp_` and 40 hexadecimal digits.
 
-mod functions;
-mod secrets;
+pub(super) mod functions;
+pub(super) mod secrets;
 
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Api;
@@ -34,8 +35,9 @@ pub(super) fn of_a_project() -> Router<Arc<Api>> {
 }
 
 /// An app as a project.
-#[derive(Serialize)]
-struct ProjectObject {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SupabaseProject")]
+pub(in crate::api) struct ProjectObject {
     id: AppName,
     #[serde(rename = "ref")]
     reference: AppName,
@@ -67,8 +69,9 @@ async fn project(State(api): State<Arc<Api>>, InApp(app): InApp) -> Result<Respo
 }
 
 /// A key of the project.
-#[derive(Serialize)]
-struct KeyObject<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SupabaseKey")]
+pub(in crate::api) struct KeyObject<'a> {
     name: &'static str,
     api_key: &'a str,
     #[serde(rename = "type")]

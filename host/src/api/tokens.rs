@@ -7,6 +7,7 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Api;
@@ -25,8 +26,9 @@ use crate::tunables::{MANAGEMENT_BODY_BYTES, MANAGEMENT_TOKENS};
 /// What tokens start with, so that scanners and people recognise them.
 const PREFIX: &str = "cmt_";
 
-#[derive(Serialize)]
-struct TokenObject {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ManagementToken")]
+pub(in crate::api) struct TokenObject {
     id: TokenId,
     name: String,
     scope: Scope,
@@ -44,9 +46,10 @@ impl TokenObject {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+#[schemars(rename = "NewManagementToken")]
+pub(in crate::api) struct Wanted {
     name: String,
     scope: Scope,
     app: Option<AppName>,

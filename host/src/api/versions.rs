@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Api;
@@ -17,8 +18,9 @@ use crate::store::functions::{self, FunctionVersion, versions};
 use crate::tunables::MANAGEMENT_BODY_BYTES;
 
 /// A version of a function. What was deployed is identified, not shown: `GET /functions/{name}` has the source.
-#[derive(Serialize)]
-struct VersionObject {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Version")]
+pub(in crate::api) struct VersionObject {
     version: u32,
     /// Whether it is the one that gets the requests nobody else gets.
     active: bool,
@@ -68,9 +70,9 @@ pub(super) async fn list(
     Ok(Json(objects).into_response())
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Rollback {
+pub(in crate::api) struct Rollback {
     version: u32,
 }
 

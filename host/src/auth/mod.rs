@@ -6,6 +6,7 @@ pub mod keys;
 pub mod management;
 pub mod policy;
 pub mod project;
+mod recent;
 pub mod verifier;
 
 use std::sync::Arc;

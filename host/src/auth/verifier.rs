@@ -6,11 +6,12 @@ use std::sync::Arc;
 use http::Uri;
 use http::uri::Scheme;
 
-use super::User;
 use super::jwks::{FetchError, RemoteKeys};
 use super::jwt::{Expected, InvalidToken, Presented, TokenKey};
 use super::keys::{InvalidKey, KeySet, PublicKey};
 use super::project::ProjectKeys;
+use super::recent::RecentTokens;
+use super::{KeyHash, User};
 use crate::bindings::egress::{AllowRule, EgressPolicy};
 use crate::bindings::fetch::Dialer;
 use crate::ids::AppName;
@@ -48,6 +49,7 @@ impl Verifiers {
             project_keys: ProjectKeys::new(app, secret)?,
             operators: self.issuers(operators, anywhere)?,
             issuers: self.issuers(&settings.issuers, |_| self.policy.clone())?,
+            recent: RecentTokens::default(),
         })
     }
 
@@ -126,6 +128,8 @@ pub struct Verifier {
     operators: Vec<Issuer>,
     /// Those of the app.
     issuers: Vec<Issuer>,
+    /// Their tokens that were found good.
+    recent: RecentTokens,
 }
 
 struct Issuer {
@@ -162,11 +166,17 @@ impl Verifier {
                 verified => verified.map(Arc::new),
             };
         };
+        let hash = KeyHash::of(text);
+        if let Some(user) = self.recent.get(&hash) {
+            return Ok(user);
+        }
         let user = token.verify(&issuer.key(&token).await?, &issuer.expected)?;
         if SERVICE_ROLES.contains(&user.role.as_str()) {
             return Err(InvalidToken::Claim(format!("role ({} is only for tokens the app signs itself)", user.role)));
         }
-        Ok(Arc::new(user))
+        let user = Arc::new(user);
+        self.recent.keep(hash, &user);
+        Ok(user)
     }
 
     /// The issuer a token names; else, unless a shared secret signed it, the one that has no name.

@@ -53,6 +53,9 @@ const DEFAULT_USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("caddis
 /// Headers about one connection rather than about the request, on top of those wasmtime forbids.
 const MORE_FORBIDDEN_HEADERS: [HeaderName; 2] = [TE, TRAILER];
 
+/// Where proxies say for whom they ask.
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
 /// Resolves to how the transfer of a body ended.
 type Transfer = Box<dyn Future<Output = Result<()>> + Send>;
 
@@ -71,6 +74,14 @@ pub struct Fetch {
     siblings: Option<Box<dyn Siblings>>,
     remaining: u32,
     slots: Arc<Semaphore>,
+}
+
+/// A request that may be sent.
+struct Admitted {
+    target: Target,
+    policy: Arc<EgressPolicy>,
+    /// Whether it goes to the very host the guest is on.
+    to_own_host: bool,
 }
 
 impl Fetch {
@@ -131,7 +142,7 @@ impl Fetch {
     }
 
     /// Counts the request and checks all that can be checked without resolving its name.
-    fn admit(&mut self, method: &Method, uri: &Uri) -> Result<(Target, Arc<EgressPolicy>)> {
+    fn admit(&mut self, method: &Method, uri: &Uri) -> Result<Admitted> {
         if !self.allow_net {
             return Err(Error::HttpRequestDenied);
         }
@@ -146,13 +157,14 @@ impl Fetch {
             return Err(Error::HttpRequestDenied);
         }
         if let Some(own_host) = self.own_host.filter(|own_host| target.is_project_of(*own_host)) {
-            return Ok((target, Arc::new(EgressPolicy::new(vec![AllowRule::Socket(own_host)]))));
+            let policy = Arc::new(EgressPolicy::new(vec![AllowRule::Socket(own_host)]));
+            return Ok(Admitted { target, policy, to_own_host: true });
         }
         self.policy.check_name(&target.host, target.port).map_err(|denied| {
             tracing::debug!(%denied, "outgoing request denied");
             Error::HttpRequestDenied
         })?;
-        Ok((target, self.policy.clone()))
+        Ok(Admitted { target, policy: self.policy.clone(), to_own_host: false })
     }
 }
 
@@ -192,7 +204,11 @@ impl WasiHttpHooks for Fetch {
         let timeouts = Timeouts::from(options.unwrap_or_default());
         let (dialer, slots) = (self.dialer.clone(), self.slots.clone());
         Box::new(async move {
-            let (target, policy) = admitted?;
+            let Admitted { target, policy, to_own_host } = admitted?;
+            if to_own_host {
+                // The host may believe a proxy beside it whose requests it passes on; a guest is none.
+                request.headers_mut().remove(FORWARDED_FOR);
+            }
             let slot = slots.acquire_owned().await.map_err(|_| Error::ConnectionLimitReached)?;
             let connection = dialer.connect(&target, &policy, timeouts.connect).await?;
             let response = exchange(connection, rewrite(request, target), timeouts, slot).await?;

@@ -17,9 +17,11 @@ pub(super) fn run(options: ServeOptions, file: Option<&Path>) -> Result<(), Fail
     start_logging()?;
     runtime()?.block_on(async {
         let Started { app, new_admin_token } = App::start(config).await?;
+        // Before anybody is told that there is a process to end.
+        let stop = termination()?;
         announce_token(new_admin_token.as_ref());
         print(&format!("listening on http://{}", app.address()));
-        app.run(termination()?).await;
+        app.run(stop).await;
         Ok(())
     })
 }

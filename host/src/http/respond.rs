@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, Response, StatusCode};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::body::{AnyBody, full};
@@ -41,8 +42,9 @@ impl<'a> ErrorBody<'a> {
 }
 
 /// An error as JSON has it.
-#[derive(Serialize)]
-struct ErrorObject<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Error")]
+pub struct ErrorObject<'a> {
     error: &'a str,
     message: &'a str,
     code: &'a str,

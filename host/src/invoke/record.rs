@@ -10,10 +10,12 @@ use wasmtime_wasi_http::WasiBody;
 
 use crate::auth::Identity;
 use crate::error::Code;
-use crate::ids::ExecutionId;
+use crate::ids::{ExecutionId, FunctionName};
 use crate::observe::capture::LogCapture;
 use crate::observe::metrics::FunctionMetrics;
+use crate::observe::otlp::Exporter;
 use crate::observe::response::SentResponse;
+use crate::observe::trace::TraceContext;
 use crate::router::table::Function;
 use crate::runtime::execution::Finished;
 use crate::runtime::outcome::Failure;
@@ -53,6 +55,7 @@ pub(super) struct Record {
     started: Instant,
     log: LogCapture,
     sent: SentResponse,
+    export: Option<(Arc<Exporter>, FunctionName, TraceContext)>,
 }
 
 impl Record {
@@ -92,8 +95,22 @@ impl Record {
         };
         let executions = executions.clone();
         let metrics = function.metrics.clone();
-        let record = Self { executions, metrics, row: Some(row), closed: false, started: Instant::now(), log, sent };
+        let record = Self {
+            executions,
+            metrics,
+            row: Some(row),
+            closed: false,
+            started: Instant::now(),
+            log,
+            sent,
+            export: None,
+        };
         Arc::new(Mutex::new(record))
+    }
+
+    /// The execution is a span of this trace.
+    pub(super) fn export(&mut self, exporter: Arc<Exporter>, function: FunctionName, trace: TraceContext) {
+        self.export = Some((exporter, function, trace));
     }
 
     /// The execution has ended.
@@ -135,6 +152,9 @@ impl Drop for Record {
         row.response_bytes = self.sent.bytes();
         row.result = self.sent.take_text();
         self.metrics.observe(&row);
+        if let Some((exporter, function, trace)) = &self.export {
+            exporter.export(function, &row, trace);
+        }
         self.executions.record(row);
     }
 }

@@ -34,6 +34,8 @@ pub struct HostVitals {
     pub memory_limit: usize,
     /// Rows of the execution log that were lost.
     pub log_dropped: u64,
+    /// Spans no collector got, if there is one.
+    pub spans_dropped: Option<u64>,
     /// Requests that did not come to an execution.
     pub refused: Vec<(Code, u64)>,
     /// Apps.
@@ -87,6 +89,9 @@ impl Text {
         self.single("caddis_guest_memory_limit_bytes", "gauge", "How much that can be.", host.memory_limit);
         let help = "Records of executions that were lost.";
         self.single("caddis_execution_records_dropped_total", "counter", help, host.log_dropped);
+        if let Some(dropped) = host.spans_dropped {
+            self.single("caddis_spans_dropped_total", "counter", "Spans that no collector of traces got.", dropped);
+        }
         let name = "caddis_requests_refused_total";
         self.metric(name, "counter", "Requests to functions that did not come to an execution, by code.");
         for (code, count) in &host.refused {

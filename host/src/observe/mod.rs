@@ -3,5 +3,6 @@
 pub mod capture;
 pub mod exposition;
 pub mod metrics;
+pub mod otlp;
 pub mod response;
 pub mod trace;

@@ -13,10 +13,15 @@ pub const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 /// Most bytes of `tracestate` that are passed on (section 3.3.1.5).
 const STATE_BYTES: usize = 512;
 
+/// The flag of traces that are recorded (section 3.2.2.5.1).
+const SAMPLED: u8 = 1;
+
 /// One span of a trace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TraceContext {
     trace: u128,
+    /// The span this one is in, if it is in one.
+    parent: Option<u64>,
     span: u64,
     flags: u8,
     state: Option<HeaderValue>,
@@ -27,10 +32,35 @@ impl TraceContext {
     pub fn continued(headers: &HeaderMap) -> Option<Self> {
         let mut fields = headers.get_all(TRACEPARENT).iter();
         let parent = fields.next().filter(|_| fields.next().is_none())?.to_str().ok()?;
-        let (trace, flags) = parse(parent)?;
+        let (trace, parent, flags) = parse(parent)?;
         let mut states = headers.get_all(TRACESTATE).iter();
         let state = states.next().filter(|state| states.next().is_none() && state.len() <= STATE_BYTES).cloned();
-        Some(Self { trace, span: fastrand::u64(1..), flags, state })
+        Some(Self { trace, parent: Some(parent), span: fastrand::u64(1..), flags, state })
+    }
+
+    /// The first span of a new trace, which is recorded.
+    pub fn started() -> Self {
+        Self { trace: fastrand::u128(1..), parent: None, span: fastrand::u64(1..), flags: SAMPLED, state: None }
+    }
+
+    /// Whether the trace is recorded.
+    pub fn is_sampled(&self) -> bool {
+        self.flags & SAMPLED != 0
+    }
+
+    /// The trace, as 32 hexadecimal digits.
+    pub fn trace_id(&self) -> String {
+        format!("{:032x}", self.trace)
+    }
+
+    /// The span, as 16 hexadecimal digits.
+    pub fn span_id(&self) -> String {
+        format!("{:016x}", self.span)
+    }
+
+    /// The span it is in.
+    pub fn parent_id(&self) -> Option<String> {
+        self.parent.map(|parent| format!("{parent:016x}"))
     }
 
     /// Puts it into a request, unless somebody has already.
@@ -54,14 +84,14 @@ impl fmt::Display for TraceContext {
     }
 }
 
-/// The trace and the flags of a `traceparent` (section 3.2.2). Later versions may have more at the end.
-fn parse(text: &str) -> Option<(u128, u8)> {
+/// The trace, the span and the flags of a `traceparent` (section 3.2.2). Later versions may have more at the end.
+fn parse(text: &str) -> Option<(u128, u64, u8)> {
     let mut parts = text.split('-');
     let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
     let version = hex(version, 2)?;
     let (trace, span, flags) = (hex(trace, 32)?, hex(span, 16)?, hex(flags, 2)?);
     let is_valid = version != 0xff && (version != 0 || parts.next().is_none()) && trace != 0 && span != 0;
-    is_valid.then_some((trace, u8::try_from(flags).ok()? & 1))
+    is_valid.then_some((trace, u64::try_from(span).ok()?, u8::try_from(flags).ok()? & SAMPLED))
 }
 
 /// So many hexadecimal digits in lower case.

@@ -32,7 +32,7 @@ const WORLDS: [(World, &str, &str); 3] = [
 
 /// What the host implements: package, version track it is compatible with, interfaces.
 const INTERFACES: [(&str, &str, &[&str]); 15] = [
-    ("caddis:engine", "0.1", &["compression", "crypto"]),
+    ("caddis:engine", "0.1", &["compression", "crypto", "encodings", "intl"]),
     ("caddis:function", "0.1", &["db", "env", "http", "log", "outgoing", "user"]),
     ("wasi:cli", "0.2", CLI),
     ("wasi:cli", "0.3", CLI),

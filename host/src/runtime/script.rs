@@ -5,10 +5,15 @@
 //! copy-on-write mapping of the image. An image may hold what the program read at top level, secrets too, so it is never written
 //! to a disk.
 
+use std::fs::File;
+use std::io::Seek as _;
+use std::os::unix::fs::FileExt as _;
+
 use javy_shim::{BASE_IMAGE, BUILDER_INTERFACE, ENGINE_IMPORT, IMAGE_IMPORT, SNAPSHOT_INTERFACE, image};
+use rustix::fs::{MemfdFlags, memfd_create};
 use tokio::time::{Instant, timeout_at};
 use wasmtime::component::{Component, ComponentType, Func, Instance, InstancePre, Lift, Linker, Lower, WasmList};
-use wasmtime::{Module, Store};
+use wasmtime::{Engine, Module, Store};
 
 use super::component::{Entry, Host, Linked, World};
 use super::ctx::{Ctx, CtxParts};
@@ -16,6 +21,9 @@ use super::execution::prepare;
 use super::outcome::{Failure, Limits};
 use crate::bindings::FunctionPre;
 use crate::error::Code;
+
+/// Bytes of a page of the machine.
+const HOST_PAGE: usize = 4096;
 
 /// A program: modules whose imports are resolved.
 #[derive(Debug)]
@@ -109,8 +117,37 @@ impl ScriptEngine {
 
 fn with_image(linker: &Linker<Ctx>, wrapper: &Component, image: &[u8]) -> wasmtime::Result<InstancePre<Ctx>> {
     let mut linker = linker.clone();
-    linker.root().module(IMAGE_IMPORT, &Module::new(wrapper.engine(), image)?)?;
+    linker.root().module(IMAGE_IMPORT, &image_module(wrapper.engine(), image)?)?;
     linker.instantiate_pre(wrapper)
+}
+
+/// Compiles an image into a file that exists in memory only. Wasmtime maps the memory of instances from there; otherwise it would keep
+/// what it compiled and a copy to map.
+fn image_module(engine: &Engine, image: &[u8]) -> wasmtime::Result<Module> {
+    let mut file = File::from(memfd_create("caddis-image", MemfdFlags::CLOEXEC)?);
+    write_sparse(&mut file, &engine.precompile_module(image)?)?;
+    file.rewind()?;
+    let image = module_of_file(engine, file)?;
+    Ok(image)
+}
+
+#[expect(unsafe_code, reason = "wasmtime cannot check what it compiled before")]
+fn module_of_file(engine: &Engine, file: File) -> wasmtime::Result<Module> {
+    // SAFETY: the file has what this very engine compiled a moment ago, no other process has it, and nobody writes to it again.
+    unsafe { Module::deserialize_open_file(engine, file) }
+}
+
+/// Writes the pages that are not zero, and leaves holes for the others.
+fn write_sparse(file: &mut File, bytes: &[u8]) -> std::io::Result<()> {
+    file.set_len(bytes.len() as u64)?;
+    let mut at = 0;
+    for page in bytes.chunks(HOST_PAGE) {
+        if page.iter().any(|&byte| byte != 0) {
+            file.write_all_at(page, at)?;
+        }
+        at += page.len() as u64;
+    }
+    Ok(())
 }
 
 fn export(store: &mut Store<Ctx>, instance: &Instance, interface: &str, name: &str) -> wasmtime::Result<Func> {

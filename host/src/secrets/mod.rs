@@ -4,10 +4,12 @@ pub mod redact;
 pub mod rotation;
 pub mod seal;
 
+use std::borrow::Cow;
 use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 use zeroize::Zeroizing;
 
@@ -46,6 +48,20 @@ impl<'de> Deserialize<'de> for Secret {
         String::deserialize(deserializer)
             .map(Self::from)
             .map_err(|_| serde::de::Error::custom("a secret must be a string"))
+    }
+}
+
+impl JsonSchema for Secret {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Secret".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "writeOnly": true })
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the owner of an app may choose for all of its functions. Changed at once, without a deployment.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::cors::CorsSettings;
@@ -10,7 +11,7 @@ use crate::tunables::{AUDIENCES, ISSUER_KEYS, ISSUERS};
 
 /// The settings of an app.
 // An app stored by an older host lacks the newer fields.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct AppSettings {
     /// What the `aud` of tokens that are signed with the app's secret must name, if anything.
@@ -24,7 +25,7 @@ pub struct AppSettings {
 }
 
 /// Settings to change; what is left out stays, `null` goes back to the default.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "the fields are those of AppSettings")]
 pub struct AppPatch {

@@ -2,12 +2,13 @@
 
 use http::uri::Scheme;
 use http::{HeaderName, Method, Uri};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::tunables::{CORS_MAX_AGE_SECONDS, CORS_NAMES};
 
 /// What the host says to browsers for a function, or for all functions of an app.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "CorsObject", into = "CorsObject")]
 pub struct CorsSettings {
     origins: Origins,
@@ -25,7 +26,7 @@ enum Origins {
 }
 
 /// The settings as JSON has them.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct CorsObject {
     /// `*`, or as browsers write them: scheme, host and port.

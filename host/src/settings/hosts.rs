@@ -3,13 +3,14 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Most entries of one function.
 pub const ALLOWED_HOSTS: usize = 100;
 
 /// A host, or all below a name, on any port or on one: `api.stripe.com`, `*.example.com`, `db.example.com:8443`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct AllowedHost {
     /// In lower case.

@@ -5,11 +5,12 @@ use std::str::FromStr;
 
 use http::Uri;
 use http::uri::Scheme;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// An issuer: its name, and where its keys are from.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IssuerSettings {
     /// The `iss` of its tokens. Without it, this one is for the tokens of nobody else.
@@ -36,7 +37,7 @@ impl IssuerSettings {
 }
 
 /// Where a JWK set is.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct JwksUrl(pub Uri);
 

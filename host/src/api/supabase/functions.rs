@@ -7,6 +7,7 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::super::Api;
@@ -30,8 +31,9 @@ const NO_ESZIP: &str = "bundles in the eszip format cannot be run here: they hol
      Deploy the sources instead: supabase functions deploy --use-api";
 
 /// A function as Supabase has it. Times in milliseconds since 1970.
-#[derive(Serialize)]
-struct SlugObject {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SupabaseFunction")]
+pub(in crate::api) struct SlugObject {
     id: FunctionId,
     slug: FunctionName,
     name: FunctionName,
@@ -93,8 +95,8 @@ pub(super) async fn get(
     Ok(Json(SlugObject::from(version)).into_response())
 }
 
-#[derive(Deserialize)]
-pub(super) struct DeployQuery {
+#[derive(Deserialize, JsonSchema)]
+pub(in crate::api) struct DeployQuery {
     slug: FunctionName,
     #[serde(default, rename = "bundleOnly")]
     bundle_only: bool,
@@ -143,8 +145,9 @@ pub(super) async fn eszip() -> Error {
     Error::new(Code::UnsupportedMediaType, NO_ESZIP)
 }
 
-#[derive(Deserialize)]
-struct SlugChange {
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "SupabaseFunctionChange")]
+pub(in crate::api) struct SlugChange {
     verify_jwt: Option<bool>,
 }
 

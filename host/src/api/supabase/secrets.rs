@@ -8,6 +8,7 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::super::Api;
@@ -21,8 +22,9 @@ use crate::store::secrets::{self as store, Scope};
 use crate::tunables::MANAGEMENT_BODY_BYTES;
 
 /// A secret, of which the value is told by its hash only: enough to see whether it is the one somebody has at hand.
-#[derive(Serialize)]
-struct SecretObject {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SupabaseSecret")]
+pub(in crate::api) struct SecretObject {
     name: VariableName,
     value: String,
     updated_at: Timestamp,
@@ -41,8 +43,9 @@ pub(super) async fn list(State(api): State<Arc<Api>>, InApp(app): InApp) -> Resu
     Ok(Json(variables.into_iter().map(object).collect::<Vec<_>>()).into_response())
 }
 
-#[derive(Deserialize)]
-struct NewSecret {
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "NewSupabaseSecret")]
+pub(in crate::api) struct NewSecret {
     name: VariableName,
     value: Secret,
 }

@@ -102,6 +102,19 @@ async fn several_issuers_and_the_app_s_own_secret_stand_side_by_side() {
 }
 
 #[tokio::test]
+async fn a_token_that_was_found_good_is_not_checked_again_and_no_other_takes_its_place() {
+    let signer = Signer::es256();
+    let verifier = verifier(issuer(json!([signer.jwk("k1")])));
+    let token = signer.sign(Some("k1"), &claims(json!({})));
+    let first = verifier.verify(&token).await.unwrap();
+    assert!(Arc::ptr_eq(&first, &verifier.verify(&token).await.unwrap()));
+    let (signed, _) = token.rsplit_once('.').unwrap();
+    let other = Signer::es256().sign(Some("k1"), &claims(json!({})));
+    let (_, signature) = other.rsplit_once('.').unwrap();
+    assert_eq!(verifier.verify(&format!("{signed}.{signature}")).await.unwrap_err(), InvalidToken::Signature);
+}
+
+#[tokio::test]
 async fn a_token_without_kid_needs_a_key_that_is_the_only_one_of_its_kind() {
     let (one, two, ed) = (Signer::es256(), Signer::es256(), Signer::ed25519());
     let verifier = verifier(issuer(json!([one.jwk("k1"), two.jwk("k2"), ed.jwk("k3")])));

@@ -1,6 +1,7 @@
 const AWAIT = Symbol.for("caddis.await");
+const LEAVE = Symbol.for("caddis.leave");
 const { prototype } = Object.getPrototypeOf(async function* () {});
-const isAwait = (value) => typeof value === "object" && value !== null && Object.hasOwn(value, AWAIT);
+const has = (value, mark) => typeof value === "object" && value !== null && Object.hasOwn(value, mark);
 
 /** An async generator whose body is a generator, which says of what it yields whether it only waits for it. */
 class Steps {
@@ -28,7 +29,9 @@ class Steps {
       return this.#answer("reject", error);
     }
     const { done } = step;
-    const waits = isAwait(step.value);
+    // A generator that it delegates to has ended because this one is to return: so it does now.
+    if (has(step.value, LEAVE)) return this.#go("return", this.#queue[0].value);
+    const waits = has(step.value, AWAIT);
     Promise.resolve(waits ? step.value[AWAIT] : step.value).then(
       (value) => (waits && !done ? this.#go("next", value) : this.#answer("resolve", { value, done })),
       (error) => (done ? this.#answer("reject", error) : this.#go("throw", error)),

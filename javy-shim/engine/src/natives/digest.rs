@@ -1,15 +1,17 @@
-//! Digests and HMAC. They are in the guest because what is hashed is mostly small: a call of the host would cost more.
+//! Digests and HMAC. They are in the guest because what is hashed is mostly small: a call of the host would cost more. So is scrypt, whose memory is
+//! that of the function then.
 
 use hmac::{Hmac, KeyInit, Mac};
 use md5::Md5;
 use rquickjs::{Ctx, Object, Result, TypedArray};
+use scrypt::{Params, scrypt};
 use sha1::Sha1;
 use sha2::{Digest, Sha224, Sha256, Sha384, Sha512};
 
 use super::{bytes, define, type_error};
 
 pub(super) fn install(native: &Object<'_>) -> Result<()> {
-    define!(native, "digest" => digest, "hmac" => hmac);
+    define!(native, "digest" => digest, "hmac" => hmac, "scrypt" => derive);
     Ok(())
 }
 
@@ -47,6 +49,24 @@ fn hmac<'js>(
     match code {
         Some(code) => TypedArray::new(ctx, code),
         None => Err(type_error(&ctx, "unknown digest")),
+    }
+}
+
+/// scrypt (RFC 7914): `size` bytes at a cost of 2^`log_cost`. Null where the parameters are none.
+fn derive<'js>(
+    ctx: Ctx<'js>,
+    password: TypedArray<'js, u8>,
+    salt: TypedArray<'js, u8>,
+    log_cost: u8,
+    block_size: u32,
+    parallelization: u32,
+    size: usize,
+) -> Result<Option<TypedArray<'js, u8>>> {
+    let Ok(params) = Params::new(log_cost, block_size, parallelization) else { return Ok(None) };
+    let mut key = vec![0; size];
+    match scrypt(&bytes(&password), &bytes(&salt), &params, &mut key) {
+        Ok(()) => TypedArray::new(ctx, key).map(Some),
+        Err(_) => Ok(None),
     }
 }
 
