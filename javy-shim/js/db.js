@@ -28,14 +28,20 @@ function valueOf(value) {
   return viewOf(value) ?? JSON.stringify(value);
 }
 
-/** `[names, values]`: an iterable goes by its order, any other object by its names. */
-function parametersOf(parameters) {
-  if (parameters === undefined || parameters === null) return [null, []];
+const isIterable = (parameters) => typeof parameters[Symbol.iterator] === "function";
+
+/** The names of parameters that go by them: those of an object that is not iterable. Any other goes by its order. */
+function namesOf(parameters) {
+  if (parameters === undefined || parameters === null) return null;
   if (typeof parameters !== "object") throw new TypeError("The parameters of a statement are an array, or an object of names and values");
-  if (typeof parameters[Symbol.iterator] !== "function") {
-    return [Object.keys(parameters), Object.values(parameters).map(valueOf)];
-  }
-  return [null, Array.from(parameters, valueOf)];
+  return isIterable(parameters) ? null : Object.keys(parameters);
+}
+
+function valuesOf(parameters) {
+  if (parameters === undefined || parameters === null) return [];
+  // Most are arrays, and `map` does without an iterator.
+  if (Array.isArray(parameters)) return parameters.map(valueOf);
+  return isIterable(parameters) ? Array.from(parameters, valueOf) : Object.values(parameters).map(valueOf);
 }
 
 class Transaction {
@@ -45,7 +51,7 @@ class Transaction {
   }
   /** Runs a statement: `{ rows, columns, changes, lastInsertId }`. */
   async query(sql, parameters = undefined) {
-    return check(native.dbRunInTransaction(this.#number, String(sql), ...parametersOf(parameters)));
+    return check(native.dbRunInTransaction(this.#number, String(sql), namesOf(parameters), valuesOf(parameters)));
   }
 }
 
@@ -92,22 +98,21 @@ class Database {
   }
   /** Runs a statement: `{ rows, columns, changes, lastInsertId }`. */
   async query(sql, parameters = undefined) {
-    return check(native.dbRun(this.#number, String(sql), ...parametersOf(parameters)));
+    return check(native.dbRun(this.#number, String(sql), namesOf(parameters), valuesOf(parameters)));
   }
   /** Runs statements, each a text or `{ sql, parameters }`, in one transaction: all or none. Returns what each did. */
   async batch(statements) {
     const list = Array.from(statements, (one) => (typeof one === "object" && one !== null ? one : { sql: one }));
-    const parameters = list.map((one) => parametersOf(one.parameters));
     return check(native.dbBatch(
       this.#number,
       list.map((one) => String(one.sql)),
-      parameters.map(([names]) => names),
-      parameters.map(([, values]) => values),
+      list.map((one) => namesOf(one.parameters)),
+      list.map((one) => valuesOf(one.parameters)),
     ));
   }
   /** The rows of a statement that reads, for `for await`: in the memory of a few hundred. */
   stream(sql, parameters = undefined) {
-    const cursor = check(native.dbOpen(this.#number, String(sql), ...parametersOf(parameters)));
+    const cursor = check(native.dbOpen(this.#number, String(sql), namesOf(parameters), valuesOf(parameters)));
     return new RowStream(cursor);
   }
   /** Runs `action` in a transaction: commits when it resolves, rolls back when it throws. */

@@ -230,4 +230,5 @@ async function writeBody(sink, body) {
 /** Objects as each request makes them. As long as there are some in the image, their shapes are there, and need not be made again. */
 export const examples = [
   incomingRequest(Request, "GET", "", native.newFields(), Body.whole(EMPTY)), Response.json(null), new Response(null, { headers: {} }), context({}),
+  { rows: [], columns: [], changes: 0, lastInsertId: 0 },
 ];

@@ -13,7 +13,7 @@ use super::guard::{Call, OnBehalf};
 use super::journal::Journal;
 use super::lane::Lease;
 use super::value::{Changes, Outcome, Parameters, Rows};
-use super::{Cancel, Error, blocking};
+use super::{Cancel, Error, blocking, database};
 
 /// How a transaction starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,8 +166,8 @@ impl Transaction {
     ) -> Result<T, Error> {
         let deadline = deadline.min(self.session.expires);
         let call = Call::new(sql, parameters, self.session.on_behalf.clone(), deadline)?;
-        if !call.on_behalf.limited && super::command_of(&call)?.is_some() {
-            return Err(super::outside_of_transactions());
+        if !call.on_behalf.limited && database::command_of(&call)?.is_some() {
+            return Err(database::outside_of_transactions());
         }
         let _cancel = Cancel(Arc::clone(&call));
         let mut lease = self.session.take()?;
