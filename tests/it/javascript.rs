@@ -377,3 +377,36 @@ async fn legacy_text_of_any_length_is_decoded_by_any_number_of_decoders() {
         json!(["При", "вет", [200_001, "a", true], "TypeError: More than 100 texts are being decoded at once"])
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_engine_lacks_is_refused_by_name() {
+    let server = start().await;
+    for name in ["WebAssembly", "Temporal", "Worker", "SharedArrayBuffer", "Atomics", "XMLHttpRequest", "localStorage"] {
+        let code = format!("export default () => new Response(String({name}))");
+        let reply = create(&server.admin(), json!({ "name": "f", "code": code })).await;
+        refused_source(&reply, name);
+    }
+    let reply = create(&server.admin(), json!({ "name": "f", "code": "throw new TypeError('at the top');" })).await;
+    let detail = refused_source(&reply, "at the top");
+    assert!(detail["stack"].as_str().unwrap().contains("index.ts:1"), "{detail}");
+}
+
+/// Insists on a refused source whose message has this part, and returns the first detail.
+#[track_caller]
+fn refused_source(reply: &Reply, part: &str) -> Value {
+    let body = reply.json();
+    assert_eq!((reply.status, &body["code"]), (StatusCode::BAD_REQUEST, &json!("invalid_source")), "{body}");
+    assert!(body["message"].as_str().unwrap().contains(part), "{body}");
+    body["details"][0].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_logs_and_knows_where_it_runs() {
+    let server = start().await;
+    let code = "export default (req, ctx) => { ctx.log('one', 1); ctx.log.warn('two'); return new Response(navigator.userAgent) }";
+    deploy(&server, "f", code).await;
+    let reply = server.anonymous().get("f", "/").await.expect(StatusCode::OK);
+    assert!(reply.text().starts_with("Caddis/"), "{}", reply.text());
+    let logs = server.admin().execution("f", &reply).await["logs"].as_str().unwrap().to_owned();
+    assert!(logs.contains("one 1") && logs.contains("two"), "{logs}");
+}

@@ -15,6 +15,15 @@ async fn kl9_functions_have_kliv_s_address() {
     let call = server.anonymous().call(Method::GET, "/v2/function/f?a=1").header("cookie", "s=1");
     let expected = json!({ "method": "GET", "query": "?a=1", "cookie": "s=1" });
     assert_eq!(call.send().await.expect(StatusCode::OK).json(), expected);
+    let code = "export default async (req) => req.method === 'POST'
+        ? new Response((await req.json()).name, { headers: { 'content-type': 'text/plain' } })
+        : Response.json({ message: 'gone' }, { status: 410 })";
+    let body = json!({ "name": "g", "code": code, "enabled": true, "access": { "policy": "public" } });
+    server.admin().manage(Method::POST, "/functions").json(&body).send().await.expect(StatusCode::CREATED);
+    let posted = server.anonymous().call(Method::POST, "/v2/function/g").json(&json!({ "name": "Ada" })).send().await;
+    assert_eq!((posted.status, posted.text()), (StatusCode::OK, "Ada".to_owned()));
+    let refused = server.anonymous().call(Method::DELETE, "/v2/function/g").send().await;
+    assert_eq!((refused.status, refused.json()), (StatusCode::GONE, json!({ "message": "gone" })));
     let missing = server.anonymous().call(Method::POST, "/v2/function/missing").send().await;
     assert_eq!(missing.status, StatusCode::NOT_FOUND);
     assert!(missing.json()["error"].is_string() && missing.json()["message"].is_string(), "{}", missing.text());

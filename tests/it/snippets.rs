@@ -185,3 +185,39 @@ Deno.serve(async (req) => {
     );
     assert_eq!(service.requests().iter().filter(|line| *line == "GET /auth/v1/user").count(), 2);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn butterbase_roles() {
+    let server = start().await;
+    let schema = "export default async (req, ctx) => {
+        for (const sql of [
+            'CREATE TABLE posts (id INTEGER PRIMARY KEY, author TEXT)', 'CREATE TABLE products (id INTEGER PRIMARY KEY, listed INTEGER)',
+            \"INSERT INTO posts (author) VALUES ('some-user-uuid'), ('another')\", 'INSERT INTO products (listed) VALUES (1), (0)',
+            'ALTER TABLE posts ENABLE ROW LEVEL SECURITY', 'ALTER TABLE products ENABLE ROW LEVEL SECURITY',
+            'CREATE POLICY own ON posts TO authenticated USING (author = auth.uid())', 'CREATE POLICY listed ON products TO anon USING (listed)',
+        ]) await ctx.db.query(sql);
+        return new Response('ok');
+    }";
+    deploy(&server, "schema", json!({ "code": schema, "access": { "policy": "authenticated" } })).await;
+    server.admin().get("schema", "/").await.expect(StatusCode::OK);
+    let code = "export default async function handler(req: Request, ctx: any): Promise<Response> {
+const userId = 'some-user-uuid';
+// Runs as butterbase_user with RLS enforced
+const userPosts = await ctx.db.asUser(userId, async (db) => {
+const result = await db.query('SELECT * FROM posts');
+return result.rows;
+});
+// Runs as butterbase_anon with RLS enforced
+const publicProducts = await ctx.db.asAnon(async (db) => {
+const result = await db.query('SELECT * FROM products');
+return result.rows;
+});
+return new Response(JSON.stringify({ userPosts, publicProducts }), {
+headers: { 'Content-Type': 'application/json' }
+});
+}";
+    deploy(&server, "roles", json!({ "code": code })).await;
+    let seen = server.anonymous().get("roles", "/").await.expect(StatusCode::OK).json();
+    let expected = json!({ "userPosts": [{ "id": 1, "author": "some-user-uuid" }], "publicProducts": [{ "id": 1, "listed": 1 }] });
+    assert_eq!(seen, expected);
+}

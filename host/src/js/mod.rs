@@ -58,7 +58,7 @@ pub const ABSENT_GLOBALS: &[(&str, &str)] = &[
     ("localStorage", "nothing outlives a request in memory; use ctx.db"),
 ];
 
-/// What the engine has and lacks. The engine's owner fills it in.
+/// What the engine has and lacks.
 #[derive(Debug, Clone, Copy)]
 pub struct Platform<'a> {
     /// The `node:` modules there are, each with its text; their names are without the prefix: `buffer`, `util/types`. Those below `internal/`

@@ -294,6 +294,13 @@ async fn a_million_rows_stay_fast() {
     for (offset, status) in [(0, None), (99_900, None), (0, Some(Status::Timeout))] {
         let start = std::time::Instant::now();
         let page = log.list(AppName::default_app(), functions[3], page_of(50, offset, status)).await.unwrap();
-        println!("offset {offset}, status {status:?}: {} rows in {:?}", page.len(), start.elapsed());
+        let took = start.elapsed();
+        println!("offset {offset}, status {status:?}: {} rows in {took:?}", page.len());
+        assert!(took < std::time::Duration::from_millis(50), "{took:?}");
     }
+    let start = std::time::Instant::now();
+    let stats = log.stats(functions[3], jiff::Timestamp::now() - jiff::SignedDuration::from_hours(720)).await.unwrap();
+    let took = start.elapsed();
+    println!("statistics of {} executions in {took:?}", stats.success);
+    assert!(took < std::time::Duration::from_millis(50), "{took:?}");
 }

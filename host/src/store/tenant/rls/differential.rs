@@ -278,12 +278,11 @@ fn answers(printed: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-#[expect(clippy::print_stderr, reason = "what was not tested must not be silent")]
 async fn the_answers_are_postgresqls() {
     let Some(postgres) = Postgres::start() else {
-        eprintln!(
-            "NOT TESTED: row-level security against PostgreSQL 15 (Debian package postgresql): it is not installed"
-        );
+        // Not `eprintln!`, which a test that passes does not show.
+        let told = "NOT TESTED: row-level security against PostgreSQL 15 (Debian package postgresql): it is not installed\n";
+        std::io::Write::write_all(&mut std::io::stderr(), told.as_bytes()).unwrap();
         return;
     };
     let Plan { rounds, script } = plan();

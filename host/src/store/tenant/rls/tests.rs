@@ -202,6 +202,49 @@ async fn policies_combine_as_in_postgresql() {
 }
 
 #[tokio::test]
+async fn force_is_accepted_and_changes_nothing_for_callers() {
+    let host = Host::new();
+    let service = database(&host).await;
+    let ann = user(&service, "ann");
+    let count = async |database: &Database| value(database, "SELECT count(*) FROM notes").await;
+    for sql in ["ALTER TABLE notes FORCE ROW LEVEL SECURITY", "ALTER TABLE notes NO FORCE ROW LEVEL SECURITY"] {
+        execute(&service, sql).await.unwrap();
+        // The service role bypasses policies as `BYPASSRLS` does in PostgreSQL, where FORCE does not concern it either.
+        assert_eq!((count(&ann).await, count(&service).await), (Value::Integer(2), Value::Integer(3)), "{sql}");
+        assert!(execute(&ann, sql).await.is_err(), "{sql}");
+    }
+    assert_eq!(value(&ann, "SELECT auth.email()").await, Value::Text("ann@example.com".to_owned()));
+}
+
+#[tokio::test]
+async fn nobody_reads_or_writes_less_than_anon() {
+    let host = Host::new();
+    let service = database(&host).await;
+    let before = dump(&service).await;
+    let anon = anon(&service);
+    for sql in [
+        "SELECT * FROM main.notes",
+        "SELECT * FROM sqlite_schema",
+        "SELECT * FROM caddis_policies",
+        "INSERT INTO notes VALUES (9, '', 'x')",
+        "INSERT OR REPLACE INTO notes VALUES (3, '', 'x')",
+        "INSERT INTO tags VALUES (9, 3, 'mine')",
+        "CREATE VIEW v AS SELECT * FROM notes",
+        "DROP POLICY own ON notes",
+        "ALTER TABLE notes DISABLE ROW LEVEL SECURITY",
+        "ATTACH ':memory:' AS x",
+        "PRAGMA table_info(notes)",
+    ] {
+        assert!(query(&anon, sql).await.is_err(), "{sql}");
+        assert_eq!(dump(&service).await, before, "{sql}");
+    }
+    for sql in ["SELECT * FROM notes", "SELECT * FROM all_notes", "SELECT * FROM tags", "DELETE FROM notes RETURNING *"] {
+        assert!(query(&anon, sql).await.unwrap().rows.is_empty(), "{sql}");
+        assert_eq!(dump(&service).await, before, "{sql}");
+    }
+}
+
+#[tokio::test]
 async fn what_policies_cannot_be_is_refused() {
     let host = Host::new();
     let service = database(&host).await;
