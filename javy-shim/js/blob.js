@@ -10,6 +10,8 @@ const iterate = pairIterators("FormData");
 
 /** The bytes of a blob, without a copy. */
 export let bytesOf;
+/** A blob of these bytes, without a copy, whose type is one that was parsed: values of its parameters keep their case. */
+export let blobOf;
 
 export class Blob {
   #bytes;
@@ -57,6 +59,12 @@ export class Blob {
 
   static {
     bytesOf = (blob) => blob.#bytes;
+    blobOf = (bytes, type) => {
+      const blob = new Blob();
+      blob.#bytes = bytes;
+      blob.#type = type;
+      return blob;
+    };
   }
 }
 finishClass(Blob, "size", "type", "slice", "arrayBuffer", "bytes", "text", "stream");

@@ -19,7 +19,7 @@ async function fetch(input, init = undefined) {
     body?.stream?.cancel(signal.reason).catch(() => {});
     throw signal.reason;
   }
-  if (url.protocol === "data:") return dataResponse(url);
+  if (url.protocol === "data:") return dataResponse(url, method);
   const { headers } = request;
   headerInternals.setDefault(headers, "accept", "*/*");
   headerInternals.setDefault(headers, "user-agent", navigator.userAgent);
@@ -44,11 +44,11 @@ async function fetch(input, init = undefined) {
   }
 }
 
-function dataResponse(url) {
+function dataResponse(url, method) {
   const [bytes, type] = decodeDataUrl(url) ?? [];
   if (bytes === undefined) throw failure(url, "the data: URL is not well-formed");
   const headers = new Headers({ "content-type": type });
-  return incomingResponse(200, headerInternals.fields(headers), Body.whole(bytes), url.href, false);
+  return incomingResponse(200, headerInternals.fields(headers), method === "HEAD" ? null : Body.whole(bytes), url.href, false, "OK");
 }
 
 function failure(url, reason, cause = undefined) {

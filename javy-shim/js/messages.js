@@ -4,10 +4,10 @@ import {
   concatenate, decodeUtf8, defineGlobals, EMPTY, finishClass, native, requireArguments, requireDictionary, usv, viewOf,
 } from "./native.js";
 import { AbortController, AbortSignal } from "./events.js";
-import { Blob, bytesOf, decodeForm, encodeMultipart, FormData } from "./blob.js";
+import { Blob, blobOf, bytesOf, decodeForm, encodeMultipart, FormData } from "./blob.js";
 import { Headers, internals as headerInternals } from "./headers.js";
 import { mimeType } from "./mime.js";
-import { hostStream, readAll, ReadableStream, TransformStream } from "./streams.js";
+import { hostStream, readAll, ReadableByteStreamController, ReadableStream, TransformStream } from "./streams.js";
 import { URL, URLSearchParams } from "./url.js";
 
 /**
@@ -75,8 +75,22 @@ export class Body {
     if (this.content !== null) return new Body(this.text, this.bytes, 0, null);
     const [first, second] = this.asStream().tee();
     this.stream = first;
-    return Body.ofStream(second);
+    return Body.ofStream(copied(second));
   }
+}
+
+/** The second branch of a stream that was divided: what is done to its chunks does not change those of the first. */
+function copied(stream) {
+  if (stream._readableStreamController instanceof ReadableByteStreamController) return stream;
+  const reader = stream.getReader();
+  return new ReadableStream({
+    async pull(controller) {
+      const { done, value } = await reader.read();
+      if (done) controller.close();
+      else controller.enqueue(structuredClone(value));
+    },
+    cancel: (reason) => reader.cancel(reason),
+  }, { highWaterMark: 0 });
 }
 
 const joined = (chunks) => (chunks.length === 0 ? EMPTY : concatenate(chunks));
@@ -143,7 +157,7 @@ function addBody(constructor, stateOf) {
   };
   const methods = {
     arrayBuffer() { return withState(this, (state) => read(state.body, (bytes) => bytes.slice().buffer)); },
-    blob() { return withState(this, (state) => read(state.body, (bytes) => new Blob([bytes], { type: mimeType(typeOf(state)) }))); },
+    blob() { return withState(this, (state) => read(state.body, (bytes) => blobOf(bytes, mimeType(typeOf(state))))); },
     bytes() { return withState(this, (state) => read(state.body, (bytes) => bytes.slice())); },
     formData() { return withState(this, (state) => read(state.body, (bytes) => decodeForm(bytes, typeOf(state)))); },
     json() { return withState(this, (state) => read(state.body, native.parseJson, PARSED)); },
@@ -276,6 +290,8 @@ function optionsOf(init, base) {
     integrity: init.integrity === undefined ? base.integrity : String(init.integrity),
     keepalive: init.keepalive === undefined ? base.keepalive : Boolean(init.keepalive),
   };
+  // There is nothing it could be told to, but a wrong one is an error everywhere.
+  oneOf(init, "priority", ["high", "low", "auto"]);
   if (options.cache === "only-if-cached" && options.mode !== "same-origin") {
     throw new TypeError('Request: the cache "only-if-cached" needs the mode "same-origin"');
   }
@@ -381,9 +397,9 @@ function hasOwnType(init) {
 const toUint16 = (value) => (Math.trunc(Number(value)) || 0) & 0xffff;
 
 /** A response that came from the network. */
-export function incomingResponse(status, fields, body, url, redirected) {
+export function incomingResponse(status, fields, body, url, redirected, statusText = "") {
   const headers = headerInternals.freeze(headerInternals.ofFields(fields));
-  return new Response(BARE, { type: "basic", url, redirected, status, statusText: "", headers, body });
+  return new Response(BARE, { type: "basic", url, redirected, status, statusText, headers, body });
 }
 
 defineGlobals({ Request, Response });

@@ -191,9 +191,11 @@ export class URL {
     this.#parts = parts;
   }
   static canParse(url, base = undefined) {
+    requireArguments(arguments, 1, "URL.canParse");
     return native.canParseUrl(usv(url), base === undefined ? undefined : usv(base));
   }
   static parse(url, base = undefined) {
+    requireArguments(arguments, 1, "URL.parse");
     try {
       return new URL(url, base);
     } catch {
