@@ -193,9 +193,17 @@ function responseOf(result) {
     return result;
   }
   if (result === undefined) throw new TypeError("The handler returned nothing: it must return a Response or a value");
-  const text = JSON.stringify(result);
+  const text = jsonOf(result);
   if (text === undefined) throw new TypeError(`The handler returned a ${typeof result}, which has no JSON form`);
   return new Response(text, JSON_TYPE);
+}
+
+function jsonOf(result) {
+  try {
+    return JSON.stringify(result);
+  } catch (error) {
+    throw new TypeError(`What the handler returned has no JSON form: ${error?.message ?? error}`, { cause: error });
+  }
 }
 
 async function stream(status, fields, body) {

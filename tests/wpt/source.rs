@@ -28,7 +28,12 @@ const ARCHIVES: [Archive; 2] = [
         name: "undici-5.26.3",
         url: "http://archive.ubuntu.com/ubuntu/pool/universe/n/node-undici/node-undici_5.26.3+dfsg1+~cs23.10.12.orig.tar.xz",
         sha256: "20eebb73155ca8b35f4a6d4e028d7a1312c71948d71294434de260f61a734186",
-        tests: &["test/wpt/tests/fetch/api/*", "test/wpt/tests/fetch/data-urls/*", "test/wpt/tests/mimesniff/*", "test/wpt/tests/xhr/*"],
+        tests: &[
+            "test/wpt/tests/fetch/api/*",
+            "test/wpt/tests/fetch/data-urls/*",
+            "test/wpt/tests/mimesniff/*",
+            "test/wpt/tests/xhr/*",
+        ],
     },
 ];
 

@@ -7,9 +7,13 @@ use serde::Serialize;
 
 use super::bundle::{Author, Bundle, Module};
 use super::frame::{Position, code_frame};
+use crate::observe::capture::Places;
 
 /// The most lines of a stack that are mapped; the rest is dropped.
 const MAX_STACK_LINES: usize = 100;
+
+/// What a frame of a stack begins with.
+const FRAME: &str = "    at ";
 
 /// A place in a module as its author wrote it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -43,8 +47,7 @@ impl Bundle {
                 text.push(line.to_owned());
                 continue;
             };
-            let new_place = format!("{}:{}:{}", module.name, position.line, position.column);
-            text.push(line.replacen(place, &new_place, 1));
+            text.push(replaced(line, place, module, position));
             if module.author == Author::Function && top.is_none() {
                 top = Some((module, position));
             }
@@ -68,7 +71,9 @@ impl Bundle {
     }
 
     fn mapped_place<'l>(&self, line: &'l str) -> Option<(&'l str, &Module, Position)> {
-        let frame = line.trim().strip_prefix("at ")?;
+        let frame = line.split_once(FRAME).map(|(_, frame)| frame).or_else(|| line.strip_prefix("at "))?;
+        // What an inspected object goes on with.
+        let frame = frame.trim_end_matches([',', ']', '}', ' ']);
         let place = match frame.strip_suffix(')') {
             Some(frame) => frame.rsplit_once('(').map(|(_, place)| place)?,
             None => frame,
@@ -101,6 +106,17 @@ impl Bundle {
         token.get_source_id()?;
         Some(Position { line: token.get_src_line() + 1, column: token.get_src_col() + 1 })
     }
+}
+
+impl Places for Bundle {
+    fn in_lines_of_author(&self, line: &str) -> Option<String> {
+        let (place, module, position) = self.mapped_place(line)?;
+        Some(replaced(line, place, module, position))
+    }
+}
+
+fn replaced(line: &str, place: &str, module: &Module, position: Position) -> String {
+    line.replacen(place, &format!("{}:{}:{}", module.name, position.line, position.column), 1)
 }
 
 /// The last token of a line at or before a column, or the first one of the line.
