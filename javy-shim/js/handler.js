@@ -6,7 +6,7 @@ import { environment, served } from "./environment.js";
 import { describe } from "./errors.js";
 import { formatLog } from "./inspect.js";
 import { internals as headerInternals } from "./headers.js";
-import { Body, incomingRequest, Request, Response, responseState } from "./messages.js";
+import { Body, incomingRequest, jsonResponse, Request, Response, responseHeaders, responseState } from "./messages.js";
 import { readAll, writeChunk } from "./streams.js";
 import { allTasks, hasTasks, waitUntil } from "./tasks.js";
 
@@ -24,8 +24,8 @@ export function prepare(exports) {
 function find(exports) {
   const main = exports.default;
   if (served !== undefined) return (request) => served(request, CONNECTION);
-  if (typeof main?.fetch === "function") return (request) => main.fetch(request, environment(), context());
-  if (typeof main === "function") return (request) => main(request, context());
+  if (typeof main?.fetch === "function") return (request) => main.fetch(request, environment(), CONTEXT);
+  if (typeof main === "function") return (request) => main(request, CONTEXT);
   const named = exports.handler ?? exports.__caddis_handler ?? globalThis.handler;
   if (typeof named === "function") {
     legacy = named;
@@ -77,17 +77,16 @@ function invokeFunction(name, body = undefined, options = undefined) {
   return fetch(FUNCTIONS + encodeURIComponent(name) + (path.startsWith("/") ? path : `/${path}`), init);
 }
 
-function context(env = environment()) {
-  return {
-    env,
-    db: database,
-    get user() { return user(); },
-    log,
-    waitUntil,
-    invoke: invokeFunction,
-    passThroughOnException() {},
-  };
-}
+/** What handlers get beside the request. It is in the image: an instance answers one request. */
+const CONTEXT = {
+  get env() { return environment(); },
+  db: database,
+  get user() { return user(); },
+  log,
+  waitUntil,
+  invoke: invokeFunction,
+  passThroughOnException() {},
+};
 
 /** A Request that is also the plain object older functions expect. */
 class LegacyRequest extends Request {}
@@ -122,7 +121,7 @@ async function invokeLegacy(handler, method, url, path, fields, body) {
     Object.defineProperty(request, name, { value, writable: true, enumerable: true, configurable: true });
   }
   for (const name of ["method", "url"]) Object.defineProperty(request, name, { value: request[name], enumerable: true, configurable: true });
-  return legacyResponse(await handler(request, context()));
+  return legacyResponse(await handler(request, CONTEXT));
 }
 
 const concatenateAll = (chunks) => {
@@ -174,18 +173,17 @@ function fail(error) {
 }
 
 function answer(result) {
-  const { status, headers, body } = responseState(responseOf(result));
+  const state = responseState(responseOf(result));
+  const { status, headers, body } = state;
   if (body !== null && !body.usable) throw new TypeError("The body of the handler's Response was used already");
-  const fields = headerInternals.fields(headers);
   const content = body === null ? "" : body.content;
   if (content !== null && !hasTasks()) {
-    native.respond(status, fields, content);
+    // Headers that nobody has asked for need not be made.
+    native.respond(status, headers === null ? null : headerInternals.fields(headers), content, body === null ? null : body.type);
     return native.finish();
   }
-  return stream(status, fields, body);
+  return stream(status, headerInternals.fields(responseHeaders(state)), body);
 }
-
-const JSON_TYPE = { headers: { "content-type": "application/json" } };
 
 function responseOf(result) {
   if (result instanceof Response) {
@@ -195,7 +193,7 @@ function responseOf(result) {
   if (result === undefined) throw new TypeError("The handler returned nothing: it must return a Response or a value");
   const text = jsonOf(result);
   if (text === undefined) throw new TypeError(`The handler returned a ${typeof result}, which has no JSON form`);
-  return new Response(text, JSON_TYPE);
+  return jsonResponse(text);
 }
 
 function jsonOf(result) {
@@ -237,6 +235,6 @@ async function writeBody(sink, body) {
 
 /** Objects as each request makes them. As long as there are some in the image, their shapes are there, and need not be made again. */
 export const examples = [
-  incomingRequest(Request, "GET", "", native.newFields(), Body.whole(EMPTY)), Response.json(null), new Response(null, { headers: {} }), context({}),
+  incomingRequest(Request, "GET", "", native.newFields(), Body.whole(EMPTY)), Response.json(null), new Response("", { headers: {}, status: 201 }), Response.json(null).headers, Body.ofHost(1),
   { rows: [], columns: [], changes: 0, lastInsertId: 0 },
 ];

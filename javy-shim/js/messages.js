@@ -10,24 +10,39 @@ import { mimeType } from "./mime.js";
 import { hostStream, readAll, ReadableByteStreamController, ReadableStream, TransformStream } from "./streams.js";
 import { URL, URLSearchParams } from "./url.js";
 
+/** What objects of an internal class have unless they are told otherwise: each property that one gets of its own takes time. */
+function defaults(constructor, values) {
+  Object.assign(constructor.prototype, values);
+}
+
 /**
  * A body: whole (`text` or `bytes`), a stream of the host that nobody has looked at (`host`), or a ReadableStream. The others become the
  * last only when a program asks for `body`, and text becomes bytes only when bytes are asked for.
  */
 export class Body {
-  constructor(text, bytes, host, stream, type = null) {
-    this.type = type;
-    this.text = text;
-    this.bytes = bytes;
-    this.host = host;
-    this.stream = stream;
-    this.used = false;
-  }
   /** `text` is well-formed; `type` is the content type that goes with the body, if any. */
-  static ofText(text, type) { return new Body(text, null, 0, null, type); }
-  static whole(bytes, type = null) { return new Body(null, bytes, 0, null, type); }
-  static ofHost(id) { return new Body(null, null, id, null); }
-  static ofStream(stream) { return new Body(null, null, 0, stream); }
+  static ofText(text, type) {
+    const body = new Body();
+    body.text = text;
+    body.type = type;
+    return body;
+  }
+  static whole(bytes, type = null) {
+    const body = new Body();
+    body.bytes = bytes;
+    body.type = type;
+    return body;
+  }
+  static ofHost(id) {
+    const body = new Body();
+    body.host = id;
+    return body;
+  }
+  static ofStream(stream) {
+    const body = new Body();
+    body.stream = stream;
+    return body;
+  }
 
   /** Whether it was read, in part or whole. */
   get disturbed() { return this.used || (this.stream !== null && isDisturbed(this.stream)); }
@@ -72,12 +87,14 @@ export class Body {
   }
   clone() {
     if (!this.usable) throw new TypeError("A body that was used cannot be cloned");
-    if (this.content !== null) return new Body(this.text, this.bytes, 0, null);
+    if (this.content !== null) return this.text === null ? Body.whole(this.bytes) : Body.ofText(this.text, null);
     const [first, second] = this.asStream().tee();
     this.stream = first;
     return Body.ofStream(copied(second));
   }
 }
+
+defaults(Body, { type: null, text: null, bytes: null, host: 0, stream: null, used: false });
 
 /** The second branch of a stream that was divided: what is done to its chunks does not change those of the first. */
 function copied(stream) {
@@ -146,8 +163,8 @@ const UNMARKED = (text) => (text.charCodeAt(0) === 0xfeff ? text.slice(1) : text
 const PARSED = (text) => JSON.parse(UNMARKED(text));
 
 /** Adds what requests and responses share. `stateOf` throws when the message is none. */
-function addBody(constructor, stateOf) {
-  const typeOf = (state) => state.headers.get("content-type") ?? "";
+function addBody(constructor, stateOf, headersOf) {
+  const typeOf = (state) => headersOf(state).get("content-type") ?? "";
   const withState = (message, action) => {
     try {
       return action(stateOf(message));
@@ -193,6 +210,11 @@ const oneOf = (init, name, allowed, fallback) => {
   return value;
 };
 
+class RequestState {}
+
+/** Those of a request that came from the host are made when somebody asks. */
+const requestHeaders = (state) => (state.headers ??= headerInternals.ofFields(state.fields));
+
 /** What the host is to send of a request. */
 export let requestState;
 
@@ -209,7 +231,7 @@ export class Request {
     const source = input instanceof Request ? input.#state : null;
     const url = source?.url ?? parseUrl(input);
     const method = init?.method === undefined ? (source?.method ?? "GET") : methodOf(init.method);
-    const headers = new Headers(init?.headers ?? (source === null ? undefined : source.headers));
+    const headers = new Headers(init?.headers ?? (source === null ? undefined : requestHeaders(source)));
     if (init?.window !== undefined && init.window !== null) throw new TypeError("Request: window can only be null");
     const signal = init?.signal === undefined ? source?.signal : init.signal;
     if (signal !== undefined && signal !== null && !(signal instanceof AbortSignal)) {
@@ -229,15 +251,15 @@ export class Request {
       body = takeOver(source.body);
     }
     const options = source?.options ?? DEFAULTS;
-    this.#state = {
+    this.#state = Object.assign(new RequestState(), {
       url, method, headers, body,
       signal: signal === undefined || signal === null ? null : AbortSignal.any([signal]),
       options: init === undefined || init === null ? options : optionsOf(init, options),
-    };
+    });
   }
   get method() { return this.#state.method; }
   get url() { return this.#state.url; }
-  get headers() { return this.#state.headers; }
+  get headers() { return requestHeaders(this.#state); }
   get signal() { return (this.#state.signal ??= new AbortController().signal); }
   get destination() { return (this.#state, ""); }
   get referrer() { return this.#state.options.referrer; }
@@ -254,7 +276,7 @@ export class Request {
   clone() {
     const state = this.#state;
     const body = state.body?.clone() ?? null;
-    return new Request(BARE, { ...state, headers: headerInternals.copy(state.headers), body });
+    return new Request(BARE, Object.assign(new RequestState(), state, { headers: headerInternals.copy(requestHeaders(state)), body }));
   }
 
   static {
@@ -264,7 +286,7 @@ export class Request {
 const REQUEST_ATTRIBUTES = ["method", "url", "headers", "signal", "destination", "referrer", "referrerPolicy", "mode", "credentials", "cache",
   "redirect", "integrity", "keepalive", "isReloadNavigation", "isHistoryNavigation", "duplex", "clone"];
 finishClass(Request, ...REQUEST_ATTRIBUTES);
-addBody(Request, requestState);
+addBody(Request, requestState, requestHeaders);
 
 /** Lets this module construct messages from a state, past the checks. */
 const BARE = Symbol("bare");
@@ -273,9 +295,16 @@ const DEFAULTS = {
   keepalive: false,
 };
 
+defaults(RequestState, { url: "", method: "GET", headers: null, fields: null, body: null, signal: null, options: DEFAULTS });
+
 /** The request the host hands to the handler; its class may be one derived from Request. */
 export function incomingRequest(constructor, method, url, fields, body) {
-  return new constructor(BARE, { url, method, headers: headerInternals.ofFields(fields), body, signal: null, options: DEFAULTS });
+  const state = new RequestState();
+  state.url = url;
+  state.method = method;
+  state.fields = fields;
+  state.body = body;
+  return new constructor(BARE, state);
 }
 
 /** The options of a request that concern neither its head nor its body. */
@@ -312,12 +341,25 @@ function parseUrl(input) {
 /** Moves a body to another message: the first one counts as used. */
 function takeOver(body) {
   const stream = body.stream?.pipeThrough(new TransformStream()) ?? null;
-  const moved = new Body(body.text, body.bytes, body.host, stream);
+  const moved = Object.assign(new Body(), { text: body.text, bytes: body.bytes, host: body.host, stream });
   body.used = true;
   return moved;
 }
 
 const NULL_BODY = new Set([101, 103, 204, 205, 304]);
+
+class ResponseState {}
+defaults(ResponseState, { type: "default", url: "", redirected: false, status: 200, statusText: "", headers: null, body: null });
+
+/** As long as nobody asks for the headers of a response, they are the type of its body. */
+export function responseHeaders(state) {
+  if (state.headers === null) {
+    state.headers = new Headers();
+    const type = state.body?.type ?? null;
+    if (type !== null) headerInternals.setDefault(state.headers, "content-type", type);
+  }
+  return state.headers;
+}
 
 /** What the host is to send of a response. */
 export let responseState;
@@ -329,42 +371,32 @@ export class Response {
       this.#state = init;
       return;
     }
-    requireDictionary(init, "Response");
-    // In the order of Web IDL.
-    const given = init?.headers;
-    const code = init?.status;
-    const text = init?.statusText;
-    const status = code === undefined ? 200 : toUint16(code);
-    const statusText = text === undefined ? "" : `${text}`;
-    if (status < 200 || status > 599) throw new RangeError(`Response: the status ${status} is not within 200 and 599`);
-    if (statusText !== "" && !/^[\t\x20-\x7e\x80-\xff]*$/.test(statusText)) throw new TypeError("Response: the statusText is not valid");
-    const headers = new Headers(given);
-    let content = null;
-    if (body !== null && body !== undefined) {
-      if (NULL_BODY.has(status)) throw new TypeError(`Response: a response with status ${status} cannot have a body`);
-      content = extract(body);
-      if (content.type !== null) headerInternals.setDefault(headers, "content-type", content.type);
+    const state = (this.#state = new ResponseState());
+    if (init !== undefined) setHead(state, init);
+    if (body === null || body === undefined) return;
+    if (state.status !== 200 && NULL_BODY.has(state.status)) {
+      throw new TypeError(`Response: a response with status ${state.status} cannot have a body`);
     }
-    this.#state = { type: "default", url: "", redirected: false, status, statusText, headers, body: content };
+    const content = (state.body = extract(body));
+    if (state.headers !== null && content.type !== null) headerInternals.setDefault(state.headers, "content-type", content.type);
   }
   static error() {
-    return new Response(BARE, {
-      type: "error", url: "", redirected: false, status: 0, statusText: "", headers: headerInternals.freeze(new Headers()), body: null,
-    });
+    const state = Object.assign(new ResponseState(), { type: "error", status: 0, headers: headerInternals.freeze(new Headers()) });
+    return new Response(BARE, state);
   }
   static redirect(url, status = 302) {
     const target = new URL(url).href;
     const code = toUint16(status);
     if (![301, 302, 303, 307, 308].includes(code)) throw new RangeError(`Response.redirect: the status ${status} is not one of a redirect`);
-    const headers = new Headers({ location: target });
-    headerInternals.freeze(headers);
-    return new Response(BARE, { type: "default", url: "", redirected: false, status: code, statusText: "", headers, body: null });
+    const headers = headerInternals.freeze(new Headers({ location: target }));
+    return new Response(BARE, Object.assign(new ResponseState(), { status: code, headers }));
   }
   static json(data, init = undefined) {
     const text = JSON.stringify(data);
     if (text === undefined) throw new TypeError("Response.json: the value has no JSON form");
+    if (init === undefined) return new Response(BARE, jsonState(text));
     const response = new Response(text, init);
-    if (!hasOwnType(init)) response.#state.headers.set("content-type", "application/json");
+    if (!hasOwnType(init)) response.headers.set("content-type", "application/json");
     return response;
   }
   get type() { return this.#state.type; }
@@ -376,11 +408,11 @@ export class Response {
     return status >= 200 && status <= 299;
   }
   get statusText() { return this.#state.statusText; }
-  get headers() { return this.#state.headers; }
+  get headers() { return responseHeaders(this.#state); }
   clone() {
     const state = this.#state;
-    const body = state.body?.clone() ?? null;
-    return new Response(BARE, { ...state, headers: headerInternals.copy(state.headers), body });
+    const headers = headerInternals.copy(responseHeaders(state));
+    return new Response(BARE, Object.assign(new ResponseState(), state, { headers, body: state.body?.clone() ?? null }));
   }
 
   static {
@@ -388,7 +420,31 @@ export class Response {
   }
 }
 finishClass(Response, "type", "url", "redirected", "status", "ok", "statusText", "headers", "clone");
-addBody(Response, responseState);
+addBody(Response, responseState, responseHeaders);
+
+/** The options of a response, read in the order of Web IDL. */
+function setHead(state, init) {
+  requireDictionary(init, "Response");
+  const given = init?.headers;
+  const code = init?.status;
+  const text = init?.statusText;
+  const status = code === undefined ? 200 : toUint16(code);
+  const statusText = text === undefined ? "" : `${text}`;
+  if (status < 200 || status > 599) throw new RangeError(`Response: the status ${status} is not within 200 and 599`);
+  if (statusText !== "" && !/^[\t\x20-\x7e\x80-\xff]*$/.test(statusText)) throw new TypeError("Response: the statusText is not valid");
+  if (status !== 200) state.status = status;
+  if (statusText !== "") state.statusText = statusText;
+  if (given !== undefined) state.headers = new Headers(given);
+}
+
+function jsonState(text) {
+  const state = new ResponseState();
+  state.body = Body.ofText(text, "application/json");
+  return state;
+}
+
+/** A response with this text of JSON. */
+export const jsonResponse = (text) => new Response(BARE, jsonState(text));
 
 function hasOwnType(init) {
   return init?.headers !== undefined && init.headers !== null && new Headers(init.headers).has("content-type");
@@ -399,7 +455,7 @@ const toUint16 = (value) => (Math.trunc(Number(value)) || 0) & 0xffff;
 /** A response that came from the network. */
 export function incomingResponse(status, fields, body, url, redirected, statusText = "") {
   const headers = headerInternals.freeze(headerInternals.ofFields(fields));
-  return new Response(BARE, { type: "basic", url, redirected, status, statusText, headers, body });
+  return new Response(BARE, Object.assign(new ResponseState(), { type: "basic", url, redirected, status, statusText, headers, body }));
 }
 
 defineGlobals({ Request, Response });
