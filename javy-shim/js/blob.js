@@ -28,7 +28,7 @@ export class Blob {
     const endings = options?.endings === undefined ? "transparent" : String(options.endings);
     if (endings !== "transparent" && endings !== "native") throw new TypeError(`Blob: endings cannot be "${endings}"`);
     const type = options?.type === undefined ? "" : String(options.type);
-    this.#type = /^[\x20-\x7e]*$/.test(type) ? type.toLowerCase() : "";
+    this.#type = type !== "" && /^[\x20-\x7e]*$/.test(type) ? type.toLowerCase() : "";
     const bytesOfText = (text) => encodeUtf8(endings === "native" ? text.replace(/\r\n|\r/g, "\n") : text);
     const chunks = converted.map((part) => (typeof part === "string" ? bytesOfText(part) : part));
     this.#bytes = chunks.length === 0 ? new Uint8Array(0) : concatenate(chunks);

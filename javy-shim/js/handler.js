@@ -6,7 +6,7 @@ import { environment, served } from "./environment.js";
 import { describe } from "./errors.js";
 import { formatLog } from "./inspect.js";
 import { internals as headerInternals } from "./headers.js";
-import { Body, incomingRequest, jsonResponse, Request, Response, responseHeaders, responseState } from "./messages.js";
+import { Body, emptyRequest, fillRequest, jsonResponse, Request, Response, responseHeaders, responseState } from "./messages.js";
 import { readAll, writeChunk } from "./streams.js";
 import { allTasks, hasTasks, waitUntil } from "./tasks.js";
 
@@ -91,6 +91,15 @@ const CONTEXT = {
 /** A Request that is also the plain object older functions expect. */
 class LegacyRequest extends Request {}
 
+/** The object for the request of an instance. It is in the image, where it need not be made. */
+let prepared = emptyRequest(Request);
+
+function takePrepared() {
+  const request = prepared ?? emptyRequest(Request);
+  prepared = undefined;
+  return request;
+}
+
 /** Headers as properties, in lower case, which also answer `get` and `has`. */
 const headerMethods = {
   get(name) { return this[String(name).toLowerCase()] ?? null; },
@@ -104,7 +113,7 @@ const headerMethods = {
 
 async function invokeLegacy(handler, method, url, path, fields, body) {
   const bytes = typeof body === "number" ? concatenateAll(await readAll(body)) : (body ?? EMPTY);
-  const request = incomingRequest(LegacyRequest, method, url, fields, Body.whole(bytes));
+  const request = fillRequest(emptyRequest(LegacyRequest), method, url, fields, Body.whole(bytes));
   const who = user();
   const extra = {
     headers: Object.assign(Object.create(headerMethods), Object.fromEntries(request.headers)),
@@ -151,7 +160,7 @@ export function dispatch(method, url, path, fields, body) {
   try {
     const result = invoke === undefined
       ? invokeLegacy(legacy, method, url, path, fields, body)
-      : invoke(incomingRequest(Request, method, url, fields, bodyOf(body)));
+      : invoke(fillRequest(takePrepared(), method, url, fields, bodyOf(body)));
     if (typeof result?.then === "function") Promise.resolve(result).then(settle, fail);
     else settle(result);
   } catch (error) {
@@ -173,23 +182,25 @@ function fail(error) {
 }
 
 function answer(result) {
-  const state = responseState(responseOf(result));
+  const state = responseState(result instanceof Response ? result : responseOf(result));
+  if (state.type === "error") throw new TypeError("The handler returned Response.error()");
   const { status, headers, body } = state;
-  if (body !== null && !body.usable) throw new TypeError("The body of the handler's Response was used already");
-  const content = body === null ? "" : body.content;
+  let content = "";
+  let type = null;
+  if (body !== null) {
+    if (!body.usable) throw new TypeError("The body of the handler's Response was used already");
+    ({ content, type } = body);
+  }
   if (content !== null && !hasTasks()) {
     // Headers that nobody has asked for need not be made.
-    native.respond(status, headers === null ? null : headerInternals.fields(headers), content, body === null ? null : body.type);
+    native.respond(status, headers === null ? null : headerInternals.fields(headers), content, type);
     return native.finish();
   }
   return stream(status, headerInternals.fields(responseHeaders(state)), body);
 }
 
+/** A response of what is none: its JSON. */
 function responseOf(result) {
-  if (result instanceof Response) {
-    if (result.type === "error") throw new TypeError("The handler returned Response.error()");
-    return result;
-  }
   if (result === undefined) throw new TypeError("The handler returned nothing: it must return a Response or a value");
   const text = jsonOf(result);
   if (text === undefined) throw new TypeError(`The handler returned a ${typeof result}, which has no JSON form`);
@@ -235,6 +246,6 @@ async function writeBody(sink, body) {
 
 /** Objects as each request makes them. As long as there are some in the image, their shapes are there, and need not be made again. */
 export const examples = [
-  incomingRequest(Request, "GET", "", native.newFields(), Body.whole(EMPTY)), Response.json(null), new Response("", { headers: {}, status: 201 }), Response.json(null).headers, Body.ofHost(1),
+  Body.whole(EMPTY), Response.json(null), new Response("", { headers: {}, status: 201 }), Response.json(null).headers, Body.ofHost(1),
   { rows: [], columns: [], changes: 0, lastInsertId: 0 },
 ];

@@ -146,14 +146,19 @@ function extract(init) {
   return Body.ofText(usv(init), TEXT);
 }
 
-/** Reads the body of a message; `convert` gets the bytes. Bodies that are whole need no turn of the event loop. */
-function read(body, convert, convertText = undefined) {
+/**
+ * Reads the body of a message, whose state `stateOf` has; `convert` gets the bytes and the state, `convertText` the text of a body that is one.
+ * Bodies that are whole need no turn of the event loop.
+ */
+function read(stateOf, message, convert, convertText = undefined) {
   try {
-    if (body === null) return Promise.resolve(convert(EMPTY));
+    const state = stateOf(message);
+    const { body } = state;
+    if (body === null) return Promise.resolve(convert(EMPTY, state));
     body.use();
     if (body.text !== null && convertText !== undefined) return Promise.resolve(convertText(body.text));
     const bytes = body.wholeBytes();
-    return bytes === null ? body.collect().then(convert) : Promise.resolve(convert(bytes));
+    return bytes === null ? body.collect().then((all) => convert(all, state)) : Promise.resolve(convert(bytes, state));
   } catch (error) {
     return Promise.reject(error);
   }
@@ -165,20 +170,17 @@ const PARSED = (text) => JSON.parse(UNMARKED(text));
 /** Adds what requests and responses share. `stateOf` throws when the message is none. */
 function addBody(constructor, stateOf, headersOf) {
   const typeOf = (state) => headersOf(state).get("content-type") ?? "";
-  const withState = (message, action) => {
-    try {
-      return action(stateOf(message));
-    } catch (error) {
-      return Promise.reject(error);
-    }
-  };
+  const toBuffer = (bytes) => bytes.slice().buffer;
+  const toBlob = (bytes, state) => blobOf(bytes, mimeType(typeOf(state)));
+  const toBytes = (bytes) => bytes.slice();
+  const toForm = (bytes, state) => decodeForm(bytes, typeOf(state));
   const methods = {
-    arrayBuffer() { return withState(this, (state) => read(state.body, (bytes) => bytes.slice().buffer)); },
-    blob() { return withState(this, (state) => read(state.body, (bytes) => blobOf(bytes, mimeType(typeOf(state))))); },
-    bytes() { return withState(this, (state) => read(state.body, (bytes) => bytes.slice())); },
-    formData() { return withState(this, (state) => read(state.body, (bytes) => decodeForm(bytes, typeOf(state)))); },
-    json() { return withState(this, (state) => read(state.body, native.parseJson, PARSED)); },
-    text() { return withState(this, (state) => read(state.body, decodeUtf8, UNMARKED)); },
+    arrayBuffer() { return read(stateOf, this, toBuffer); },
+    blob() { return read(stateOf, this, toBlob); },
+    bytes() { return read(stateOf, this, toBytes); },
+    formData() { return read(stateOf, this, toForm); },
+    json() { return read(stateOf, this, native.parseJson, PARSED); },
+    text() { return read(stateOf, this, decodeUtf8, UNMARKED); },
   };
   for (const [name, method] of Object.entries(methods)) {
     Object.defineProperty(constructor.prototype, name, { value: method, writable: true, configurable: true, enumerable: true });
@@ -297,14 +299,24 @@ const DEFAULTS = {
 
 defaults(RequestState, { url: "", method: "GET", headers: null, fields: null, body: null, signal: null, options: DEFAULTS });
 
-/** The request the host hands to the handler; its class may be one derived from Request. */
-export function incomingRequest(constructor, method, url, fields, body) {
+/** A request the host hands to the handler, of this class: Request, or one derived from it. */
+export function emptyRequest(constructor) {
   const state = new RequestState();
+  state.url = "";
+  state.method = "";
+  state.fields = null;
+  state.body = null;
+  return new constructor(BARE, state);
+}
+
+/** Makes it the one that arrived. */
+export function fillRequest(request, method, url, fields, body) {
+  const state = requestState(request);
   state.url = url;
   state.method = method;
   state.fields = fields;
   state.body = body;
-  return new constructor(BARE, state);
+  return request;
 }
 
 /** The options of a request that concern neither its head nor its body. */
@@ -428,7 +440,7 @@ function setHead(state, init) {
   const given = init?.headers;
   const code = init?.status;
   const text = init?.statusText;
-  const status = code === undefined ? 200 : toUint16(code);
+  const status = code === undefined || code === 200 ? 200 : toUint16(code);
   const statusText = text === undefined ? "" : `${text}`;
   if (status < 200 || status > 599) throw new RangeError(`Response: the status ${status} is not within 200 and 599`);
   if (statusText !== "" && !/^[\t\x20-\x7e\x80-\xff]*$/.test(statusText)) throw new TypeError("Response: the statusText is not valid");
