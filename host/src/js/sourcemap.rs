@@ -12,6 +12,9 @@ use crate::observe::capture::Places;
 /// The most lines of a stack that are mapped; the rest is dropped.
 const MAX_STACK_LINES: usize = 100;
 
+/// The most characters of a line that are counted: a program may log any number of places in a line of megabytes.
+const MAX_COUNTED_COLUMN: u32 = 10_000;
+
 /// What a frame of a stack begins with.
 const FRAME: &str = "    at ";
 
@@ -133,9 +136,9 @@ fn token_at(map: &SourceMap<'_>, row: u32, column: u32) -> Option<Token> {
 }
 
 impl Module {
-    /// A column of code points, from 0, in UTF-16 code units. Where the code is gone they are taken for the same.
+    /// A column of code points, from 0, in UTF-16 code units. Where the code is gone, and far to the right, they are taken for the same.
     fn utf16_column(&self, row: u32, column: u32) -> u32 {
-        if self.code.is_empty() {
+        if self.code.is_empty() || column > MAX_COUNTED_COLUMN {
             return column;
         }
         let starts = self.line_starts.get_or_init(|| line_starts(&self.code));
