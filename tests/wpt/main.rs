@@ -43,7 +43,7 @@ async fn main() -> ExitCode {
     let folder = match source::folder() {
         Ok(folder) => folder,
         Err(reason) => {
-            println!("NOT TESTED: web-platform-tests: they cannot be fetched: {reason}");
+            caddis_tests::not_tested(&format!("web-platform-tests: they cannot be fetched: {reason}"));
             return ExitCode::SUCCESS;
         }
     };

@@ -48,8 +48,10 @@ pub(super) fn install_callers(sqlite: &Connection, watch: &Arc<Watch>) -> Result
     answer("auth_email", |caller| caller.email.clone())?;
     answer("auth_jwt", |caller| caller.claims.clone())?;
     let observer = Arc::clone(watch);
-    sqlite.create_scalar_function("caddis_reads_back", 0, CALLER_FLAGS, move |_| {
-        Ok(observer.statement(|statement| statement.reads_back).unwrap_or(true))
+    // A row that a trigger inserts into another table is not what the statement shows.
+    sqlite.create_scalar_function("caddis_reads_back", 1, CALLER_FLAGS, move |context| {
+        let table = context.get_raw(0).as_str()?;
+        Ok(observer.statement(|statement| statement.reads_back && statement.writes_to(table)).unwrap_or(true))
     })?;
     let observer = Arc::clone(watch);
     sqlite.create_scalar_function("caddis_is_upsert", 0, CALLER_FLAGS, move |_| {

@@ -17,6 +17,13 @@ pub(in crate::store::tenant) struct Rewritten {
     pub(in crate::store::tenant) reads_back: bool,
 }
 
+impl Rewritten {
+    /// Whether this is the table it writes to.
+    pub(in crate::store::tenant) fn writes_to(&self, table: &str) -> bool {
+        self.target.as_ref().is_some_and(|target| target.eq_ignore_ascii_case(table))
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verb {
     Insert,

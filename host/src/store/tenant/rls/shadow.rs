@@ -194,7 +194,8 @@ impl Table {
         let updatable = format!("{readable} AND {}", combined(policies, PolicyFor::Update, Policy::old_rows));
         let deletable = format!("{readable} AND {}", combined(policies, PolicyFor::Delete, Policy::old_rows));
         let inserted = combined(policies, PolicyFor::Insert, Policy::new_rows);
-        let inserted = format!("{inserted} AND (NOT caddis_reads_back() OR {readable})");
+        let text = |text: &str| format!("'{}'", text.replace('\'', "''"));
+        let inserted = format!("{inserted} AND (NOT caddis_reads_back({}) OR {readable})", text(&self.name));
         let updated = format!("{readable} AND {}", combined(policies, PolicyFor::Update, Policy::new_rows));
         let rowid = self.rowid;
         let select = hidden("select");

@@ -238,7 +238,8 @@ async fn nobody_reads_or_writes_less_than_anon() {
         assert!(query(&anon, sql).await.is_err(), "{sql}");
         assert_eq!(dump(&service).await, before, "{sql}");
     }
-    for sql in ["SELECT * FROM notes", "SELECT * FROM all_notes", "SELECT * FROM tags", "DELETE FROM notes RETURNING *"] {
+    for sql in ["SELECT * FROM notes", "SELECT * FROM all_notes", "SELECT * FROM tags", "DELETE FROM notes RETURNING *"]
+    {
         assert!(query(&anon, sql).await.unwrap().rows.is_empty(), "{sql}");
         assert_eq!(dump(&service).await, before, "{sql}");
     }
@@ -296,6 +297,25 @@ async fn triggers_act_for_the_app_but_their_rows_pass_the_policies() {
     execute(&service, "ALTER TABLE audit ENABLE ROW LEVEL SECURITY").await.unwrap();
     let refused = execute(&ann, "UPDATE notes SET body = 'x' WHERE id = 1").await;
     assert!(matches!(refused, Err(Error::Denied(text)) if text.contains("table \"audit\"")));
+}
+
+#[tokio::test]
+async fn what_a_trigger_writes_elsewhere_need_not_be_readable() {
+    let host = Host::new();
+    let service = database(&host).await;
+    for sql in [
+        "CREATE TABLE audit (what TEXT)",
+        "CREATE TRIGGER log AFTER DELETE ON notes BEGIN INSERT INTO audit VALUES (OLD.id); END",
+        "ALTER TABLE audit ENABLE ROW LEVEL SECURITY",
+        "CREATE POLICY written ON audit FOR INSERT WITH CHECK (true)",
+    ] {
+        execute(&service, sql).await.unwrap();
+    }
+    let ann = user(&service, "ann");
+    let deleted = query(&ann, "DELETE FROM notes WHERE id = 1 RETURNING id").await.unwrap();
+    assert_eq!(deleted.rows, [[Value::Integer(1)]]);
+    assert!(query(&ann, "INSERT INTO audit VALUES ('x') RETURNING what").await.is_err(), "its own rows it shows");
+    assert_eq!(value(&service, "SELECT count(*) FROM audit").await, Value::Integer(1));
 }
 
 #[tokio::test]
