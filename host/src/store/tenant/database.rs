@@ -87,7 +87,10 @@ impl Database {
         }
         let _cancel = Cancel(Arc::clone(&call));
         if call.kind == Kind::Reading {
-            let lease = self.app.readers.lease(limited, deadline).await?;
+            let mut lease = self.app.readers.lease(limited, deadline).await?;
+            if let Some(outcome) = lease.query_at_once(&call) {
+                return Ok(outcome);
+            }
             if let Some(rows) = run(lease, &call, deadline, Connection::query_if_readonly).await? {
                 return Ok(Outcome { rows, changes: Changes::default() });
             }

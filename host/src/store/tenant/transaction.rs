@@ -12,6 +12,7 @@ use super::connection::Connection;
 use super::guard::{Call, OnBehalf};
 use super::journal::Journal;
 use super::lane::Lease;
+use super::text::Kind;
 use super::value::{Changes, Outcome, Parameters, Rows};
 use super::{Cancel, Error, blocking, database};
 
@@ -82,12 +83,17 @@ impl Transaction {
         parameters: impl Into<Parameters>,
         deadline: Instant,
     ) -> Result<Outcome, Error> {
+        let call = self.call(sql, parameters.into(), deadline)?;
+        if call.kind == Kind::Reading
+            && let Some(outcome) = self.session.query_at_once(&call)?
+        {
+            return Ok(outcome);
+        }
         match self.session.mode {
-            TransactionMode::ReadWrite => self.perform(sql, parameters.into(), deadline, Connection::outcome).await,
+            TransactionMode::ReadWrite => self.perform(call, deadline, Connection::outcome).await,
             TransactionMode::ReadOnly => {
-                let read = Connection::query_if_readonly;
-                let rows = self.perform(sql, parameters.into(), deadline, read).await?.ok_or_else(denied_write)?;
-                Ok(Outcome { rows, changes: Changes::default() })
+                let rows = self.perform(call, deadline, Connection::query_if_readonly).await?;
+                rows.map(|rows| Outcome { rows, changes: Changes::default() }).ok_or_else(denied_write)
             }
         }
     }
@@ -116,7 +122,10 @@ impl Transaction {
         deadline: Instant,
     ) -> Result<Changes, Error> {
         match self.session.mode {
-            TransactionMode::ReadWrite => self.perform(sql, parameters.into(), deadline, Connection::execute).await,
+            TransactionMode::ReadWrite => {
+                let call = self.call(sql, parameters.into(), deadline)?;
+                self.perform(call, deadline, Connection::execute).await
+            }
             TransactionMode::ReadOnly => self.run(sql, parameters, deadline).await.map(|outcome| outcome.changes),
         }
     }
@@ -157,18 +166,22 @@ impl Transaction {
         .await
     }
 
-    async fn perform<T: Send + 'static>(
-        &self,
-        sql: String,
-        parameters: Parameters,
-        deadline: Instant,
-        work: fn(&mut Connection, &Arc<Call>) -> Result<T, Error>,
-    ) -> Result<T, Error> {
+    fn call(&self, sql: String, parameters: Parameters, deadline: Instant) -> Result<Arc<Call>, Error> {
         let deadline = deadline.min(self.session.expires);
         let call = Call::new(sql, parameters, self.session.on_behalf.clone(), deadline)?;
         if !call.on_behalf.limited && database::command_of(&call)?.is_some() {
             return Err(database::outside_of_transactions());
         }
+        Ok(call)
+    }
+
+    async fn perform<T: Send + 'static>(
+        &self,
+        call: Arc<Call>,
+        deadline: Instant,
+        work: fn(&mut Connection, &Arc<Call>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let deadline = deadline.min(self.session.expires);
         let _cancel = Cancel(Arc::clone(&call));
         let mut lease = self.session.take()?;
         let session = Arc::clone(&self.session);
@@ -208,6 +221,22 @@ impl Session {
                 Err(Error::Closed)
             }
         }
+    }
+
+    /// Runs a statement that reads, if it is one that is quick on this connection.
+    fn query_at_once(self: &Arc<Self>, call: &Arc<Call>) -> Result<Option<Outcome>, Error> {
+        let mut lease = self.take()?;
+        let outcome = lease.query_at_once(call);
+        let mut state = self.lock();
+        if matches!(*state, State::Running) && lease.is_in_transaction() {
+            *state = State::Idle(lease);
+            return Ok(outcome);
+        }
+        // Its time ran out meanwhile.
+        *state = State::Ended;
+        drop(state);
+        threads::start(move || roll_back(lease));
+        Err(Error::Closed)
     }
 
     /// Gives the connection back after a call. Blocks when that is the end of the transaction.
