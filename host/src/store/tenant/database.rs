@@ -174,7 +174,7 @@ impl Database {
     ) -> Result<Cursor, Error> {
         let call = Call::new(sql, parameters, self.on_behalf(), deadline)?;
         let lease = self.app.cursors.lease(call.on_behalf.limited, deadline).await?;
-        Cursor::open(lease, call).await
+        Cursor::open(lease, Lease::connection, call).await
     }
 
     /// Starts a transaction.

@@ -9,6 +9,7 @@ use tokio::task::AbortHandle;
 use crate::threads;
 
 use super::connection::Connection;
+use super::cursor::Cursor;
 use super::guard::{Call, OnBehalf};
 use super::journal::Journal;
 use super::lane::Lease;
@@ -38,6 +39,13 @@ struct Session {
     on_behalf: OnBehalf,
     expires: Instant,
     state: Mutex<State>,
+}
+
+/// The connection of a transaction while a cursor has it. Blocks when it is dropped after the end of the transaction.
+struct OnLoan {
+    /// There until it is dropped.
+    lease: Option<Lease>,
+    session: Arc<Session>,
 }
 
 enum State {
@@ -130,6 +138,22 @@ impl Transaction {
         }
     }
 
+    /// Starts a statement that reads, to take its rows piece by piece. Until the cursor is closed the transaction runs no other.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run); `Denied` for a statement that writes.
+    pub async fn cursor(
+        &self,
+        sql: String,
+        parameters: impl Into<Parameters>,
+        deadline: Instant,
+    ) -> Result<Cursor, Error> {
+        let call = self.call(sql, parameters.into(), deadline)?;
+        let lease = Some(self.session.take()?);
+        let on_loan = OnLoan { lease, session: Arc::clone(&self.session) };
+        Cursor::open(on_loan, OnLoan::connection, call).await
+    }
+
     /// Makes the writes visible and durable, all or none. Once begun it runs to its end, even when the future is dropped.
     ///
     /// # Errors
@@ -202,6 +226,20 @@ impl Drop for Transaction {
     fn drop(&mut self) {
         self.timer.abort();
         self.session.abandon();
+    }
+}
+
+impl OnLoan {
+    fn connection(&mut self) -> Result<&mut Connection, Error> {
+        self.lease.as_mut().ok_or(Error::Closed)?.connection()
+    }
+}
+
+impl Drop for OnLoan {
+    fn drop(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            self.session.put_back(lease, false);
+        }
     }
 }
 
