@@ -317,7 +317,7 @@ impl Connection {
 /// A row that no policy admits is not a broken constraint of the schema.
 fn explain_violation(error: Error) -> Error {
     match error {
-        Error::Constraint { message, .. } if message.starts_with(rls::VIOLATION) => {
+        Error::Constraint { message, .. } | Error::Syntax(message) if message.starts_with(rls::VIOLATION) => {
             Error::Denied(format!("{message} (42501)"))
         }
         other => other,

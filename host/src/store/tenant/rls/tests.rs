@@ -155,6 +155,15 @@ async fn no_statement_gets_around_a_policy() {
         "SELECT 1; DELETE FROM notes",
         "SAVEPOINT s",
         "SELECT rowid FROM notes",
+        // The target of an UPDATE is no table of its FROM.
+        "UPDATE notes AS x SET body = x.body FROM plain JOIN plain AS p ON json(x.body)",
+        "UPDATE notes AS x SET body = x.body FROM plain, json_each(x.body)",
+        "UPDATE notes AS x SET owner = 'ann' FROM (SELECT 1 AS rowid) AS x",
+        "UPDATE notes x SET owner = 'ann' FROM (SELECT 1 AS rowid) x",
+        "UPDATE notes AS x SET owner = 'ann' FROM (plain JOIN (SELECT 1 AS rowid) AS [X] ON 1)",
+        "WITH x AS (SELECT 1 AS rowid) UPDATE notes AS x SET owner = 'ann' FROM x",
+        "INSERT INTO notes AS excluded VALUES (1, 'ann', 'secret') ON CONFLICT (body) DO UPDATE SET owner = 'ann' ON CONFLICT DO NOTHING",
+        "DELETE FROM notes ORDER BY json(body) LIMIT 1",
     ] {
         let result = query(&ann, sql).await;
         assert!(result.is_err(), "{sql}: {result:?}");
@@ -174,10 +183,96 @@ async fn hidden_rows_do_not_show_by_what_fails() {
         format!("SELECT * FROM all_notes WHERE {probe}"),
         format!("SELECT * FROM plain JOIN notes ON {probe}"),
         format!("UPDATE notes SET body = body WHERE {probe}"),
+        format!(
+            "UPDATE notes AS x SET body = x.body FROM plain WHERE x.id = plain.id AND {}",
+            probe.replace("body", "x.body")
+        ),
+        format!("DELETE FROM notes AS x WHERE x.id IN (SELECT {} FROM plain) AND 0", probe.replace("body", "x.body")),
         format!("UPDATE notes SET body = {probe} WHERE id = 3"),
         format!("DELETE FROM notes WHERE {probe} AND 0"),
     ] {
         query(&ann, &sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
+}
+
+#[tokio::test]
+async fn a_conflict_with_a_hidden_row_tells_nothing_of_it() {
+    let host = Host::new();
+    let service = database(&host).await;
+    let ann = user(&service, "ann");
+    let before = dump(&service).await;
+    let probe = "CASE WHEN notes.body = 'secret' THEN json('no JSON') ELSE 1 END";
+    for update in [
+        "DO UPDATE SET owner = 'ann' WHERE notes.body = 'secret'".to_owned(),
+        "DO UPDATE SET owner = 'ann' WHERE notes.body = 'a guess'".to_owned(),
+        format!("DO UPDATE SET owner = 'ann' WHERE {probe}"),
+        format!("DO UPDATE SET owner = {probe}"),
+        format!("DO UPDATE SET owner = {probe} WHERE 1 RETURNING id"),
+        format!("DO NOTHING ON CONFLICT (id) DO UPDATE SET owner = {probe} ON CONFLICT DO NOTHING"),
+    ] {
+        let target = if update.starts_with("DO NOTHING") { "(body)" } else { "(id)" };
+        let result =
+            query(&ann, &format!("INSERT INTO notes VALUES (3, 'ann', 'x') ON CONFLICT {target} {update}")).await;
+        assert!(matches!(&result, Err(Error::Denied(text)) if text.contains("row violates")), "{update}: {result:?}");
+        let named = update.replace("notes.", "n.");
+        let result =
+            query(&ann, &format!("INSERT INTO notes AS n VALUES (3, 'ann', 'x') ON CONFLICT {target} {named}")).await;
+        assert!(matches!(&result, Err(Error::Denied(text)) if text.contains("row violates")), "{named}: {result:?}");
+    }
+    assert_eq!(dump(&service).await, before);
+    for (sql, affected) in [
+        (
+            "INSERT INTO notes VALUES (1, 'ann', 'x') ON CONFLICT (id) DO UPDATE SET body = notes.body || '!' WHERE notes.id = 2",
+            0,
+        ),
+        (
+            "INSERT INTO notes AS n VALUES (1, 'ann', 'x') ON CONFLICT (id) DO UPDATE SET body = n.body || '!' WHERE n.id = 1",
+            1,
+        ),
+        ("INSERT INTO notes SELECT 2, 'ann', 'y' WHERE true ON CONFLICT DO UPDATE SET body = excluded.body", 1),
+    ] {
+        assert_eq!(execute(&ann, sql).await.unwrap().rows_affected, affected, "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_of_the_app_lends_no_rights() {
+    let host = Host::new();
+    let service = database(&host).await;
+    execute(&service, "CREATE TRIGGER log AFTER INSERT ON plain BEGIN SELECT count(*) FROM notes; END").await.unwrap();
+    let ann = user(&service, "ann");
+    for sql in [
+        "WITH log AS (SELECT * FROM sqlite_schema) SELECT * FROM log",
+        "WITH x AS (SELECT 1), \"log\"(a) AS NOT MATERIALIZED (SELECT sql FROM sqlite_schema) SELECT * FROM log",
+        "WITH RECURSIVE 'log' AS (SELECT * FROM sqlite_schema) SELECT * FROM log",
+        "SELECT * FROM (WITH log AS MATERIALIZED (SELECT * FROM pragma_table_info('notes')) SELECT * FROM log)",
+        "WITH log AS (SELECT * FROM sqlite_schema) INSERT INTO plain (v) SELECT sql FROM log",
+        "INSERT INTO plain (v) WITH log AS (SELECT sql FROM sqlite_schema) SELECT * FROM log",
+        "INSERT INTO plain (v) SELECT sql FROM (SELECT sql FROM sqlite_schema) AS log",
+        "WITH all_notes AS (SELECT * FROM sqlite_schema) SELECT * FROM all_notes",
+    ] {
+        let result = query(&ann, sql).await;
+        assert!(matches!(result, Err(Error::Denied(_))), "{sql}: {result:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_target_of_an_update_is_what_its_condition_is_about() {
+    let host = Host::new();
+    let service = database(&host).await;
+    let before = dump(&service).await;
+    let ann = user(&service, "ann");
+    for sql in [
+        "UPDATE notes SET owner = 'ann' FROM (SELECT 3 AS rowid, 3 AS id) AS notes WHERE notes.id = 3",
+        "WITH notes AS (SELECT 1 AS rowid, 3 AS id) UPDATE notes SET owner = 'ann' FROM notes WHERE main.notes.id = 3",
+        "UPDATE notes SET owner = 'ann' FROM (SELECT 1 AS rowid) AS main",
+        "UPDATE notes SET owner = 'ann' FROM (SELECT 1 AS rowid) AS notes",
+        "UPDATE notes SET owner = 'ann' FROM (plain JOIN (SELECT 1 AS rowid) AS notes ON 1)",
+        "UPDATE notes AS y SET owner = 'ann' FROM (SELECT 1 AS rowid) AS x WHERE y.id > 2",
+    ] {
+        // Its own rows stay as they are; those of others too, whether it is refused or reaches none.
+        let _ = execute(&ann, sql).await;
+        assert_eq!(dump(&service).await, before, "{sql}");
     }
 }
 
