@@ -44,9 +44,8 @@ pub(in crate::store::tenant) fn for_limited(sql: &str, shadows: &Shadows) -> Res
     while tokens.last().is_some_and(|token| token.is_symbol(';')) {
         tokens.pop();
     }
-    while tokens.first().is_some_and(|token| token.is_symbol(';')) {
-        tokens.remove(0);
-    }
+    let semicolons = tokens.iter().take_while(|token| token.is_symbol(';')).count();
+    tokens.drain(..semicolons);
     // It would show the hidden names, and is no action the authorizer hears of.
     if tokens.first().is_some_and(|token| token.is("EXPLAIN")) {
         return Err(Error::Denied("EXPLAIN is not allowed to this role (42501)".to_owned()));
@@ -92,7 +91,7 @@ pub(in crate::store::tenant) fn for_limited(sql: &str, shadows: &Shadows) -> Res
     let visible = format!("EXISTS (SELECT 1 FROM temp.{condition} WHERE {condition}.rid = {row}.{})", table.rowid);
     if verb == Verb::Insert {
         let refuse = format!("caddis_refuse({})", super::text(&name));
-        add_to_upserts(&mut tokens, &depths, at, &visible, &refuse);
+        add_to_upserts(&mut tokens, &depths, at, &visible, &refuse)?;
     } else {
         add_condition(&mut tokens, &depths, at, &visible);
     }
@@ -178,29 +177,43 @@ fn add_condition(tokens: &mut Vec<Token>, depths: &[usize], target: usize, visib
     }
 }
 
+/// `ON CONFLICT` clauses of one statement.
+const MOST_CONFLICTS: usize = 32;
+
 /// Refuses a conflict with a row that may not be updated before any expression of the statement has seen it.
-fn add_to_upserts(tokens: &mut Vec<Token>, depths: &[usize], target: usize, visible: &str, refuse: &str) {
-    let mut end = tokens.len();
-    for at in (target..tokens.len()).rev() {
-        let is = |offset: usize, word: &str| tokens.get(at + offset).is_some_and(|token| token.is(word));
-        let (updates, ends) = (is(0, "DO") && is(1, "UPDATE"), is(0, "ON") || is(0, "RETURNING"));
-        if depths.get(at) != Some(&0) {
-            continue;
-        }
-        if updates {
-            let start = position_of(tokens, depths, at, "WHERE").filter(|start| *start < end);
-            tokens.insert(end, inserted(format!(") ELSE {refuse} END")));
-            let before = format!("CASE WHEN {visible} THEN (");
-            match start {
-                Some(start) => tokens.insert(start + 1, inserted(before)),
-                None => tokens.insert(end, inserted(format!("WHERE {before} true"))),
-            }
-        }
-        // What was inserted lies behind all that is still to be looked at.
-        if ends {
-            end = at;
+fn add_to_upserts(
+    tokens: &mut Vec<Token>,
+    depths: &[usize],
+    target: usize,
+    visible: &str,
+    refuse: &str,
+) -> Result<(), Error> {
+    let outside: Vec<usize> = (target..tokens.len()).filter(|at| depths.get(*at) == Some(&0)).collect();
+    let is = |at: usize, word: &str| tokens.get(at).is_some_and(|token| token.is(word));
+    let mut updates = Vec::new();
+    let (mut end, mut condition) = (tokens.len(), None);
+    for at in outside.into_iter().rev() {
+        if is(at, "DO") && is(at + 1, "UPDATE") {
+            updates.push((condition.take(), end));
+        } else if is(at, "WHERE") {
+            condition = Some(at);
+        } else if is(at, "ON") || is(at, "RETURNING") {
+            (end, condition) = (at, None);
         }
     }
+    if updates.len() > MOST_CONFLICTS {
+        return Err(Error::Limit(format!("a statement has at most {MOST_CONFLICTS} ON CONFLICT clauses")));
+    }
+    // The last ones first, so that the others are where they were found.
+    for (condition, end) in updates {
+        tokens.insert(end, inserted(format!(") ELSE {refuse} END")));
+        let before = format!("CASE WHEN {visible} THEN (");
+        match condition {
+            Some(start) => tokens.insert(start + 1, inserted(before)),
+            None => tokens.insert(end, inserted(format!("WHERE {before} true"))),
+        }
+    }
+    Ok(())
 }
 
 /// SQLite tells the authorizer the name of a common table expression as it tells that of a trigger, and triggers have the rights

@@ -277,6 +277,39 @@ async fn the_target_of_an_update_is_what_its_condition_is_about() {
 }
 
 #[tokio::test]
+async fn long_statements_are_read_in_the_time_their_length_takes() {
+    let host = Host::new();
+    let service = database(&host).await;
+    let ann = user(&service, "ann");
+    let megabyte = |part: &str| part.repeat(1_000_000 / part.len());
+    for sql in [
+        format!("SELECT {}1", megabyte("auth,")),
+        format!("SELECT {}1", megabyte("auth.uid(),")),
+        format!("CREATE TABLE {}", megabyte("auth ")),
+        format!("CREATE POLICY {}", megabyte("auth ")),
+        format!("ALTER TABLE notes {}", megabyte("auth ")),
+        format!("SELECT 1{}", megabyte("::text")),
+        format!("SELECT {}1{}", "(".repeat(200_000), ")::int".repeat(100_000)),
+        format!("{}SELECT 1", megabyte(";")),
+        format!("SELECT 1{}", megabyte(";")),
+        format!("INSERT INTO notes VALUES (1) {}", megabyte("ON CONFLICT (id) DO UPDATE SET id = 1 ")),
+        format!("INSERT INTO notes VALUES (1) ON CONFLICT {}", megabyte("DO UPDATE WHERE ")),
+        format!("UPDATE notes AS x SET {}", megabyte("x.")),
+        format!("WITH {}", megabyte("x AS (")),
+        format!("DELETE FROM notes WHERE {}", megabyte("WHERE ")),
+        format!("SELECT {}", megabyte("/**/")),
+        format!("SELECT '{}", megabyte("''")),
+    ] {
+        for database in [&service, &ann] {
+            let started = std::time::Instant::now();
+            let _ = query(database, &sql).await;
+            let took = started.elapsed();
+            assert!(took < std::time::Duration::from_secs(20), "{took:?}: {}", sql.get(..40).unwrap());
+        }
+    }
+}
+
+#[tokio::test]
 async fn policies_combine_as_in_postgresql() {
     let host = Host::new();
     let service = database(&host).await;
