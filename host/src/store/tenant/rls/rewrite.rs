@@ -83,7 +83,7 @@ pub(in crate::store::tenant) fn for_limited(sql: &str, shadows: &Shadows) -> Res
     let is_named = verb != Verb::Insert || tokens.get(at + 1).is_some_and(|next| next.is("AS"));
     let row = if is_named { alias(&tokens, at) } else { None };
     if let Some(alias) = &row {
-        refuse_second(&tokens, at + 3, alias)?;
+        refuse_second(&tokens, &depths, at, alias)?;
     }
     let row = row.map(|alias| super::quoted(&alias));
     let row = row.unwrap_or_else(|| format!("main.{}", super::quoted(&name)));
@@ -232,12 +232,14 @@ fn refuse_lent_names(tokens: &[Token], shadows: &Shadows) -> Result<(), Error> {
     }
 }
 
-/// What the condition on a row calls by the alias of the target must be the target: nothing behind it may have the same name.
-fn refuse_second(tokens: &[Token], behind: usize, alias: &str) -> Result<(), Error> {
-    let rest = tokens.get(behind..).unwrap_or_default();
-    let names =
-        |at: usize, token: &Token| token.names(alias) && !rest.get(at + 1).is_some_and(|next| next.is_symbol('.'));
-    if alias.eq_ignore_ascii_case("excluded") || rest.iter().enumerate().any(|(at, token)| names(at, token)) {
+/// What the condition on a row calls by the alias of the target must be the target: nothing in a FROM clause may have the same name.
+fn refuse_second(tokens: &[Token], depths: &[usize], target: usize, alias: &str) -> Result<(), Error> {
+    let from = position_of(tokens, depths, target, "FROM").unwrap_or(tokens.len());
+    let ends = [position_of(tokens, depths, from, "WHERE"), position_of(tokens, depths, from, "RETURNING")];
+    let end = ends.into_iter().flatten().min().unwrap_or(tokens.len());
+    let is_qualifier = |at: usize| tokens.get(at + 1).is_some_and(|next| next.is_symbol('.'));
+    let is_name = |at: usize| tokens.get(at).is_some_and(|token| token.names(alias)) && !is_qualifier(at);
+    if alias.eq_ignore_ascii_case("excluded") || (from..end).any(is_name) {
         return Err(Error::Denied(format!(
             "{alias} is the alias of the table that is written to: nothing else may be called so here (42501)"
         )));

@@ -80,6 +80,7 @@ async fn writes_reach_the_callers_rows_only() {
     for (sql, affected) in [
         ("UPDATE notes SET body = body || '!'", 2),
         ("UPDATE notes AS n SET body = 'x' WHERE n.id = 3 OR body = 'secret'", 0),
+        ("UPDATE notes AS v SET body = v.body WHERE v.id IN (SELECT v FROM plain AS v)", 0),
         ("DELETE FROM notes WHERE id >= 2", 1),
         ("WITH w AS (SELECT 1 AS id) UPDATE notes SET body = 'w' FROM w WHERE notes.id = w.id", 1),
         ("INSERT INTO notes (owner, body) VALUES ('ann', 'new') RETURNING id", 1),
@@ -307,6 +308,91 @@ async fn long_statements_are_read_in_the_time_their_length_takes() {
             assert!(took < std::time::Duration::from_secs(20), "{took:?}: {}", sql.get(..40).unwrap());
         }
     }
+}
+
+#[tokio::test]
+async fn what_waited_while_the_first_policy_was_made_does_not_run_without_it() {
+    let host = Host::new();
+    let service = host.app("app").await;
+    execute(&service, "CREATE TABLE notes (id INTEGER PRIMARY KEY, owner TEXT)").await.unwrap();
+    let ann = user(&service, "ann");
+    let blocking = service.begin(TransactionMode::ReadWrite, soon()).await.unwrap();
+    let enabling = execute(&service, "ALTER TABLE notes ENABLE ROW LEVEL SECURITY");
+    let inserting = execute(&ann, "INSERT INTO notes VALUES (1, 'bob')");
+    let unblock = async {
+        tokio::task::yield_now().await;
+        blocking.rollback().await.unwrap();
+    };
+    let (enabled, inserted, ()) = tokio::join!(enabling, inserting, unblock);
+    enabled.unwrap();
+    assert!(matches!(inserted, Err(Error::Busy(_))), "{inserted:?}");
+    let again = execute(&ann, "INSERT INTO notes VALUES (1, 'bob')").await;
+    assert!(matches!(again, Err(Error::Denied(_))), "{again:?}");
+}
+
+/// Everybody reads and writes in every way there is while policies and the schema change, and statements are given up halfway.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_meets_rows_of_others_while_everything_changes() {
+    let host = Host::new();
+    let service = database(&host).await;
+    execute(&service, "CREATE TRIGGER log AFTER UPDATE ON notes BEGIN UPDATE plain SET v = NEW.id; END").await.unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..12 {
+        let name = ["ann", "bob", "eve"][number % 3];
+        let own = user(&service, name);
+        tasks.spawn(async move {
+            let mine = async |sql: &str| match query(&own, sql).await {
+                Ok(rows) => assert!(
+                    rows.rows.iter().all(|row| row[0] == Value::Text(name.to_owned())),
+                    "{name}: {sql}: {rows:?}"
+                ),
+                Err(Error::Busy(_)) => {}
+                Err(error) => panic!("{name}: {sql}: {error}"),
+            };
+            for round in 0..25 {
+                mine("SELECT owner FROM notes").await;
+                mine(&format!("INSERT INTO notes (owner, body) VALUES ('{name}', '{number} {round}') RETURNING owner"))
+                    .await;
+                mine(&format!("UPDATE notes SET body = body || '.' WHERE id % 5 = {} RETURNING owner", round % 5))
+                    .await;
+                mine(&format!("DELETE FROM notes WHERE body LIKE '%{}%' AND id > 3 RETURNING owner", round % 7)).await;
+                let given_up = query(
+                    &own,
+                    "UPDATE notes SET body = body || (SELECT count(*) FROM notes AS a, notes AS b, notes AS c)",
+                );
+                let _ = tokio::time::timeout(std::time::Duration::from_micros(300 * (round % 8)), given_up).await;
+                if let Ok(mut cursor) = own.cursor("SELECT owner FROM notes".to_owned(), vec![], soon()).await {
+                    let rows = cursor.next().await.unwrap();
+                    assert!(rows.iter().all(|row| row[0] == Value::Text(name.to_owned())), "{name}: {rows:?}");
+                }
+                if round % 6 == 0
+                    && let Ok(transaction) = own.begin(TransactionMode::ReadWrite, soon()).await
+                {
+                    for sql in ["UPDATE notes SET owner = owner RETURNING owner", "SELECT owner FROM notes"] {
+                        let rows = transaction.query(sql.to_owned(), vec![], soon()).await.unwrap();
+                        assert!(rows.rows.iter().all(|row| row[0] == Value::Text(name.to_owned())), "{name}: {rows:?}");
+                    }
+                }
+            }
+        });
+    }
+    for round in 0..40 {
+        for sql in [
+            format!("CREATE POLICY p{round} ON notes AS RESTRICTIVE USING (id <> -{round} - 1)"),
+            format!("ALTER TABLE plain ADD COLUMN c{round}"),
+            format!("CREATE INDEX i{round} ON notes (owner, id)"),
+            format!("DROP POLICY p{round} ON notes"),
+            format!("DROP INDEX i{round}"),
+        ] {
+            while let Err(error) = execute(&service, &sql).await {
+                assert!(matches!(error, Error::Busy(_)), "{sql}: {error}");
+            }
+        }
+    }
+    while let Some(ended) = tasks.join_next().await {
+        ended.unwrap();
+    }
+    assert_eq!(value(&service, "SELECT owner FROM notes WHERE id = 3").await, Value::Text("bob".to_owned()));
 }
 
 #[tokio::test]
