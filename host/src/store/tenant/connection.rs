@@ -59,7 +59,7 @@ pub(super) struct Connection {
     role: Role,
     shadows: Option<Arc<Shadows>>,
     policies_changed: bool,
-    paces: Paces,
+    paces: Box<Paces>,
 }
 
 /// Times a limited statement tries to begin while others change the schema.
@@ -106,7 +106,7 @@ impl Connection {
             role,
             shadows: None,
             policies_changed: false,
-            paces: Paces::default(),
+            paces: Box::default(),
         })
     }
 
