@@ -42,7 +42,7 @@ use crate::sandbox::origin::Origin;
 use crate::secrets::Secret;
 use crate::store::tenant::Databases;
 use crate::store::{Store, StoreError, api_keys, tokens};
-use crate::tunables::{ADMISSION_QUEUE_FACTOR, ADMISSION_WAIT, STREAMS};
+use crate::tunables::{ADMISSION_QUEUE_FACTOR, ADMISSION_WAIT, MANAGEMENT_MEMORY_BYTES, STREAMS};
 
 /// Why a host does not start, in one line.
 pub type StartError = Box<dyn std::error::Error>;
@@ -164,6 +164,7 @@ impl App {
             limiter: limiter.clone(),
             origin,
             gauges,
+            bodies: MemoryBudget::new(MANAGEMENT_MEMORY_BYTES),
             max_component_bytes: config.max_component_bytes,
         }));
         let service = Arc::new(Service {

@@ -352,6 +352,15 @@ pub const OTLP_REQUEST_TIME: Duration = Duration::from_secs(10);
 /// Bytes of a JSON body sent to the management API.
 pub const MANAGEMENT_BODY_BYTES: usize = 2 * 1024 * 1024;
 
+/// Memory for all bodies sent to the management API together, in bytes: what each has beyond [`MANAGEMENT_BODY_BYTES`].
+pub const MANAGEMENT_MEMORY_BYTES: usize = 512 * 1024 * 1024;
+
+/// How long such a body may pause.
+pub const MANAGEMENT_BODY_PAUSE: Duration = Duration::from_secs(30);
+
+/// How long it may take altogether.
+pub const MANAGEMENT_BODY_TIME: Duration = Duration::from_secs(300);
+
 /// Bytes of one write of a guest to a body.
 pub const BODY_CHUNK_BYTES: usize = 64 * 1024;
 

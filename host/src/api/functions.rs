@@ -14,8 +14,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::extract::{By, InApp, InPath, InQuery, Object, bytes, json};
+use super::extract::{By, InApp, InPath, InQuery, Object, json};
 use super::multipart::{FORM, Form};
+use super::reception::bytes;
 use super::{Api, butterbase};
 use crate::auth::management::Principal;
 use crate::deploy::packages::{LockedPackages, PackageVersions};

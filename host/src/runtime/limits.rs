@@ -36,7 +36,7 @@ impl MemoryBudget {
     }
 
     /// Takes this much for as long as the share lives.
-    fn share(self: &Arc<Self>, bytes: usize) -> Option<Share> {
+    pub fn share(self: &Arc<Self>, bytes: usize) -> Option<Share> {
         self.take(bytes).then(|| Share { budget: self.clone(), bytes })
     }
 
@@ -50,6 +50,22 @@ impl MemoryBudget {
 pub struct Share {
     budget: Arc<MemoryBudget>,
     bytes: usize,
+}
+
+impl Share {
+    /// How much it is, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Takes more; false when there is not that much.
+    pub fn grow(&mut self, bytes: usize) -> bool {
+        let grown = self.budget.take(bytes);
+        if grown {
+            self.bytes += bytes;
+        }
+        grown
+    }
 }
 
 impl Drop for Share {
