@@ -127,7 +127,7 @@ impl App {
             maxima: config.maxima,
             databases: resources.databases.clone(),
             verifiers,
-            publishing: Mutex::default(),
+            apps: Mutex::default(),
             deleting: Mutex::default(),
         });
         deployer.load().await?;

@@ -123,6 +123,35 @@ async fn a_token_that_is_deleted_opens_nothing_for_a_body_that_is_under_way() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_meant_for_a_deleted_app_is_not_for_the_next_one_of_its_name() {
+    let server = start().await;
+    let admin = server.admin();
+    for (path, body) in [
+        ("functions", json!({ "name": "f", "code": "export default () => new Response()" })),
+        ("api-keys", json!({ "name": "k" })),
+        ("db/import", json!("CREATE TABLE t (a)")),
+    ] {
+        admin.create_app("shop").await;
+        let body = body.as_str().map_or(body.to_string(), str::to_owned);
+        let (token, length) = (server.admin_token(), body.len());
+        let mut connection = RawConnection::open(server.address()).await;
+        connection
+            .send(format!(
+                "POST /v1/shop/{path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\
+                 Expect: 100-continue\r\nContent-Length: {length}\r\n\r\n"
+            ))
+            .await;
+        connection.read_until("HTTP/1.1 100 Continue\r\n\r\n").await;
+        admin.call(Method::DELETE, "/api/v1/apps/shop").send().await.expect(StatusCode::NO_CONTENT);
+        admin.create_app("shop").await;
+        connection.send(body).await;
+        let answer = connection.rest().await;
+        assert!(answer.starts_with("HTTP/1.1 404 "), "{path}: {answer}");
+        admin.call(Method::DELETE, "/api/v1/apps/shop").send().await.expect(StatusCode::NO_CONTENT);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn hashes_of_secrets_are_not_for_who_only_reads() {
     let server = start().await;
     server.admin().set_secrets(json!({ "PIN": "1234" })).await;

@@ -90,6 +90,8 @@ enum Role {
 }
 
 async fn database(api: &Api, app: &crate::router::table::App) -> Result<Database, Error> {
+    // The body took its time.
+    api.deployer.check_served(app)?;
     api.deployer.databases.open(&app.name).await.map_err(refused)
 }
 
