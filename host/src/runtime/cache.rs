@@ -10,6 +10,7 @@ use wasmtime::{Engine, Module};
 
 use crate::ids::ContentHash;
 use crate::secrets::seal::Sealer;
+use crate::store::private_directory;
 
 /// Bytes of the tag at the end of a file.
 const TAG_BYTES: usize = 32;
@@ -34,7 +35,7 @@ impl Cache {
     pub fn open(directory: &Path, engine: Engine, sealer: Arc<Sealer>) -> io::Result<Self> {
         let version: Arc<str> = engine_version(&engine).into();
         let directory = directory.join(&*version);
-        std::fs::create_dir_all(&directory)?;
+        private_directory(&directory)?;
         remove_unfinished(&directory)?;
         Ok(Self { directory, engine, version, sealer })
     }
