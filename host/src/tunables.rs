@@ -310,8 +310,11 @@ pub const EXECUTIONS_KEPT_FOR: Duration = Duration::from_secs(30 * 24 * 60 * 60)
 /// Functions that have series of their own in `/metrics`; what others count is added up.
 pub const METRICS_FUNCTIONS: usize = 1_000;
 
-/// Executions that are read at once for an export: each may have some hundred KiB of log lines.
-pub const EXPORT_PAGE: u32 = 100;
+/// Executions that are read at once, whoever asks for how many.
+pub const EXECUTIONS_PAGE: u32 = 25;
+
+/// Bytes of their texts after which no more are read at once.
+pub const EXECUTIONS_PAGE_BYTES: usize = 256 * 1024;
 
 /// Readers that follow logs at the same time.
 pub const LOG_TAILS: usize = 64;

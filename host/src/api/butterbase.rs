@@ -15,6 +15,7 @@ use super::Api;
 use super::executions::{LIMIT, LIMIT_MAX};
 use super::extract::{By, InApp, InPath, InQuery, Object, json};
 use super::functions::{Draft, FunctionObject, FunctionPath, SOURCE_BODY_BYTES, answer_as, no_function, read};
+use super::pages::Pages;
 use super::secrets::check;
 use crate::deploy::Expect;
 use crate::error::Error;
@@ -357,6 +358,5 @@ pub(super) async fn logs(
     api.store.executions().flush().await?;
     let failed = query.level == LogsLevel::Error;
     let page = Page { limit, since: query.since, failed, ..Page::default() };
-    let rows = api.store.executions().list(app.name.clone(), id, page).await?;
-    Ok(Json(rows.into_iter().map(LogObject::from).collect::<Vec<_>>()).into_response())
+    Pages::new(&api, app.name.clone(), id, page).array::<LogObject>().await
 }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::Api;
 use super::extract::{InApp, InPath, InQuery};
 use super::functions::{FunctionPath, no_function};
+use super::pages::Pages;
 use crate::error::Error;
 use crate::ids::{ExecutionId, FunctionId};
 use crate::store::executions::stats::Stats;
@@ -219,6 +220,5 @@ pub(super) async fn list(
     let trigger = query.trigger_type.map(|TriggerName(trigger)| trigger);
     let status = query.status.map(Status::from);
     let page = Page { limit, offset: query.offset, status, trigger, ..Page::default() };
-    let rows = api.store.executions().list(app.name.clone(), id, page).await?;
-    Ok(Json(rows.into_iter().map(ExecutionObject::from).collect::<Vec<_>>()).into_response())
+    Pages::new(&api, app.name.clone(), id, page).array::<ExecutionObject>().await
 }

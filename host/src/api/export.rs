@@ -18,12 +18,13 @@ use super::Api;
 use super::executions::{ExecutionObject, StatusName, TriggerName};
 use super::extract::{InApp, InPath, InQuery};
 use super::functions::{FunctionPath, no_function};
+use super::pages::Pages;
 use crate::error::{Code, Error};
 use crate::ids::{AppName, ExecutionId, FunctionId};
 use crate::store::executions::tail::{Tail, Tailed};
 use crate::store::executions::{ExecutionRow, Page, Status};
-use crate::store::{Store, StoreError, functions};
-use crate::tunables::{EXPORT_PAGE, LOG_TAIL_HEARTBEAT};
+use crate::store::{StoreError, functions};
+use crate::tunables::LOG_TAIL_HEARTBEAT;
 
 /// The columns of the file, in order: the fields of an execution.
 const COLUMNS: [&str; 21] = [
@@ -109,24 +110,18 @@ fn cell(value: &Value) -> String {
 
 /// Where an export is.
 struct Cursor {
-    store: Store,
-    app: AppName,
-    function: FunctionId,
-    page: Page,
+    pages: Pages,
     format: Format,
     started: bool,
-    done: bool,
 }
 
 impl Cursor {
     /// The next piece of the file, newest executions first.
     async fn next(mut self) -> Result<Option<(Bytes, Self)>, StoreError> {
-        if self.done {
+        let rows = self.pages.next().await?;
+        if rows.is_empty() && self.started {
             return Ok(None);
         }
-        let rows = self.store.executions().list(self.app.clone(), self.function, self.page).await?;
-        self.done = rows.len() < EXPORT_PAGE as usize;
-        self.page.before = rows.last().map(|row| row.id).or(self.page.before);
         let mut text = if self.started { String::new() } else { self.format.head() };
         self.started = true;
         rows.into_iter().for_each(|row| text.push_str(&self.format.line(row)));
@@ -152,9 +147,9 @@ pub(super) async fn export(
     let function = function_id(&api, &app.name, path).await?;
     api.store.executions().flush().await?;
     let (status, trigger) = (status.map(Status::from), trigger_type.map(|TriggerName(trigger)| trigger));
-    let page = Page { limit: EXPORT_PAGE, status, trigger, since, ..Page::default() };
-    let (store, app) = (api.store.clone(), app.name.clone());
-    let cursor = Cursor { store, app, function, page, format, started: false, done: false };
+    let page = Page { limit: u32::MAX, status, trigger, since, ..Page::default() };
+    let pages = Pages::new(&api, app.name.clone(), function, page);
+    let cursor = Cursor { pages, format, started: false };
     let extension = if format == Format::Csv { "csv" } else { "jsonl" };
     let disposition = format!("attachment; filename=\"{name}-executions.{extension}\"");
     let headers = [(CONTENT_TYPE, format.media_type().to_owned()), (CONTENT_DISPOSITION, disposition)];

@@ -15,6 +15,7 @@ pub mod keys;
 pub mod metrics;
 mod multipart;
 mod openapi;
+mod pages;
 mod reception;
 pub mod secrets;
 mod supabase;
