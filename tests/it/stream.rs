@@ -140,6 +140,24 @@ async fn calls_run_beside_each_other_but_not_without_bound() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn messages_take_no_more_memory_than_they_have_bytes() {
+    let server = start().await;
+    let code = "export default async () => { await new Promise((done) => setTimeout(done, 60_000)); return '' }";
+    let body = json!({ "name": "f", "code": code, "enabled": true, "access": { "policy": "public" } });
+    server.admin().manage(Method::POST, "/functions").json(&body).send().await.expect(StatusCode::CREATED);
+    let mut socket = open(&server, PATH, &[]).await.unwrap();
+    let before = server.resident_bytes();
+    let message = json!({ "function": "f", "payload": vec![0; 500_000] });
+    for _ in 0..8 {
+        say(&mut socket, &message).await;
+    }
+    // By then the host has read them.
+    assert_eq!(ask(&mut socket, json!({ "function": "f", "id": [1, null] })).await["id"], json!([1, null]));
+    let grown = server.resident_bytes().saturating_sub(before);
+    assert!(grown < 80_000_000, "{grown} bytes: as values they would be 128 MB");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn messages_and_results_have_a_size() {
     let server = serve("public").await;
     let mut socket = open(&server, PATH, &[]).await.unwrap();

@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -53,20 +53,22 @@ struct Caller {
 #[serde(deny_unknown_fields)]
 struct Wish {
     function: FunctionName,
-    #[serde(default)]
-    payload: Value,
-    id: Option<Value>,
+    payload: Option<Payload>,
+    id: Option<Payload>,
 }
+
+/// JSON as its text: as values it would take many times the memory.
+type Payload = Box<RawValue>;
 
 /// What it gets back.
 #[derive(Serialize)]
 struct Outcome {
     #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<Value>,
+    id: Option<Payload>,
     #[serde(skip_serializing_if = "Option::is_none")]
     function: Option<FunctionName>,
     status: u16,
-    result: Value,
+    result: Option<Payload>,
     #[serde(skip_serializing_if = "Option::is_none")]
     execution_id: Option<String>,
 }
@@ -153,7 +155,9 @@ async fn converse(caller: Arc<Caller>, mut socket: WebSocket, _place: OwnedSemap
 }
 
 async fn answer(caller: Arc<Caller>, text: Utf8Bytes, has_room: bool) -> Utf8Bytes {
-    let outcome = match serde_json::from_str::<Wish>(&text) {
+    let wish = serde_json::from_str::<Wish>(&text);
+    drop(text);
+    let outcome = match wish {
         Ok(wish) if has_room => caller.grant(wish).await,
         Ok(Wish { function, id, .. }) => {
             let message = format!("{STREAM_CALLS} calls of this WebSocket run already; wait for a result");
@@ -172,17 +176,22 @@ async fn answer(caller: Arc<Caller>, text: Utf8Bytes, has_room: bool) -> Utf8Byt
 
 impl Caller {
     async fn grant(&self, Wish { function, payload, id }: Wish) -> Outcome {
-        let response = match self.call(&function, &payload) {
+        let response = match self.call(&function, payload) {
             Ok(call) => self.service.limited(call, self.peer).await,
             Err(error) => respond::refused(&error, &function),
         };
         Outcome::read(response, Some(function), id).await
     }
 
-    fn call(&self, function: &FunctionName, payload: &Value) -> Result<Call, Error> {
+    fn call(&self, function: &FunctionName, payload: Option<Payload>) -> Result<Call, Error> {
         let path = PathAndQuery::try_from(format!("/api/v1/functions/{function}/invoke")).map_err(Error::internal)?;
         let url = absolute(&self.authority, Some(path))?.to_string();
-        let body = Full::new(payload.to_string().into()).map_err(|never| match never {}).boxed_unsync();
+        let payload = payload.map_or_else(|| "null".to_owned(), |payload| Box::<str>::from(payload).into());
+        // It stays for as long as the call, which may wait for others.
+        let share = self.service.invoker.resources.memory.share(payload.len()).ok_or_else(|| {
+            Error::new(Code::Overloaded, "all memory the host has for functions is in use; try again later")
+        })?;
+        let body = Full::new(share.around(payload.into_bytes())).map_err(|never| match never {}).boxed_unsync();
         let mut request = Request::new(body);
         *request.method_mut() = Method::POST;
         *request.uri_mut() = absolute(&self.authority, None)?;
@@ -205,12 +214,12 @@ impl Caller {
 
 impl Outcome {
     /// What a response says: JSON as it is, other text as a string.
-    async fn read(response: Response<AnyBody>, function: Option<FunctionName>, id: Option<Value>) -> Self {
+    async fn read(response: Response<AnyBody>, function: Option<FunctionName>, id: Option<Payload>) -> Self {
         let (head, body) = response.into_parts();
         let execution_id = head.headers.get(EXECUTION_ID).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let refuse = |code: Code, message: String| {
             let result = serde_json::json!({ "error": "Result lost", "message": message, "code": code.as_str() });
-            (code.status().as_u16(), result)
+            (code.status().as_u16(), to_raw_value(&result))
         };
         let (status, result) = match whole(body).await.map(String::from_utf8) {
             None => {
@@ -219,11 +228,12 @@ impl Outcome {
             }
             Some(Err(_)) => refuse(Code::InvalidResponse, "the result is not text".to_owned()),
             Some(Ok(text)) => {
-                let json = is_json(&head.headers).then(|| serde_json::from_str(&text).ok()).flatten();
-                (head.status.as_u16(), json.unwrap_or(Value::String(text)))
+                let json = is_json(&head.headers).then(|| serde_json::from_str::<Payload>(&text).ok()).flatten();
+                (head.status.as_u16(), json.map_or_else(|| to_raw_value(&text), Ok))
             }
         };
-        Self { id, function, status, result, execution_id }
+        // Text and our own values always can be JSON.
+        Self { id, function, status, result: result.ok(), execution_id }
     }
 }
 

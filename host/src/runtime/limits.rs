@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use bytes::Bytes;
 use wasmtime::ResourceLimiter;
 
 use crate::tunables::FIBER_STACK_BYTES;
@@ -53,6 +54,11 @@ pub struct Share {
 }
 
 impl Share {
+    /// These bytes, of which this is the part of the budget: it is given back when they go.
+    pub fn around(self, bytes: Vec<u8>) -> Bytes {
+        Bytes::from_owner(Counted { bytes, _share: self })
+    }
+
     /// How much it is, in bytes.
     pub fn bytes(&self) -> usize {
         self.bytes
@@ -65,6 +71,17 @@ impl Share {
             self.bytes += bytes;
         }
         grown
+    }
+}
+
+struct Counted {
+    bytes: Vec<u8>,
+    _share: Share,
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
