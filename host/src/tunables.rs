@@ -145,6 +145,12 @@ pub const RATE_MAPS: usize = 64;
 /// Callers in one of them. With more, those that are within their limits are forgotten.
 pub const RATE_CALLERS_PER_MAP: usize = 4_096;
 
+/// Settings of a function, in bytes of their JSON. Policies name groups and claims of any number and length.
+pub const FUNCTION_SETTINGS_BYTES: usize = 64 * 1024;
+
+/// Settings of an app, in bytes of their JSON: all the keys that issuers may have fit.
+pub const APP_SETTINGS_BYTES: usize = 1024 * 1024;
+
 /// Origins, methods, or header fields that pages of other origins may have or use.
 pub const CORS_NAMES: usize = 100;
 
