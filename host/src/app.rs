@@ -117,6 +117,7 @@ impl App {
             host: host.clone(),
             compiler: Compiler::new(std::env::current_exe()?, compile_limits, cores.div_ceil(2)),
             cache: Cache::open(&config.data.join("cache"), engine, sealer)?,
+            budget: resources.memory.clone(),
         });
         let deployer = Arc::new(Deployer {
             store: store.clone(),

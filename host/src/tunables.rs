@@ -60,6 +60,9 @@ pub const FIBER_STACK_BYTES: usize = WASM_STACK_BYTES + 1024 * 1024;
 /// How long a program's top level may take when it is deployed, and when its image is made again after a start.
 pub const PROGRAM_START_TIME: Duration = Duration::from_secs(10);
 
+/// What a program may have in memory at the end of its top level, in bytes: the image that its requests start from.
+pub const PROGRAM_IMAGE_BYTES: usize = 128 * 1024 * 1024;
+
 /// Body of a request that is passed to a lean function by value, in bytes.
 pub const BODY_BY_VALUE_BYTES: usize = 64 * 1024;
 

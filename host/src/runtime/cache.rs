@@ -21,6 +21,13 @@ const FINISHED: &str = "cwasm";
 /// Machine code that this host made: only a [`Cache`] vouches for that.
 pub struct MachineCode(Vec<u8>);
 
+impl MachineCode {
+    /// How much it is, in bytes.
+    pub fn size(&self) -> usize {
+        self.0.len()
+    }
+}
+
 /// The machine code of one data directory.
 #[derive(Clone)]
 pub struct Cache {
