@@ -105,7 +105,8 @@ impl Service {
             return answer;
         }
         let origin = match dialect {
-            Dialect::Supabase if cors.is_preflight() => Origin::Preflight,
+            // What has a body was made by no browser, and would hand it to a function that did not ask who calls.
+            Dialect::Supabase if cors.is_preflight() && request.body().is_end_stream() => Origin::Preflight,
             _ => Origin::Client,
         };
         let mut response = self.arrived(app, function, rest, request, origin, peer).await;

@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::body::AnyBody;
-use super::credential::{authenticate, identify, is_host_credential};
+use super::credential::{PROTOCOL_TOKEN, authenticate, identify, is_host_credential};
 use super::headers::end_to_end;
 use super::respond::{self, EXECUTION_ID};
 use super::service::{Service, absolute, authority};
@@ -33,9 +33,8 @@ use crate::router::table::App;
 use crate::runtime::signals::Arrival;
 use crate::tunables::{STREAM_CALLS, STREAM_IDLE, STREAM_MESSAGE_BYTES, STREAM_REFUSALS};
 
-/// The protocol a browser asks for, which cannot set header fields, and the form in which it then brings a token beside it.
+/// The protocol a browser asks for, which cannot set header fields and brings a token beside it.
 const PROTOCOL: &str = "caddis";
-const TOKEN_PREFIX: &str = "bearer.";
 
 /// Whose socket it is.
 struct Caller {
@@ -125,7 +124,7 @@ impl Service {
 fn protocol_token(headers: &HeaderMap) -> Option<String> {
     let offered = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
     let mut words = offered.flat_map(|value| value.split(',')).map(str::trim);
-    words.find_map(|word| word.strip_prefix(TOKEN_PREFIX).map(str::to_owned))
+    words.find_map(|word| word.strip_prefix(PROTOCOL_TOKEN).map(str::to_owned))
 }
 
 /// Answers messages until the client leaves, says nothing for too long, or sends what is no message. Calls that run then are cancelled.
