@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -15,15 +16,16 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use super::Api;
-use super::executions::{ExecutionObject, StatusName, TriggerName};
+use super::executions::{ExecutionObject, StatusName, TriggerName, recorded};
 use super::extract::{InApp, InPath, InQuery};
-use super::functions::{FunctionPath, no_function};
+use super::functions::FunctionPath;
 use super::pages::Pages;
+use super::reception::Reception;
 use crate::error::{Code, Error};
-use crate::ids::{AppName, ExecutionId, FunctionId};
+use crate::ids::{ExecutionId, FunctionId};
+use crate::store::StoreError;
 use crate::store::executions::tail::{Tail, Tailed};
 use crate::store::executions::{ExecutionRow, Page, Status};
-use crate::store::{StoreError, functions};
 use crate::tunables::LOG_TAIL_HEARTBEAT;
 
 /// The columns of the file, in order: the fields of an execution.
@@ -129,12 +131,6 @@ impl Cursor {
     }
 }
 
-async fn function_id(api: &Api, app: &AppName, path: FunctionPath) -> Result<FunctionId, Error> {
-    let app = app.clone();
-    let found = api.store.read(move |tx| functions::get(tx, &app, &path.name)).await;
-    Ok(found.map_err(no_function)?.id)
-}
-
 /// `GET /functions/{name}/executions/export?format=csv|jsonl&status=&trigger_type=&since=`
 pub(super) async fn export(
     State(api): State<Arc<Api>>,
@@ -144,8 +140,7 @@ pub(super) async fn export(
 ) -> Result<Response, Error> {
     let ExportQuery { format, status, trigger_type, since } = query;
     let name = path.name.clone();
-    let function = function_id(&api, &app.name, path).await?;
-    api.store.executions().flush().await?;
+    let function = recorded(&api, &app.name, path.name).await?;
     let (status, trigger) = (status.map(Status::from), trigger_type.map(|TriggerName(trigger)| trigger));
     let page = Page { limit: u32::MAX, status, trigger, since, ..Page::default() };
     let pages = Pages::new(&api, app.name.clone(), function, page);
@@ -161,20 +156,25 @@ pub(super) async fn tail(
     State(api): State<Arc<Api>>,
     InApp(app): InApp,
     InPath(path): InPath<FunctionPath>,
+    Extension(reception): Extension<Reception>,
 ) -> Result<Response, Error> {
-    let function = function_id(&api, &app.name, path).await?;
+    let function = recorded(&api, &app.name, path.name).await?;
     let tail = api.store.executions().tail();
     let tail =
         tail.ok_or_else(|| Error::new(Code::Overloaded, "too many logs are followed already; try again later"))?;
     let headers = [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-store")];
-    Ok((headers, Body::from_stream(events(tail, function))).into_response())
+    Ok((headers, Body::from_stream(events(tail, function, reception))).into_response())
 }
 
-fn events(tail: Tail, function: FunctionId) -> impl Stream<Item = Result<Bytes, std::convert::Infallible>> {
+fn events(
+    tail: Tail,
+    function: FunctionId,
+    reception: Reception,
+) -> impl Stream<Item = Result<Bytes, std::convert::Infallible>> {
     // The comment at the start tells the client that it is listened to.
-    stream::unfold((tail, true), move |(mut tail, starting)| async move {
+    stream::unfold((tail, reception, true), move |(mut tail, reception, starting)| async move {
         if starting {
-            return Some((Ok(Bytes::from_static(b": following\n\n")), (tail, false)));
+            return Some((Ok(Bytes::from_static(b": following\n\n")), (tail, reception, false)));
         }
         let event = loop {
             match timeout(LOG_TAIL_HEARTBEAT, tail.next()).await {
@@ -187,7 +187,8 @@ fn events(tail: Tail, function: FunctionId) -> impl Stream<Item = Result<Bytes, 
                 Ok(Some(Tailed::Row(_))) => {}
             }
         };
-        Some((Ok(event), (tail, false)))
+        // Whoever lost the token sees nothing of what comes after.
+        reception.is_open().then(|| (Ok(event), (tail, reception, false)))
     })
 }
 

@@ -20,7 +20,7 @@ use crate::tunables::{MANAGEMENT_BODY_BYTES, MANAGEMENT_BODY_PAUSE, MANAGEMENT_B
 /// Bytes that are taken from the memory for large bodies at once.
 const STEP_BYTES: usize = 1024 * 1024;
 
-/// What a body is taken in with. The gate puts it beside each request it lets through.
+/// What a body is taken in with, and an answer without end goes on with. The gate puts it beside each request it lets through.
 #[derive(Clone)]
 pub(super) struct Reception {
     tokens: Arc<ManagementTokens>,
@@ -57,10 +57,15 @@ impl Reception {
         };
         let bytes = timeout(self.patience.altogether, self.collect(body, limit, slow)).await.map_err(slow)??;
         // A body may be under way for longer than its sender's token is good.
-        match self.tokens.principal(self.presented) {
-            Some(_) => Ok(bytes),
-            None => Err(Error::new(Code::Unauthorized, "the token was removed while the body was under way")),
+        match self.is_open() {
+            true => Ok(bytes),
+            false => Err(Error::new(Code::Unauthorized, "the token was removed while the body was under way")),
         }
+    }
+
+    /// Whether the token is still good.
+    pub(super) fn is_open(&self) -> bool {
+        self.tokens.principal(self.presented).is_some()
     }
 
     async fn collect(

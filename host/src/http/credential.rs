@@ -40,17 +40,15 @@ pub fn is_host_credential(name: &HeaderName, value: &HeaderValue, app: &App, tok
     })
 }
 
-/// Who makes a request to a function of this app: an `Authorization` header counts before an `apikey` header.
-pub async fn identify(headers: &HeaderMap, app: &App, tokens: &ManagementTokens) -> Result<Identity, Error> {
+/// What a request brings for a function: an `Authorization` header counts before an `apikey` header.
+pub fn presented(headers: &HeaderMap) -> Option<String> {
     let apikey = || headers.get(APIKEY).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    match bearer(headers).or_else(apikey) {
-        Some(token) => authenticate(&token, app, tokens).await,
-        None => Ok(Identity::Anonymous),
-    }
+    bearer(headers).or_else(apikey)
 }
 
-/// Who has this token or key.
-pub async fn authenticate(token: &str, app: &App, tokens: &ManagementTokens) -> Result<Identity, Error> {
+/// Who has this token or key, or none, in this app.
+pub async fn authenticate(token: Option<&str>, app: &App, tokens: &ManagementTokens) -> Result<Identity, Error> {
+    let Some(token) = token else { return Ok(Identity::Anonymous) };
     let hash = KeyHash::of(token);
     if let Some(principal) = tokens.principal(hash) {
         principal.require_app(Some(&app.name))?;

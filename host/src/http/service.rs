@@ -17,7 +17,7 @@ use wasmtime_wasi_http::WasiBody;
 
 use super::body::{AnyBody, BodyError, ResponseBody, incoming};
 use super::cors::Cors;
-use super::credential::{identify, is_host_credential};
+use super::credential::{authenticate, is_host_credential, presented};
 use super::headers::end_to_end;
 use super::rate::{Caller, Class, Limiter, Quota};
 use super::respond;
@@ -198,7 +198,7 @@ impl Service {
             ));
         }
         let (head, body) = request.into_parts();
-        let identity = identify(&head.headers, &app, &self.tokens).await;
+        let identity = authenticate(presented(&head.headers).as_deref(), &app, &self.tokens).await;
         let authority = authority(&head.uri, &head.headers)?;
         let url = absolute(&authority, head.uri.path_and_query().cloned())?;
         let (body, arrival) = incoming(body, self.max_request_bytes);

@@ -19,11 +19,10 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::body::AnyBody;
-use super::credential::{PROTOCOL_TOKEN, authenticate, identify, is_host_credential};
+use super::credential::{PROTOCOL_TOKEN, authenticate, is_host_credential, presented};
 use super::headers::end_to_end;
 use super::respond::{self, EXECUTION_ID};
 use super::service::{Service, absolute, authority};
-use crate::auth::Identity;
 use crate::deploy::find_app;
 use crate::error::{Code, Error};
 use crate::ids::{AppName, FunctionName};
@@ -31,6 +30,7 @@ use crate::invoke::{Call, Origin};
 use crate::observe::trace::TraceContext;
 use crate::router::table::App;
 use crate::runtime::signals::Arrival;
+use crate::secrets::Secret;
 use crate::tunables::{STREAM_CALLS, STREAM_IDLE, STREAM_MESSAGE_BYTES, STREAM_REFUSALS};
 
 /// The protocol a browser asks for, which cannot set header fields and brings a token beside it.
@@ -40,7 +40,8 @@ const PROTOCOL: &str = "caddis";
 struct Caller {
     service: Arc<Service>,
     app: Arc<App>,
-    identity: Identity,
+    /// Looked at for each call: it may expire, or be removed, while the socket is open.
+    token: Option<Secret>,
     authority: Authority,
     peer: IpAddr,
     /// What functions see of the request that opened the socket.
@@ -94,10 +95,8 @@ impl Service {
     ) -> Result<Response<AnyBody>, Error> {
         let app = find_app(&self.table, &app)?;
         let (mut head, _) = request.into_parts();
-        let identity = match protocol_token(&head.headers) {
-            Some(token) => authenticate(&token, &app, &self.tokens).await?,
-            None => identify(&head.headers, &app, &self.tokens).await?,
-        };
+        let token = protocol_token(&head.headers).or_else(|| presented(&head.headers)).map(Secret::from);
+        authenticate(token.as_ref().map(Secret::expose), &app, &self.tokens).await?;
         let authority = authority(&head.uri, &head.headers)?;
         let withheld = |name: &HeaderName, value: &HeaderValue| {
             let of_the_socket = name.as_str().starts_with("sec-websocket-") || name == CONTENT_LENGTH;
@@ -114,7 +113,7 @@ impl Service {
         let upgrade = upgrade.map_err(|rejection| Error::invalid(rejection.body_text()))?;
         let upgrade =
             upgrade.protocols([PROTOCOL]).max_message_size(STREAM_MESSAGE_BYTES).max_frame_size(STREAM_MESSAGE_BYTES);
-        let caller = Arc::new(Caller { service: self, app, identity, authority, peer, headers });
+        let caller = Arc::new(Caller { service: self, app, token, authority, peer, headers });
         let response = upgrade.on_upgrade(move |socket| converse(caller, socket, place)).into_response();
         Ok(response.map(|body| body.map_err(Into::into).boxed_unsync()))
     }
@@ -175,14 +174,14 @@ async fn answer(caller: Arc<Caller>, text: Utf8Bytes, has_room: bool) -> Utf8Byt
 
 impl Caller {
     async fn grant(&self, Wish { function, payload, id }: Wish) -> Outcome {
-        let response = match self.call(&function, payload) {
+        let response = match self.call(&function, payload).await {
             Ok(call) => self.service.limited(call, self.peer).await,
             Err(error) => respond::refused(&error, &function),
         };
         Outcome::read(response, Some(function), id).await
     }
 
-    fn call(&self, function: &FunctionName, payload: Option<Payload>) -> Result<Call, Error> {
+    async fn call(&self, function: &FunctionName, payload: Option<Payload>) -> Result<Call, Error> {
         let path = PathAndQuery::try_from(format!("/api/v1/functions/{function}/invoke")).map_err(Error::internal)?;
         let url = absolute(&self.authority, Some(path))?.to_string();
         let payload = payload.map_or_else(|| "null".to_owned(), |payload| Box::<str>::from(payload).into());
@@ -198,10 +197,11 @@ impl Caller {
         let host = HeaderValue::try_from(self.authority.as_str()).map_err(Error::internal)?;
         request.headers_mut().insert(HOST, host);
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let identity = authenticate(self.token.as_ref().map(Secret::expose), &self.app, &self.service.tokens).await;
         Ok(Call {
             app: self.app.clone(),
             function: function.clone(),
-            identity: Ok(self.identity.clone()),
+            identity,
             url,
             trace: TraceContext::continued(request.headers()),
             request,

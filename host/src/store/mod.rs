@@ -40,6 +40,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use self::conn::{Database, Durability};
 use self::executions::{ExecutionLog, Options};
+use crate::error::{Code, Error};
 use crate::secrets::Secret;
 use crate::secrets::seal::Sealer;
 
@@ -129,6 +130,10 @@ impl From<rusqlite::Error> for StoreError {
         match error.sqlite_error() {
             Some(failure) if failure.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_FOREIGNKEY => Self::NotFound,
             Some(failure) if matches!(failure.code, ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
+            Some(failure) if failure.code == ErrorCode::DiskFull => {
+                tracing::error!("the disk with the data directory is full");
+                Self::Refused(Error::new(Code::Overloaded, "the host's disk is full; nothing was changed"))
+            }
             _ => Self::Internal(error.into()),
         }
     }
