@@ -2,7 +2,6 @@
 //! may still manage when it is there.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -26,36 +25,17 @@ pub(super) struct Reception {
     tokens: Arc<ManagementTokens>,
     presented: KeyHash,
     memory: Arc<MemoryBudget>,
-    patience: Patience,
-}
-
-/// How long a body may take, so that tests need not wait.
-#[derive(Clone, Copy)]
-struct Patience {
-    between_pieces: Duration,
-    altogether: Duration,
 }
 
 impl Reception {
     /// For whoever presents a token of this hash, with this memory for all large bodies together.
     pub(super) fn new(tokens: Arc<ManagementTokens>, presented: KeyHash, memory: Arc<MemoryBudget>) -> Self {
-        let patience = Patience { between_pieces: MANAGEMENT_BODY_PAUSE, altogether: MANAGEMENT_BODY_TIME };
-        Self { tokens, presented, memory, patience }
+        Self { tokens, presented, memory }
     }
 
     async fn take(&self, body: Body, limit: usize) -> Result<Bytes, Error> {
-        let slow = |_| {
-            let Patience { between_pieces, altogether } = self.patience;
-            Error::new(
-                Code::Timeout,
-                format!(
-                    "the body must arrive within {} seconds, without a pause of {}",
-                    altogether.as_secs(),
-                    between_pieces.as_secs()
-                ),
-            )
-        };
-        let bytes = timeout(self.patience.altogether, self.collect(body, limit, slow)).await.map_err(slow)??;
+        let whole = timeout(MANAGEMENT_BODY_TIME, self.collect(body, limit)).await;
+        let bytes = whole.unwrap_or_else(|_elapsed| Err(slow()))?;
         // A body may be under way for longer than its sender's token is good.
         match self.is_open() {
             true => Ok(bytes),
@@ -68,14 +48,9 @@ impl Reception {
         self.tokens.principal(self.presented).is_some()
     }
 
-    async fn collect(
-        &self,
-        mut body: Body,
-        limit: usize,
-        slow: impl Fn(tokio::time::error::Elapsed) -> Error,
-    ) -> Result<Bytes, Error> {
+    async fn collect(&self, mut body: Body, limit: usize) -> Result<Bytes, Error> {
         let mut received = Received { bytes: Vec::new(), share: None };
-        while let Some(frame) = timeout(self.patience.between_pieces, body.frame()).await.map_err(&slow)? {
+        while let Some(frame) = timeout(MANAGEMENT_BODY_PAUSE, body.frame()).await.map_err(|_elapsed| slow())? {
             let frame = frame.map_err(|_| Error::invalid("the body did not arrive whole"))?;
             let Ok(piece) = frame.into_data() else { continue };
             if received.bytes.len() + piece.len() > limit {
@@ -133,6 +108,12 @@ pub(super) async fn bytes(request: Request, limit: usize) -> Result<Bytes, Error
         return Err(too_large(limit));
     }
     reception.take(request.into_body(), limit).await
+}
+
+fn slow() -> Error {
+    let (whole, pause) = (MANAGEMENT_BODY_TIME.as_secs(), MANAGEMENT_BODY_PAUSE.as_secs());
+    let message = format!("the body must arrive within {whole} seconds, without a pause of {pause}");
+    Error::new(Code::Timeout, message)
 }
 
 fn too_large(limit: usize) -> Error {
