@@ -48,6 +48,7 @@ mod siblings;
 mod snippets;
 mod stream;
 mod supabase;
+mod supabase_server;
 mod tokens;
 mod uploads;
 mod versions;

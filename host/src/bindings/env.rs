@@ -8,12 +8,19 @@ use super::wit::env::Host;
 use crate::secrets::Secret;
 use crate::secrets::redact::Redactor;
 
-/// Variables that every function has: how to reach the host, and its app's keys, as Supabase names them (SB7).
+/// Where the host is reached: one of the variables that every function has, by the names Supabase gives them (SB7).
 pub const URL: &str = "SUPABASE_URL";
-/// See [`URL`].
+/// The key of the app for pages and apps of users.
 pub const ANON_KEY: &str = "SUPABASE_ANON_KEY";
-/// See [`URL`]. The only one of them that is a secret.
+/// The same as a JSON object of named keys, which newer clients read.
+pub const PUBLISHABLE_KEYS: &str = "SUPABASE_PUBLISHABLE_KEYS";
+/// The key of the app for servers.
 pub const SERVICE_ROLE_KEY: &str = "SUPABASE_SERVICE_ROLE_KEY";
+/// The same as a JSON object of named keys.
+pub const SECRET_KEYS: &str = "SUPABASE_SECRET_KEYS";
+
+/// The variables of [`URL`] and its siblings that everybody may know.
+const PUBLIC: [&str; 3] = [URL, ANON_KEY, PUBLISHABLE_KEYS];
 
 /// The variables of one function, sorted by name.
 #[derive(Debug, Default)]
@@ -25,8 +32,7 @@ pub struct Environment {
 impl Environment {
     /// These variables.
     pub fn new(variables: BTreeMap<String, Secret>) -> Self {
-        let known = [URL, ANON_KEY];
-        let secrets = variables.iter().filter(|(name, _)| !known.contains(&name.as_str()));
+        let secrets = variables.iter().filter(|(name, _)| !PUBLIC.contains(&name.as_str()));
         let redactor = Redactor::new(secrets.map(|(_, value)| value));
         Self { variables, redactor }
     }
