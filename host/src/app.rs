@@ -43,7 +43,7 @@ use crate::secrets::Secret;
 use crate::store::backup::{Copies, Copying};
 use crate::store::tenant::Databases;
 use crate::store::{Store, StoreError, api_keys, tokens};
-use crate::tunables::{ADMISSION_QUEUE_FACTOR, ADMISSION_WAIT, STREAMS};
+use crate::tunables::{ADMISSION_QUEUE_FACTOR, ADMISSION_WAIT, MANAGEMENT_MEMORY_BYTES, STREAMS};
 
 /// Why a host does not start, in one line.
 pub type StartError = Box<dyn std::error::Error>;
@@ -122,6 +122,7 @@ impl App {
             host: host.clone(),
             compiler: Compiler::new(std::env::current_exe()?, compile_limits, cores.div_ceil(2)),
             cache: Cache::open(&config.data.join("cache"), engine, sealer)?,
+            budget: resources.memory.clone(),
         });
         let deployer = Arc::new(Deployer {
             store: store.clone(),
@@ -132,7 +133,7 @@ impl App {
             maxima: config.maxima,
             databases: resources.databases.clone(),
             verifiers,
-            publishing: Mutex::default(),
+            apps: Mutex::default(),
             deleting: Mutex::default(),
         });
         deployer.load().await?;
@@ -169,6 +170,7 @@ impl App {
             limiter: limiter.clone(),
             origin,
             gauges,
+            bodies: MemoryBudget::new(MANAGEMENT_MEMORY_BYTES),
             max_component_bytes: config.max_component_bytes,
         }));
         let service = Arc::new(Service {

@@ -101,9 +101,9 @@ impl Resources {
         let read = move |tx: &Reader<'_>| {
             let keys = ProjectKeys::new(&app, &apps::jwt_secret(tx, &app)?)
                 .map_err(|error| StoreError::Internal(error.into()))?;
-            let mut environment = origin.variables(&app, &keys);
-            environment.extend(secrets::environment(tx, &app, function, &changes)?);
-            Ok(Arc::new(environment))
+            let mut variables = origin.variables(&app, &keys);
+            variables.extend(secrets::environment(tx, &app, function, &changes)?);
+            Ok(Arc::new(Environment::new(variables)))
         };
         self.store.read(read).await
     }

@@ -15,7 +15,7 @@ use self::cors::CorsSettings;
 use self::hosts::{ALLOWED_HOSTS, AllowedHost};
 use self::rate::RateLimit;
 use crate::error::Error;
-use crate::tunables::{FUEL, MEMORY_LIMIT_MB, TIMEOUT_SECONDS};
+use crate::tunables::{FUEL, FUNCTION_SETTINGS_BYTES, MEMORY_LIMIT_MB, TIMEOUT_SECONDS};
 
 /// The settings of one version of a function. Names, defaults and ranges are Fluxbase's (FX2) where it has them.
 // A version stored by an older host lacks the newer fields.
@@ -232,6 +232,7 @@ impl SettingsPatch {
         set(&mut settings.cors, patch.cors);
         set(&mut settings.rate_limit, patch.rate_limit);
         set(&mut settings.log_response, patch.log_response);
+        check_size("the settings of a function", &settings, FUNCTION_SETTINGS_BYTES)?;
         Ok(settings)
     }
 
@@ -246,6 +247,15 @@ impl SettingsPatch {
             Some((field, _)) => Err(Error::invalid(format!("{field} is not supported yet; leave it out"))),
             None => Ok(()),
         }
+    }
+}
+
+/// Refuses settings that have more bytes as JSON: they stay in memory for as long as they are in force.
+fn check_size(what: &str, settings: &impl Serialize, limit: usize) -> Result<(), Error> {
+    let size = serde_json::to_string(settings).map_err(Error::internal)?.len();
+    match size > limit {
+        true => Err(Error::invalid(format!("{what} can have at most {limit} bytes as JSON; these would have {size}"))),
+        false => Ok(()),
     }
 }
 
@@ -298,6 +308,9 @@ mod tests {
             (json!({"description": "x".repeat(5000)}), "description"),
             (json!({"cron_schedule": "* * * * *"}), "cron_schedule"),
             (json!({"colour": "red"}), "colour"),
+            (json!({"access": {"policy": "group", "groups": vec!["g"; 20_000]}}), "the settings of a function"),
+            (json!({"access": {"policy": "metadata", "metadata": {"a": vec![0; 40_000]}}}), "at most 65536 bytes"),
+            (json!({"allowed_hosts": ["a".repeat(70_000)]}), "at most 65536 bytes"),
         ] {
             let error = apply(patch.clone()).unwrap_err();
             assert!(error.contains(field), "{patch}: {error}");

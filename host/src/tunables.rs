@@ -61,6 +61,9 @@ pub const FIBER_STACK_BYTES: usize = WASM_STACK_BYTES + 1024 * 1024;
 /// How long a program's top level may take when it is deployed, and when its image is made again after a start.
 pub const PROGRAM_START_TIME: Duration = Duration::from_secs(10);
 
+/// What a program may have in memory at the end of its top level, in bytes: the image that its requests start from.
+pub const PROGRAM_IMAGE_BYTES: usize = 128 * 1024 * 1024;
+
 /// Body of a request that is passed to a lean function by value, in bytes.
 pub const BODY_BY_VALUE_BYTES: usize = 64 * 1024;
 
@@ -145,6 +148,12 @@ pub const RATE_MAPS: usize = 64;
 
 /// Callers in one of them. With more, those that are within their limits are forgotten.
 pub const RATE_CALLERS_PER_MAP: usize = 4_096;
+
+/// Settings of a function, in bytes of their JSON. Policies name groups and claims of any number and length.
+pub const FUNCTION_SETTINGS_BYTES: usize = 64 * 1024;
+
+/// Settings of an app, in bytes of their JSON: all the keys that issuers may have fit.
+pub const APP_SETTINGS_BYTES: usize = 1024 * 1024;
 
 /// Origins, methods, or header fields that pages of other origins may have or use.
 pub const CORS_NAMES: usize = 100;
@@ -311,8 +320,11 @@ pub const EXECUTIONS_KEPT_FOR: Duration = Duration::from_secs(30 * 24 * 60 * 60)
 /// Functions that have series of their own in `/metrics`; what others count is added up.
 pub const METRICS_FUNCTIONS: usize = 1_000;
 
-/// Executions that are read at once for an export: each may have some hundred KiB of log lines.
-pub const EXPORT_PAGE: u32 = 100;
+/// Executions that are read at once, whoever asks for how many.
+pub const EXECUTIONS_PAGE: u32 = 25;
+
+/// Bytes of their texts after which no more are read at once.
+pub const EXECUTIONS_PAGE_BYTES: usize = 256 * 1024;
 
 /// Readers that follow logs at the same time.
 pub const LOG_TAILS: usize = 64;
@@ -352,6 +364,15 @@ pub const OTLP_REQUEST_TIME: Duration = Duration::from_secs(10);
 
 /// Bytes of a JSON body sent to the management API.
 pub const MANAGEMENT_BODY_BYTES: usize = 2 * 1024 * 1024;
+
+/// Memory for all bodies sent to the management API together, in bytes: what each has beyond [`MANAGEMENT_BODY_BYTES`].
+pub const MANAGEMENT_MEMORY_BYTES: usize = 512 * 1024 * 1024;
+
+/// How long such a body may pause.
+pub const MANAGEMENT_BODY_PAUSE: Duration = Duration::from_secs(30);
+
+/// How long it may take altogether.
+pub const MANAGEMENT_BODY_TIME: Duration = Duration::from_secs(300);
 
 /// Bytes of one write of a guest to a body.
 pub const BODY_CHUNK_BYTES: usize = 64 * 1024;

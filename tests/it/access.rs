@@ -149,6 +149,9 @@ async fn the_host_s_own_credentials_never_reach_a_function() {
     for call in [
         server.anonymous().with_token(key).invoke(Method::GET, "f", "/describe"),
         server.anonymous().invoke(Method::GET, "f", "/describe").header("apikey", key),
+        // As mistaken clients do.
+        admin.invoke(Method::GET, "f", "/describe").header("apikey", format!("Bearer:{key}")),
+        admin.invoke(Method::GET, "f", "/describe").header("sec-websocket-protocol", format!("caddis, bearer.{key}")),
     ] {
         let reply = call.send().await.expect(StatusCode::OK);
         assert!(!reply.text().contains(key), "{}", reply.text());

@@ -1,6 +1,8 @@
 //! A backup made while the host is written to, and a host elsewhere that goes on from it.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -33,6 +35,20 @@ async fn write(client: Client, acknowledged: Arc<AtomicI64>, stop: Arc<AtomicBoo
     }
 }
 
+/// The modes of all files in a directory, until the only one there is a whole backup.
+async fn modes_seen(directory: PathBuf) -> BTreeSet<u32> {
+    let mut modes = BTreeSet::new();
+    loop {
+        let entries: Vec<_> = std::fs::read_dir(&directory).unwrap().map(Result::unwrap).collect();
+        // Some are gone by now.
+        modes.extend(entries.iter().filter_map(|entry| Some(entry.metadata().ok()?.permissions().mode() & 0o777)));
+        if entries.len() == 1 && entries.iter().any(|entry| entry.file_name() == "all.caddis") {
+            return modes;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_backed_up_under_load_serves_elsewhere() {
     let server = start().await;
@@ -62,8 +78,10 @@ async fn what_was_backed_up_under_load_serves_elsewhere() {
     let before = acknowledged.load(Ordering::SeqCst);
     let elsewhere = tempfile::tempdir().unwrap();
     let file = elsewhere.path().join("all.caddis");
+    let copies = tokio::spawn(modes_seen(elsewhere.path().to_owned()));
     let backup = caddis(&["backup".as_ref(), file.as_ref(), "--data".as_ref(), server.data()]).await;
     assert!(backup.status.success(), "{}", String::from_utf8_lossy(&backup.stderr));
+    assert_eq!(copies.await.unwrap(), BTreeSet::from([0o600]), "nobody else reads a copy while it is made");
     assert!(acknowledged.load(Ordering::SeqCst) >= before, "the host goes on");
     stop.store(true, Ordering::Relaxed);
     writers.join_all().await;

@@ -130,6 +130,9 @@ async fn a_function_without_settings_decides_and_the_host_s_own_errors_can_be_re
     // A browser sends no token with the preflight. Supabase's functions are asked all the same; others cannot be, and the request itself
     // will tell.
     assert_eq!(preflight(&anybody, "closed", PAGE).await.expect(StatusCode::OK).text(), "OPTIONS");
+    let made_up = anybody.call(Method::OPTIONS, "/functions/v1/closed/x").header("origin", PAGE);
+    let made_up = made_up.header("access-control-request-method", "POST").body("no browser sends one");
+    made_up.send().await.expect(StatusCode::NO_CONTENT);
     let allowed = preflight_of(&anybody, "/v2/function/closed/x", PAGE).await.expect(StatusCode::NO_CONTENT);
     assert_allowed(&allowed, "*");
     assert_eq!(allowed.header("access-control-allow-headers"), ["authorization,x-mine"]);

@@ -140,6 +140,35 @@ async fn records_are_listed_newest_first_by_page_and_by_status() {
     refused(&admin.manage(Method::GET, "/functions/none/executions").send().await, 404, "not_found", &["function"]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_many_large_records_is_complete_and_takes_little_memory() {
+    let server = start().await;
+    let admin = server.admin();
+    let code =
+        "export default () => { for (let line = 0; line < 20; line++) console.log('x'.repeat(9000)); return 'ok' }";
+    let body = json!({ "name": "f", "code": code, "enabled": true, "access": { "policy": "public" } });
+    admin.manage(Method::POST, "/functions").json(&body).send().await.expect(StatusCode::CREATED);
+    let mut expected = Vec::new();
+    for _ in 0..120 {
+        expected.insert(0, server.anonymous().get("f", "/").await.expect(StatusCode::OK).execution_id());
+    }
+    let all = eventually("all records", async || {
+        Some(admin.executions("f", "limit=1000").await).filter(|records| records.len() == expected.len())
+    });
+    assert_eq!(ids(&all.await), expected);
+    assert_eq!(ids(&admin.executions("f", "limit=60&offset=30").await), expected[30..90]);
+    let before = server.resident_bytes();
+    // Their readers take nothing of them yet.
+    let mut lists = Vec::new();
+    for _ in 0..16 {
+        lists.push(admin.manage(Method::GET, "/functions/f/executions?limit=1000").start().await);
+    }
+    let grown = server.resident_bytes().saturating_sub(before);
+    // Each has some 22 MB.
+    assert!(grown < 16 * 10_000_000, "{grown} bytes");
+    drop(lists);
+}
+
 fn ids(records: &[Value]) -> Vec<&str> {
     records.iter().map(|record| record["id"].as_str().unwrap()).collect()
 }

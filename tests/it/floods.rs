@@ -7,7 +7,7 @@ use caddis_tests::{Server, guests};
 use http::{Method, StatusCode};
 use serde_json::json;
 
-use crate::{failed, options, start};
+use crate::{failed, options, refused, start};
 
 async fn serve() -> Server {
     let server = start().await;
@@ -96,6 +96,23 @@ async fn a_connection_does_not_become_a_tunnel() {
     assert!(head.starts_with("HTTP/1.1 4"), "{head}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_functions_keep_between_requests_counts_as_memory_of_functions() {
+    let server = Server::start(options().flag("--guest-memory-mb", 300)).await;
+    let admin = server.admin();
+    let deploy = async |name: &str, megabytes: u32| {
+        let code = format!("globalThis.kept = new Uint8Array({megabytes} << 20).fill(1); export default () => 'ok'");
+        let settings = json!({ "name": name, "code": code, "memory_limit_mb": 256 });
+        admin.manage(Method::POST, "/functions").json(&settings).send().await
+    };
+    deploy("a", 100).await.expect(StatusCode::CREATED);
+    refused(&deploy("b", 130).await, 400, "invalid_source", &["134217728"]);
+    deploy("b", 100).await.expect(StatusCode::CREATED);
+    refused(&deploy("c", 100).await, 503, "overloaded", &["memory"]);
+    admin.manage(Method::DELETE, "/functions/a").send().await.expect(StatusCode::NO_CONTENT);
+    deploy("c", 100).await.expect(StatusCode::CREATED);
+}
+
 /// The execution is over long before a client that reads slowly has its response.
 #[tokio::test(flavor = "multi_thread")]
 async fn responses_that_nobody_takes_count_as_memory_of_functions() {
@@ -106,8 +123,8 @@ async fn responses_that_nobody_takes_count_as_memory_of_functions() {
     for _ in 0..10 {
         held.push(page().start().await);
     }
-    let refused = held.iter().filter(|reply| reply.status == StatusCode::SERVICE_UNAVAILABLE).count();
-    assert!((3..9).contains(&refused), "{refused} of 10 were refused");
+    let turned_away = held.iter().filter(|reply| reply.status == StatusCode::SERVICE_UNAVAILABLE).count();
+    assert!((3..9).contains(&turned_away), "{turned_away} of 10 were refused");
     drop(held);
     caddis_tests::eventually("room for another response", async || {
         (page().send().await.status == StatusCode::OK).then_some(())

@@ -131,7 +131,7 @@ async fn the_api_is_the_one_of_the_fluxbase_reference() {
         &create(&admin, json!({"name": "g", "code": code, "colour": 1})).await,
         400,
         "invalid_request",
-        &["colour"],
+        &["colour", "or of code, files"],
     );
 }
 

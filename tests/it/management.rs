@@ -1,5 +1,6 @@
 //! Who may manage what: tokens with a scope, bound to an app or not; and apps, until they are deleted.
 
+use caddis_tests::raw::RawConnection;
 use caddis_tests::{Client, Reply, Server, files_below, guests};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -95,6 +96,69 @@ async fn a_token_is_shown_once_and_good_until_it_is_deleted() {
     ] {
         refused(&make(&server.admin(), &wanted).await, 400, "invalid_request", &[part]);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_is_deleted_opens_nothing_for_a_body_that_is_under_way() {
+    let server = start().await;
+    let admin = server.admin();
+    let made = make(&admin, &json!({ "name": "old", "scope": "admin" })).await.expect(StatusCode::CREATED).json();
+    let body = json!({ "name": "new", "scope": "admin" }).to_string();
+    let mut connection = RawConnection::open(server.address()).await;
+    let (token, length) = (made["token"].as_str().unwrap(), body.len());
+    connection
+        .send(format!(
+            "POST /api/v1/tokens HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\
+             Expect: 100-continue\r\nContent-Length: {length}\r\n\r\n"
+        ))
+        .await;
+    // The token was good, and somebody waits for the body.
+    connection.read_until("HTTP/1.1 100 Continue\r\n\r\n").await;
+    let old = format!("/api/v1/tokens/{}", made["id"].as_str().unwrap());
+    admin.call(Method::DELETE, &old).send().await.expect(StatusCode::NO_CONTENT);
+    connection.send(body).await;
+    let answer = connection.rest().await;
+    assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+    assert_eq!(admin.call(Method::GET, "/api/v1/tokens").send().await.json(), json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_meant_for_a_deleted_app_is_not_for_the_next_one_of_its_name() {
+    let server = start().await;
+    let admin = server.admin();
+    for (path, body) in [
+        ("functions", json!({ "name": "f", "code": "export default () => new Response()" })),
+        ("api-keys", json!({ "name": "k" })),
+        ("db/import", json!("CREATE TABLE t (a)")),
+    ] {
+        admin.create_app("shop").await;
+        let body = body.as_str().map_or(body.to_string(), str::to_owned);
+        let (token, length) = (server.admin_token(), body.len());
+        let mut connection = RawConnection::open(server.address()).await;
+        connection
+            .send(format!(
+                "POST /v1/shop/{path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\
+                 Expect: 100-continue\r\nContent-Length: {length}\r\n\r\n"
+            ))
+            .await;
+        connection.read_until("HTTP/1.1 100 Continue\r\n\r\n").await;
+        admin.call(Method::DELETE, "/api/v1/apps/shop").send().await.expect(StatusCode::NO_CONTENT);
+        admin.create_app("shop").await;
+        connection.send(body).await;
+        let answer = connection.rest().await;
+        assert!(answer.starts_with("HTTP/1.1 404 "), "{path}: {answer}");
+        admin.call(Method::DELETE, "/api/v1/apps/shop").send().await.expect(StatusCode::NO_CONTENT);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hashes_of_secrets_are_not_for_who_only_reads() {
+    let server = start().await;
+    server.admin().set_secrets(json!({ "PIN": "1234" })).await;
+    let path = "/v1/projects/default/secrets";
+    let refusal = with_token(&server, "read", None).await.call(Method::GET, path).send().await;
+    refused(&refusal, 403, "forbidden", &["scope deploy"]);
+    with_token(&server, "deploy", None).await.call(Method::GET, path).send().await.expect(StatusCode::OK);
 }
 
 #[tokio::test(flavor = "multi_thread")]

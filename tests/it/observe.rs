@@ -276,7 +276,20 @@ async fn the_log_is_followed_as_it_comes() {
     assert_eq!((&data["status"], &data["logs"]), (&json!("success"), &json!("console.log: called with ?a=1")));
     refused(&admin.manage(Method::GET, "/functions/g/executions/stream").send().await, 404, "not_found", &[]);
 
+    let wanted = json!({ "name": "reader", "scope": "read" });
+    let made = admin.call(Method::POST, "/api/v1/tokens").json(&wanted).send().await.expect(StatusCode::CREATED).json();
+    let reader = server.anonymous().with_token(made["token"].as_str().unwrap());
+    let mut followed = reader.manage(Method::GET, "/functions/f/executions/stream").start().await;
+    assert_eq!(followed.next().await.unwrap().unwrap(), ": following\n\n");
+    let token = format!("/api/v1/tokens/{}", made["id"].as_str().unwrap());
+    admin.call(Method::DELETE, &token).send().await.expect(StatusCode::NO_CONTENT);
+    admin.get("f", "/").await.expect(StatusCode::OK);
+    assert!(followed.next().await.is_none(), "a token that is gone shows nothing more");
+
     server.terminate();
+    while let Some(Ok(rest)) = stream.next().await {
+        assert!(rest.starts_with(b"event: execution"), "{rest:?}");
+    }
     assert!(stream.next().await.is_none(), "a followed log does not hold up the shutdown");
     server.wait().await;
 }

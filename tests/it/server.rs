@@ -4,6 +4,7 @@ use caddis_tests::{Options, Server, files_below, guests};
 use http::{Method, StatusCode};
 use rustix::process::{Pid, Signal};
 use serde_json::json;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -44,6 +45,20 @@ async fn a_bad_flag_is_named_before_a_port_opens() {
     ];
     for (options, part) in cases {
         refuses_to_start(&options, data.path(), &[part]).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_host_makes_is_for_nobody_else() {
+    let server = Server::start_beside(options()).await;
+    let code = "export default (req, { db }) => db.query('CREATE TABLE t (a)')";
+    let body = json!({ "name": "f", "code": code, "enabled": true, "access": { "policy": "public" } });
+    server.admin().manage(Method::POST, "/functions").json(&body).send().await.expect(StatusCode::CREATED);
+    server.anonymous().get("f", "/").await.expect(StatusCode::OK);
+    // Also where the directory itself was there before, and is open to others.
+    for entry in std::fs::read_dir(server.data()).unwrap().map(Result::unwrap) {
+        let mode = entry.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{}", entry.path().display());
     }
 }
 

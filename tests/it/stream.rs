@@ -126,17 +126,54 @@ async fn calls_run_beside_each_other_but_not_without_bound() {
     let refused = ask(&mut socket, quick.clone()).await;
     assert_eq!((&refused["id"], &refused["status"]), (&json!("quick"), &json!(503)), "{refused}");
     assert!(refused["result"]["message"].as_str().unwrap().starts_with("8 calls"), "{refused}");
+    let in_use = async |number: u32| {
+        let line = format!("caddis_sandboxes_in_use {number}");
+        let metrics = server.admin().call(Method::GET, "/metrics").send().await.text();
+        metrics.lines().any(|other| other == line).then_some(())
+    };
+    eventually("eight calls that run", async || in_use(8).await).await;
     drop(socket);
     // Whoever leaves cancels what runs.
-    let records = eventually("eight cancelled calls", async || {
-        Some(server.admin().executions("f", "").await).filter(|records| records.len() == 8)
-    });
-    assert!(records.await.iter().all(|record| record["error_code"] == "client_disconnected"));
+    eventually("no call that runs", async || in_use(0).await).await;
+    let records = server.admin().executions("f", "").await;
+    assert!(records.iter().all(|record| record["error_code"] == "client_disconnected"), "{records:?}");
 
     let mut socket = open(&server, PATH, &[]).await.unwrap();
     say(&mut socket, &json!({ "function": "f", "payload": { "wait": 500 }, "id": "slow" })).await;
     assert_eq!(ask(&mut socket, quick).await["id"], "quick", "a quick call overtakes a slow one");
     assert_eq!(hear(&mut socket).await["id"], "slow");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_socket_is_good_for_no_longer_than_its_key() {
+    let server = serve("authenticated").await;
+    let admin = server.admin();
+    let made = admin.manage(Method::POST, "/api-keys").json(&json!({ "name": "k" })).send().await.json();
+    let mut socket = open(&server, PATH, &[("apikey", made["key"].as_str().unwrap())]).await.unwrap();
+    let call = json!({ "function": "f", "payload": {} });
+    assert_eq!(ask(&mut socket, call.clone()).await["status"], 201);
+    let key = format!("/api-keys/{}", made["id"].as_str().unwrap());
+    admin.manage(Method::DELETE, &key).send().await.expect(StatusCode::NO_CONTENT);
+    let refused = ask(&mut socket, call).await;
+    assert_eq!((&refused["status"], &refused["result"]["code"]), (&json!(401), &json!("unauthorized")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_take_no_more_memory_than_they_have_bytes() {
+    let server = start().await;
+    let code = "export default async () => { await new Promise((done) => setTimeout(done, 60_000)); return '' }";
+    let body = json!({ "name": "f", "code": code, "enabled": true, "access": { "policy": "public" } });
+    server.admin().manage(Method::POST, "/functions").json(&body).send().await.expect(StatusCode::CREATED);
+    let mut socket = open(&server, PATH, &[]).await.unwrap();
+    let before = server.resident_bytes();
+    let message = json!({ "function": "f", "payload": vec![0; 500_000] });
+    for _ in 0..8 {
+        say(&mut socket, &message).await;
+    }
+    // By then the host has read them.
+    assert_eq!(ask(&mut socket, json!({ "function": "f", "id": [1, null] })).await["id"], json!([1, null]));
+    let grown = server.resident_bytes().saturating_sub(before);
+    assert!(grown < 80_000_000, "{grown} bytes: as values they would be 128 MB");
 }
 
 #[tokio::test(flavor = "multi_thread")]

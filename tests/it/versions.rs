@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use caddis_tests::{Client, Server, guests};
 use http::{Method, StatusCode};
@@ -65,6 +66,32 @@ async fn a_rollback_makes_an_earlier_version_serve_and_the_next_deployment_goes_
     }
     let missing = post(&admin, "/functions/g/rollback", json!({ "version": 1 })).await;
     refused(&missing, 404, "not_found", &["function"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollback_that_takes_long_keeps_no_other_app_waiting() {
+    let server = start().await;
+    let admin = server.admin();
+    let slow = "const end = Date.now() + 2000; while (Date.now() < end); ".to_owned();
+    let body = json!({ "name": "f", "code": slow + &code("1"), "enabled": true, "fuel": 1_000_000_000_000_u64 });
+    admin.manage(Method::POST, "/functions").json(&body).send().await.expect(StatusCode::CREATED);
+    deploy(&admin, 2, json!({})).await;
+    let shop = admin.create_app("shop").await;
+    let body = json!({ "name": "g", "code": code("1") });
+    shop.manage(Method::POST, "/functions").json(&body).send().await.expect(StatusCode::CREATED);
+    let begun = Instant::now();
+    let rollback = tokio::spawn({
+        let admin = admin.clone();
+        async move { post(&admin, "/functions/f/rollback", json!({ "version": 1 })).await.status.as_u16() }
+    });
+    let mut longest = Duration::ZERO;
+    while !rollback.is_finished() {
+        let asked = Instant::now();
+        shop.change("g", &json!({ "description": "again" })).await.expect(StatusCode::OK);
+        longest = longest.max(asked.elapsed());
+    }
+    assert_eq!(rollback.await.unwrap(), 200);
+    assert!(longest < begun.elapsed() / 2, "{longest:?} of {:?}", begun.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,9 +12,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::Api;
-use super::executions::{LIMIT, LIMIT_MAX};
+use super::executions::{limit, recorded};
 use super::extract::{By, InApp, InPath, InQuery, Object, json};
 use super::functions::{Draft, FunctionObject, FunctionPath, SOURCE_BODY_BYTES, answer_as, no_function, read};
+use super::pages::Pages;
 use super::secrets::check;
 use crate::deploy::Expect;
 use crate::error::Error;
@@ -345,18 +346,12 @@ pub(super) async fn logs(
     InPath(FunctionPath { name }): InPath<FunctionPath>,
     InQuery(query): InQuery<LogsQuery>,
 ) -> Result<Response, Error> {
-    let limit = query.limit.unwrap_or(LIMIT);
-    if !(1..=LIMIT_MAX).contains(&limit) {
-        return Err(Error::invalid(format!("query: limit must be between 1 and {LIMIT_MAX}, got {limit}")));
-    }
+    let limit = limit(query.limit)?;
     if query.include_deleted {
         return Err(Error::invalid("query: include_deleted: the history of a function is deleted with it"));
     }
-    let app_name = app.name.clone();
-    let id = api.store.read(move |tx| functions::get(tx, &app_name, &name)).await.map_err(no_function)?.id;
-    api.store.executions().flush().await?;
+    let id = recorded(&api, &app.name, name).await?;
     let failed = query.level == LogsLevel::Error;
     let page = Page { limit, since: query.since, failed, ..Page::default() };
-    let rows = api.store.executions().list(app.name.clone(), id, page).await?;
-    Ok(Json(rows.into_iter().map(LogObject::from).collect::<Vec<_>>()).into_response())
+    Pages::new(&api, app.name.clone(), id, page).array::<LogObject>().await
 }

@@ -19,7 +19,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as JsonValue, json};
 
 use super::Api;
-use super::extract::{InApp, bytes, json as body_of};
+use super::extract::{InApp, json as body_of};
+use super::reception::bytes;
 use crate::error::{Code, Error};
 use crate::store::tenant::{
     Applied, Caller, Database, Error as DatabaseError, Migration, MigrationError, Parameters, ScriptError, Value,
@@ -89,6 +90,8 @@ enum Role {
 }
 
 async fn database(api: &Api, app: &crate::router::table::App) -> Result<Database, Error> {
+    // The body took its time.
+    api.deployer.check_served(app)?;
     api.deployer.databases.open(&app.name).await.map_err(refused)
 }
 

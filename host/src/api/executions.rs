@@ -12,15 +12,33 @@ use serde::{Deserialize, Serialize};
 use super::Api;
 use super::extract::{InApp, InPath, InQuery};
 use super::functions::{FunctionPath, no_function};
+use super::pages::Pages;
 use crate::error::Error;
-use crate::ids::{ExecutionId, FunctionId};
+use crate::ids::{AppName, ExecutionId, FunctionId, FunctionName};
 use crate::store::executions::stats::Stats;
 use crate::store::executions::{ExecutionRow, Page, Status, Trigger};
 use crate::store::functions;
 
 /// Rows of one page: by default, and at most (FX9).
-pub(super) const LIMIT: u32 = 50;
-pub(super) const LIMIT_MAX: u32 = 1_000;
+const LIMIT: u32 = 50;
+const LIMIT_MAX: u32 = 1_000;
+
+/// How many rows somebody gets who asks for this many.
+pub(super) fn limit(asked: Option<u32>) -> Result<u32, Error> {
+    let limit = asked.unwrap_or(LIMIT);
+    match (1..=LIMIT_MAX).contains(&limit) {
+        true => Ok(limit),
+        false => Err(Error::invalid(format!("query: limit must be between 1 and {LIMIT_MAX}, got {limit}"))),
+    }
+}
+
+/// The function a route is about, with all that is recorded of it by now: a caller who just got a response finds its execution.
+pub(super) async fn recorded(api: &Api, app: &AppName, name: FunctionName) -> Result<FunctionId, Error> {
+    let app = app.clone();
+    let id = api.store.read(move |tx| functions::get(tx, &app, &name)).await.map_err(no_function)?.id;
+    api.store.executions().flush().await?;
+    Ok(id)
+}
 
 /// Which executions.
 #[derive(Deserialize, JsonSchema)]
@@ -193,9 +211,7 @@ pub(super) async fn stats(
     if !(1..=HOURS_MAX).contains(&hours) {
         return Err(Error::invalid(format!("query: hours must be between 1 and {HOURS_MAX}, got {hours}")));
     }
-    let app_name = app.name.clone();
-    let id = api.store.read(move |tx| functions::get(tx, &app_name, &name)).await.map_err(no_function)?.id;
-    api.store.executions().flush().await?;
+    let id = recorded(&api, &app.name, name).await?;
     let since = Timestamp::now() - SignedDuration::from_hours(hours.into());
     let stats = api.store.executions().stats(id, since).await?;
     Ok(Json(StatsObject::new(hours, &stats)).into_response())
@@ -208,17 +224,10 @@ pub(super) async fn list(
     InPath(FunctionPath { name }): InPath<FunctionPath>,
     InQuery(query): InQuery<ExecutionsQuery>,
 ) -> Result<Response, Error> {
-    let limit = query.limit.unwrap_or(LIMIT);
-    if !(1..=LIMIT_MAX).contains(&limit) {
-        return Err(Error::invalid(format!("query: limit must be between 1 and {LIMIT_MAX}, got {limit}")));
-    }
-    let app_name = app.name.clone();
-    let id = api.store.read(move |tx| functions::get(tx, &app_name, &name)).await.map_err(no_function)?.id;
-    // A caller who just got a response finds its execution here.
-    api.store.executions().flush().await?;
+    let limit = limit(query.limit)?;
+    let id = recorded(&api, &app.name, name).await?;
     let trigger = query.trigger_type.map(|TriggerName(trigger)| trigger);
     let status = query.status.map(Status::from);
     let page = Page { limit, offset: query.offset, status, trigger, ..Page::default() };
-    let rows = api.store.executions().list(app.name.clone(), id, page).await?;
-    Ok(Json(rows.into_iter().map(ExecutionObject::from).collect::<Vec<_>>()).into_response())
+    Pages::new(&api, app.name.clone(), id, page).array::<ExecutionObject>().await
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -15,15 +16,17 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use super::Api;
-use super::executions::{ExecutionObject, StatusName, TriggerName};
+use super::executions::{ExecutionObject, StatusName, TriggerName, recorded};
 use super::extract::{InApp, InPath, InQuery};
-use super::functions::{FunctionPath, no_function};
+use super::functions::FunctionPath;
+use super::pages::Pages;
+use super::reception::Reception;
 use crate::error::{Code, Error};
-use crate::ids::{AppName, ExecutionId, FunctionId};
+use crate::ids::{ExecutionId, FunctionId};
+use crate::store::StoreError;
 use crate::store::executions::tail::{Tail, Tailed};
 use crate::store::executions::{ExecutionRow, Page, Status};
-use crate::store::{Store, StoreError, functions};
-use crate::tunables::{EXPORT_PAGE, LOG_TAIL_HEARTBEAT};
+use crate::tunables::LOG_TAIL_HEARTBEAT;
 
 /// The columns of the file, in order: the fields of an execution.
 const COLUMNS: [&str; 21] = [
@@ -109,35 +112,23 @@ fn cell(value: &Value) -> String {
 
 /// Where an export is.
 struct Cursor {
-    store: Store,
-    app: AppName,
-    function: FunctionId,
-    page: Page,
+    pages: Pages,
     format: Format,
     started: bool,
-    done: bool,
 }
 
 impl Cursor {
     /// The next piece of the file, newest executions first.
     async fn next(mut self) -> Result<Option<(Bytes, Self)>, StoreError> {
-        if self.done {
+        let rows = self.pages.next().await?;
+        if rows.is_empty() && self.started {
             return Ok(None);
         }
-        let rows = self.store.executions().list(self.app.clone(), self.function, self.page).await?;
-        self.done = rows.len() < EXPORT_PAGE as usize;
-        self.page.before = rows.last().map(|row| row.id).or(self.page.before);
         let mut text = if self.started { String::new() } else { self.format.head() };
         self.started = true;
         rows.into_iter().for_each(|row| text.push_str(&self.format.line(row)));
         Ok(Some((text.into(), self)))
     }
-}
-
-async fn function_id(api: &Api, app: &AppName, path: FunctionPath) -> Result<FunctionId, Error> {
-    let app = app.clone();
-    let found = api.store.read(move |tx| functions::get(tx, &app, &path.name)).await;
-    Ok(found.map_err(no_function)?.id)
 }
 
 /// `GET /functions/{name}/executions/export?format=csv|jsonl&status=&trigger_type=&since=`
@@ -149,12 +140,11 @@ pub(super) async fn export(
 ) -> Result<Response, Error> {
     let ExportQuery { format, status, trigger_type, since } = query;
     let name = path.name.clone();
-    let function = function_id(&api, &app.name, path).await?;
-    api.store.executions().flush().await?;
+    let function = recorded(&api, &app.name, path.name).await?;
     let (status, trigger) = (status.map(Status::from), trigger_type.map(|TriggerName(trigger)| trigger));
-    let page = Page { limit: EXPORT_PAGE, status, trigger, since, ..Page::default() };
-    let (store, app) = (api.store.clone(), app.name.clone());
-    let cursor = Cursor { store, app, function, page, format, started: false, done: false };
+    let page = Page { limit: u32::MAX, status, trigger, since, ..Page::default() };
+    let pages = Pages::new(&api, app.name.clone(), function, page);
+    let cursor = Cursor { pages, format, started: false };
     let extension = if format == Format::Csv { "csv" } else { "jsonl" };
     let disposition = format!("attachment; filename=\"{name}-executions.{extension}\"");
     let headers = [(CONTENT_TYPE, format.media_type().to_owned()), (CONTENT_DISPOSITION, disposition)];
@@ -166,20 +156,25 @@ pub(super) async fn tail(
     State(api): State<Arc<Api>>,
     InApp(app): InApp,
     InPath(path): InPath<FunctionPath>,
+    Extension(reception): Extension<Reception>,
 ) -> Result<Response, Error> {
-    let function = function_id(&api, &app.name, path).await?;
+    let function = recorded(&api, &app.name, path.name).await?;
     let tail = api.store.executions().tail();
     let tail =
         tail.ok_or_else(|| Error::new(Code::Overloaded, "too many logs are followed already; try again later"))?;
     let headers = [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-store")];
-    Ok((headers, Body::from_stream(events(tail, function))).into_response())
+    Ok((headers, Body::from_stream(events(tail, function, reception))).into_response())
 }
 
-fn events(tail: Tail, function: FunctionId) -> impl Stream<Item = Result<Bytes, std::convert::Infallible>> {
+fn events(
+    tail: Tail,
+    function: FunctionId,
+    reception: Reception,
+) -> impl Stream<Item = Result<Bytes, std::convert::Infallible>> {
     // The comment at the start tells the client that it is listened to.
-    stream::unfold((tail, true), move |(mut tail, starting)| async move {
+    stream::unfold((tail, reception, true), move |(mut tail, reception, starting)| async move {
         if starting {
-            return Some((Ok(Bytes::from_static(b": following\n\n")), (tail, false)));
+            return Some((Ok(Bytes::from_static(b": following\n\n")), (tail, reception, false)));
         }
         let event = loop {
             match timeout(LOG_TAIL_HEARTBEAT, tail.next()).await {
@@ -192,7 +187,8 @@ fn events(tail: Tail, function: FunctionId) -> impl Stream<Item = Result<Bytes, 
                 Ok(Some(Tailed::Row(_))) => {}
             }
         };
-        Some((Ok(event), (tail, false)))
+        // Whoever lost the token sees nothing of what comes after.
+        reception.is_open().then(|| (Ok(event), (tail, reception, false)))
     })
 }
 

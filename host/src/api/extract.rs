@@ -4,18 +4,16 @@ use std::fmt;
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, Path, Query};
-use bytes::Bytes;
-use http::header::CONTENT_LENGTH;
 use http::request::Parts;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use super::Api;
+use super::reception::bytes;
 use crate::auth::management::Principal;
 use crate::deploy::find_app;
-use crate::error::{Code, Error};
+use crate::error::Error;
 use crate::ids::AppName;
 use crate::router::table::App;
 
@@ -72,20 +70,6 @@ impl<T: DeserializeOwned> FromRequestParts<Arc<Api>> for InQuery<T> {
             Ok(Query(value)) => Ok(Self(value)),
             Err(rejection) => Err(Error::invalid(format!("query: {}", rejection.body_text()))),
         }
-    }
-}
-
-/// The whole body, of at most `limit` bytes.
-pub async fn bytes(request: axum::extract::Request, limit: usize) -> Result<Bytes, Error> {
-    let too_large = || Error::new(Code::TooLarge, format!("the body must have at most {limit} bytes"));
-    let announced = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > limit) {
-        return Err(too_large());
-    }
-    match Limited::new(request.into_body(), limit).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
-        Err(_) => Err(Error::invalid("the body did not arrive whole")),
     }
 }
 

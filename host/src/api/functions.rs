@@ -14,8 +14,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::extract::{By, InApp, InPath, InQuery, Object, bytes, json};
+use super::extract::{By, InApp, InPath, InQuery, Object, json};
 use super::multipart::{FORM, Form};
+use super::reception::bytes;
 use super::{Api, butterbase};
 use crate::auth::management::Principal;
 use crate::deploy::packages::{LockedPackages, PackageVersions};
@@ -193,8 +194,16 @@ impl Draft {
         let fields: SourceFields =
             serde_json::from_value(Value::Object(fields)).map_err(|error| Error::invalid(format!("body: {error}")))?;
         let mode = mode(fields.activate, fields.dry_run);
-        let patch = serde_path_to_error::deserialize(Value::Object(body))
-            .map_err(|error| Error::invalid(format!("body: {}: {}", error.path(), error.inner())))?;
+        let patch = serde_path_to_error::deserialize(Value::Object(body)).map_err(|error| {
+            let (path, error) = (error.path().to_string(), error.inner().to_string());
+            // Only settings are listed there.
+            let more = if error.starts_with("unknown field") {
+                format!("; or of {}", names.join(", "))
+            } else {
+                String::new()
+            };
+            Error::invalid(format!("body: {path}: {error}{more}"))
+        })?;
         let content = fields.source()?.map(|(source, versions)| Content::Source(source, versions));
         Ok(Self { patch, variables, mode, content })
     }

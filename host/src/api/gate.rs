@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use http::Method;
 
 use super::Api;
+use super::reception::Reception;
 use crate::auth::KeyHash;
 use crate::auth::management::{Principal, Scope};
 use crate::error::{Code, Error};
@@ -18,8 +19,9 @@ use crate::ids::AppName;
 /// Routes about all apps. Their handlers look at the app a token is bound to themselves.
 const OF_ALL_APPS: [&str; 3] = ["/api/v1/apps", "/api/v1/tokens", "/api/v1/tokens/{id}"];
 
-/// Routes that show keys of an app.
-const SHOW_KEYS: [&str; 3] = ["/api/v1/project", "/v1/{app}/project", "/v1/projects/{app}/api-keys"];
+/// Routes that show keys of an app, or hashes of its secrets, by which short ones can be guessed.
+const SHOW_KEYS: [&str; 4] =
+    ["/api/v1/project", "/v1/{app}/project", "/v1/projects/{app}/api-keys", "/v1/projects/{app}/secrets"];
 
 /// Lets a request through, with who makes it.
 pub(super) async fn authorize(
@@ -30,7 +32,8 @@ pub(super) async fn authorize(
     next: Next,
 ) -> Response {
     let presented = bearer(request.headers()).map(|token| KeyHash::of(&token));
-    let Some(principal) = presented.and_then(|hash| api.tokens.principal(hash)) else {
+    let known = presented.and_then(|hash| Some((hash, api.tokens.principal(hash)?)));
+    let Some((presented, principal)) = known else {
         let message =
             "the management API needs the admin token, or a token made with it: Authorization: Bearer <token>";
         return Error::new(Code::Unauthorized, message).into_response();
@@ -41,7 +44,9 @@ pub(super) async fn authorize(
     let permitted = admitted.and_then(|()| permit(&principal, request.method(), route.as_str(), app));
     let mut response = match permitted {
         Ok(()) => {
+            let reception = Reception::new(api.tokens.clone(), presented, api.bodies.clone());
             request.extensions_mut().insert(principal);
+            request.extensions_mut().insert(reception);
             next.run(request).await
         }
         Err(error) => error.into_response(),
@@ -125,6 +130,7 @@ mod tests {
             (Method::GET, "/api/v1/project", Scope::Deploy),
             (Method::GET, "/v1/projects/{app}/api-keys", Scope::Deploy),
             (Method::GET, "/v1/projects/{app}/functions", Scope::Read),
+            (Method::GET, "/v1/projects/{app}/secrets", Scope::Deploy),
             (Method::DELETE, "/v1/projects/{app}/secrets", Scope::Deploy),
         ] {
             assert_eq!(needed(&method, route), scope, "{method} {route}");

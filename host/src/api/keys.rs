@@ -78,6 +78,7 @@ pub(super) async fn create(
     let key = Secret::generate(PREFIX);
     let hash = KeyHash::of(key.expose());
     let app_name = app.name.clone();
+    let _order = api.deployer.change(&app).await?;
     let stored = api.store.write(move |tx| store::create(tx, &app_name, &name, &hash.0)).await?;
     app.add_api_key(hash, stored.id);
     Ok((StatusCode::CREATED, Json(KeyObject::new(stored, Some(key.expose().to_owned())))).into_response())
@@ -98,6 +99,7 @@ pub(super) async fn delete(
     InPath(KeyPath { id }): InPath<KeyPath>,
 ) -> Result<Response, Error> {
     let name = app.name.clone();
+    let _order = api.deployer.change(&app).await?;
     api.store.write(move |tx| store::delete(tx, &name, id)).await.map_err(|error| match error {
         StoreError::NotFound => Error::new(Code::NotFound, "there is no such API key in this app"),
         other => other.into(),

@@ -15,6 +15,8 @@ pub mod keys;
 pub mod metrics;
 mod multipart;
 mod openapi;
+mod pages;
+mod reception;
 pub mod secrets;
 mod supabase;
 mod tokens;
@@ -35,6 +37,7 @@ use crate::error::{Code, Error};
 use crate::http::rate::Limiter;
 use crate::http::respond;
 use crate::router::table::Table;
+use crate::runtime::limits::MemoryBudget;
 use crate::sandbox::origin::Origin;
 use crate::store::Store;
 
@@ -54,6 +57,8 @@ pub struct Api {
     pub origin: Origin,
     /// What the host is measured by.
     pub gauges: Gauges,
+    /// For all large bodies of requests together.
+    pub bodies: Arc<MemoryBudget>,
     /// Largest upload, in bytes.
     pub max_component_bytes: usize,
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures::stream;
 use http::header::CONTENT_TYPE;
 
-use super::extract::bytes;
+use super::reception::bytes;
 use crate::error::Error;
 use crate::js::source;
 
@@ -83,6 +83,7 @@ fn malformed(error: &multer::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use super::super::reception::Reception;
     use super::*;
 
     fn part(disposition: &str, content: &str) -> String {
@@ -91,8 +92,12 @@ mod tests {
 
     async fn read(parts: &[(&str, &str)]) -> Result<Form, Error> {
         let parts: String = parts.iter().map(|(disposition, content)| part(disposition, content)).collect();
+        Form::read(request(format!("{parts}--b--\r\n")), 1_000).await
+    }
+
+    fn request(body: impl Into<axum::body::Body>) -> Request {
         let request = http::Request::builder().header(CONTENT_TYPE, "multipart/form-data; boundary=b");
-        Form::read(request.body(format!("{parts}--b--\r\n").into()).unwrap(), 1_000).await
+        request.extension(Reception::of_a_test()).body(body.into()).unwrap()
     }
 
     const FILE: (&str, &str) = ("name=\"file\"; filename=\"a/b.ts\"", "1");
@@ -115,8 +120,7 @@ mod tests {
         assert!(twice.is_err_and(|error| error.message.contains("twice")));
         let huge = "x".repeat(2_000);
         assert_eq!(read(&[("name=\"m\"", &huge)]).await.err().unwrap().code, crate::error::Code::TooLarge);
-        let request = http::Request::builder().header(CONTENT_TYPE, "multipart/form-data; boundary=b");
-        let broken = Form::read(request.body("--b\r\nno".into()).unwrap(), 1_000).await;
+        let broken = Form::read(request("--b\r\nno"), 1_000).await;
         assert_eq!(broken.err().unwrap().code, crate::error::Code::InvalidRequest);
     }
 }

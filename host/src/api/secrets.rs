@@ -50,6 +50,7 @@ pub(super) async fn list(State(api): State<Arc<Api>>, InApp(app): InApp) -> Resu
 pub(super) async fn put(State(api): State<Arc<Api>>, InApp(app): InApp, request: Request) -> Result<Response, Error> {
     let changes = changes(request).await?;
     let scope = Scope::App(app.name.clone());
+    let _order = api.deployer.change(&app).await?;
     let variables = api.store.write(move |tx| apply(tx, &scope, changes)).await?;
     app.forget_environments();
     Ok(listed(variables))
@@ -62,6 +63,7 @@ pub(super) async fn delete(
     InPath(path): InPath<VariablePath>,
 ) -> Result<Response, Error> {
     let scope = Scope::App(app.name.clone());
+    let _order = api.deployer.change(&app).await?;
     let found = api.store.write(move |tx| store::delete(tx, &scope, &path.name)).await?;
     if !found {
         return Err(Error::new(Code::NotFound, "there is no such secret in this app"));
@@ -104,6 +106,7 @@ pub(super) async fn patch_function(
         let id = functions::get(tx, &app_name, &function)?.id;
         apply(tx, &Scope::Function(id), changes)
     };
+    let _order = api.deployer.change(&app).await?;
     let variables = api.store.write(write).await.map_err(no_function)?;
     app.forget_environment(&name);
     Ok(listed(variables))

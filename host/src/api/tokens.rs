@@ -87,6 +87,7 @@ pub(super) async fn create(
         }
         store::create(tx, new, &hash.0)
     };
+    let _order = api.deployer.apps.lock().await;
     let stored = api.store.write(write).await.map_err(|error| match (error, app) {
         (StoreError::NotFound, Some(app)) => Error::invalid(format!("app: there is no app {app}")),
         (other, _) => other.into(),
@@ -102,6 +103,7 @@ pub(super) async fn delete(
     InPath(TokenPath { id }): InPath<TokenPath>,
 ) -> Result<Response, Error> {
     let app = principal.app.clone();
+    let _order = api.deployer.apps.lock().await;
     api.store.write(move |tx| store::delete(tx, id, app.as_ref())).await.map_err(|error| match error {
         StoreError::NotFound => Error::new(Code::NotFound, "there is no such token"),
         other => other.into(),

@@ -109,7 +109,10 @@ impl CryptoView<'_> {
         let work = Work::new(self.0.deadline, self.0.cpu_left);
         let cancel = work.cancel_on_drop();
         let job = move || {
-            let result = catch_unwind(AssertUnwindSafe(|| action(&work))).unwrap_or(Err(Stop::Panicked));
+            // The first look at the clock is also what the work is counted from.
+            let begun = work.check();
+            let action = || begun.and_then(|()| action(&work));
+            let result = catch_unwind(AssertUnwindSafe(action)).unwrap_or(Err(Stop::Panicked));
             (result, work.used())
         };
         let (result, used) = match Place::of(is_quick, bytes) {

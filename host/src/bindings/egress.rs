@@ -25,7 +25,9 @@ const FLAG: &str = "--allow-egress";
 const NAME_BYTES: usize = 253;
 
 /// Ranges of IPv4 that are not public unicast, with what they are.
-const SPECIAL_V4: [(Ipv4Net, &str); 16] = [
+const SPECIAL_V4: [(Ipv4Net, &str); 17] = [
+    // Public by its number, and on each of Azure's machines a service that knows the machine's secrets.
+    (v4([168, 63, 129, 16], 32), "Azure's platform"),
     (v4([0, 0, 0, 0], 8), "this network"),
     (v4([10, 0, 0, 0], 8), "private network"),
     (v4([100, 64, 0, 0], 10), "carrier-grade NAT"),

@@ -1,13 +1,12 @@
 //! `caddis:function/env`: variables and secrets.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use super::wit::env::Host;
 use crate::secrets::Secret;
-
-/// The variables of one function, sorted by name.
-pub type Environment = BTreeMap<String, Secret>;
+use crate::secrets::redact::Redactor;
 
 /// Where the host is reached: one of the variables that every function has, by the names Supabase gives them (SB7).
 pub const URL: &str = "SUPABASE_URL";
@@ -23,9 +22,33 @@ pub const SECRET_KEYS: &str = "SUPABASE_SECRET_KEYS";
 /// The variables of [`URL`] and its siblings that everybody may know.
 const PUBLIC: [&str; 3] = [URL, ANON_KEY, PUBLISHABLE_KEYS];
 
-/// The values that must not get into a record: all but those everybody may know.
-pub fn secrets(environment: &Environment) -> impl Iterator<Item = &Secret> {
-    environment.iter().filter(|(name, _)| !PUBLIC.contains(&name.as_str())).map(|(_, value)| value)
+/// The variables of one function, sorted by name.
+#[derive(Debug, Default)]
+pub struct Environment {
+    variables: BTreeMap<String, Secret>,
+    redactor: Redactor,
+}
+
+impl Environment {
+    /// These variables.
+    pub fn new(variables: BTreeMap<String, Secret>) -> Self {
+        let secrets = variables.iter().filter(|(name, _)| !PUBLIC.contains(&name.as_str()));
+        let redactor = Redactor::new(secrets.map(|(_, value)| value));
+        Self { variables, redactor }
+    }
+
+    /// Takes the values out of what gets into a record: all but those everybody may know.
+    pub fn redactor(&self) -> &Redactor {
+        &self.redactor
+    }
+}
+
+impl Deref for Environment {
+    type Target = BTreeMap<String, Secret>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.variables
+    }
 }
 
 /// What `env` sees of a store.

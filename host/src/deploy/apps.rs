@@ -22,7 +22,7 @@ struct Checked {
 impl Deployer {
     /// Makes an app.
     pub async fn create_app(&self, name: AppName, jwt_secret: Secret) -> Result<stored::App, Error> {
-        let _order = self.publishing.lock().await;
+        let _order = self.apps.lock().await;
         let secret = jwt_secret.clone();
         let made = self.store.write(move |tx| stored::create(tx, &name, &secret)).await?;
         let verifier = self.verifier(&made.name, &jwt_secret, &made.settings)?;
@@ -38,7 +38,7 @@ impl Deployer {
         jwt_secret: Option<Secret>,
     ) -> Result<stored::App, Error> {
         let checked = self.check(app, patch.clone()).await?;
-        let _order = self.publishing.lock().await;
+        let _order = self.change(app).await?;
         let name = app.name.clone();
         let new_secret = jwt_secret.clone();
         let write = move |tx: &Writer<'_>| {
@@ -70,7 +70,7 @@ impl Deployer {
 
     /// Removes an app with its functions, secrets, keys, tokens, database, files and executions. Requests that run end undisturbed.
     pub async fn delete_app(&self, app: &App) -> Result<(), Error> {
-        let order = self.publishing.lock().await;
+        let order = (self.change(app).await?, self.apps.lock().await);
         let name = app.name.clone();
         self.store.write(move |tx| stored::delete(tx, &name)).await?;
         self.table.remove(&app.name);

@@ -11,6 +11,7 @@ use crate::ids::ContentHash;
 use crate::runtime::cache::{Cache, MachineCode};
 use crate::runtime::compile::Compiler;
 use crate::runtime::component::{Host, Linked};
+use crate::runtime::limits::MemoryBudget;
 use crate::runtime::script::ScriptEngine;
 use crate::store::{Store, functions};
 
@@ -24,6 +25,13 @@ pub struct Components {
     pub compiler: Compiler,
     /// Keeps machine code.
     pub cache: Cache,
+    /// What all of it may take, with the executions.
+    pub budget: Arc<MemoryBudget>,
+}
+
+/// There is no room for another function.
+pub(super) fn no_memory() -> Error {
+    Error::new(Code::Overloaded, "all memory the host has for functions is in use; try again later")
 }
 
 impl Components {
@@ -77,6 +85,7 @@ impl Components {
             let message = format!("the component needs more than this host gives one: {error:#}");
             Error::new(Code::InvalidComponent, message)
         })?;
-        self.host.link(&component).map(Arc::new)
+        let linked = self.host.link(&component)?;
+        Ok(Arc::new(Linked { memory: Some(self.budget.share(code.size()).ok_or_else(no_memory)?), ..linked }))
     }
 }

@@ -10,7 +10,7 @@ mod versions;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 use self::components::Components;
 use self::packages::{LockedPackages, PackageVersions};
@@ -46,8 +46,8 @@ pub struct Deployer {
     pub databases: Databases,
     /// Makes what checks the tokens of an app's users.
     pub verifiers: Verifiers,
-    /// Held while a version becomes active, so that the table changes in the order of the store.
-    pub publishing: Mutex<()>,
+    /// Held while an app is made or removed, so that the table changes in the order of the store.
+    pub apps: Mutex<()>,
     /// Held while what is left of deleted apps is removed.
     pub deleting: Mutex<()>,
 }
@@ -222,8 +222,27 @@ impl Deployer {
         patch.apply(before, &self.maxima)
     }
 
+    /// Keeps others from changing an app. One that was removed does not change any more: another may have its name by now.
+    ///
+    /// # Errors
+    /// `NotFound`
+    pub async fn change<'a>(&self, app: &'a App) -> Result<MutexGuard<'a, ()>, Error> {
+        let order = app.change().await;
+        self.check_served(app)?;
+        Ok(order)
+    }
+
+    /// Refuses an app that was removed.
+    ///
+    /// # Errors
+    /// `NotFound`
+    pub fn check_served(&self, app: &App) -> Result<(), Error> {
+        let served = find_app(&self.table, &app.name)?;
+        if std::ptr::eq(&raw const *served, app) { Ok(()) } else { Err(no_app(&app.name)) }
+    }
+
     async fn publish(&self, deployment: Deployment<'_>, content: Content) -> Result<Deployed, Error> {
-        let _order = self.publishing.lock().await;
+        let _order = self.change(deployment.app).await?;
         let settings = self.settings_of(&deployment)?;
         let Deployment { app, name, by, mode, variables, .. } = deployment;
         let Some(activation) = activation(mode) else { return Ok(Deployed::Checked { name, settings }) };
@@ -250,7 +269,7 @@ impl Deployer {
 
     /// Deploys other settings, with what the function is made of.
     pub async fn settings(&self, deployment: Deployment<'_>) -> Result<Deployed, Error> {
-        let _order = self.publishing.lock().await;
+        let _order = self.change(deployment.app).await?;
         let settings = self.settings_of(&deployment)?;
         let Deployment { app, name, by, mode, variables, .. } = deployment;
         let Some(activation) = activation(mode) else { return Ok(Deployed::Checked { name, settings }) };
@@ -273,7 +292,7 @@ impl Deployer {
 
     /// Removes a function with its versions, variables and executions. Requests that run end undisturbed.
     pub async fn delete(&self, app: &App, name: FunctionName) -> Result<(), Error> {
-        let _order = self.publishing.lock().await;
+        let _order = self.change(app).await?;
         let (app_name, stored_name) = (app.name.clone(), name.clone());
         let id = self.store.write(move |tx| functions::delete(tx, &app_name, &stored_name)).await?;
         app.remove(&name);
@@ -334,5 +353,9 @@ fn activation(mode: Mode) -> Option<Activation> {
 
 /// The app of a request.
 pub fn find_app(table: &Table, name: &AppName) -> Result<Arc<App>, Error> {
-    table.app(name).ok_or_else(|| Error::new(Code::NotFound, format!("there is no app {name}")))
+    table.app(name).ok_or_else(|| no_app(name))
+}
+
+fn no_app(name: &AppName) -> Error {
+    Error::new(Code::NotFound, format!("there is no app {name}"))
 }

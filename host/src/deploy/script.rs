@@ -11,7 +11,7 @@ use tokio::sync::{OnceCell, Semaphore};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use super::components::Components;
+use super::components::{Components, no_memory};
 use super::packages::{LockedPackages, Npm, PackageVersions, Resolution};
 use crate::bindings::outgoing::Responder;
 use crate::error::{Code, Error};
@@ -30,7 +30,7 @@ use crate::sandbox::{Occasion, Resources};
 use crate::settings::Settings;
 use crate::store::secrets::Changes;
 use crate::store::tenant::Caller;
-use crate::tunables::{PACKAGES_TIME, PROGRAM_START_TIME};
+use crate::tunables::{PACKAGES_TIME, PROGRAM_IMAGE_BYTES, PROGRAM_START_TIME};
 
 /// The world of functions that are JavaScript, as the store and clients name it.
 pub const JAVASCRIPT: &str = "javascript";
@@ -130,9 +130,19 @@ impl Scripts {
         versions: PackageVersions,
     ) -> Result<(Arc<Linked>, LockedPackages), Error> {
         let Evaluated { engine, image, bundle, packages } = self.evaluate(owner, recipe, versions).await?;
+        // It stays in memory for as long as the function, whether anybody calls it or not.
+        let size = image.len();
+        if size > PROGRAM_IMAGE_BYTES {
+            let message = format!(
+                "at the end of its top level the program has {size} bytes in memory; it can have {PROGRAM_IMAGE_BYTES}. \
+                 Make what is large in the handler, or in the database"
+            );
+            return Err(Error::new(Code::InvalidSource, message));
+        }
+        let memory = Some(self.resources.memory.share(size).ok_or_else(no_memory)?);
         let linked = spawn_blocking(move || engine.link(&image)).await.map_err(Error::internal)?;
         let linked = linked.map_err(Error::internal)?;
-        Ok((Arc::new(Linked { program: Some(Arc::new(bundle.for_stacks())), ..linked }), packages))
+        Ok((Arc::new(Linked { program: Some(Arc::new(bundle.for_stacks())), memory, ..linked }), packages))
     }
 
     /// A source as a component of its own, evaluated as a new function of the default app.
@@ -219,7 +229,11 @@ impl Scripts {
         };
         let parts = self.resources.parts(app, settings, occasion);
         let image = engine.image(program(bundle), parts, Limits::from(settings), deadline.into()).await;
-        image.map_err(|failure| explain(failure.redacted(&log), bundle, &log))
+        image.map_err(|failure| match failure.code {
+            // No fault of the program.
+            Code::Overloaded => no_memory(),
+            _ => explain(failure.redacted(&log), bundle, &log),
+        })
     }
 }
 

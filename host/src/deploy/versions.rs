@@ -14,7 +14,7 @@ use crate::store::{StoreError, Writer};
 impl Deployer {
     /// Makes a version that is kept the active one. What it runs is ready before it gets a request.
     pub async fn rollback(&self, app: &App, name: FunctionName, version: u32) -> Result<FunctionVersion, Error> {
-        let _order = self.publishing.lock().await;
+        let _order = self.change(app).await?;
         let found = self.kept(app, &name, version).await?;
         let linked = self.ready(app, &found).await?;
         let app_name = app.name.clone();
@@ -30,7 +30,7 @@ impl Deployer {
         if shared > 100 || traffic.values().any(|percent| *percent == 0) {
             return Err(Error::invalid("body: percentages are whole numbers from 1 to 100, and 100 at most together"));
         }
-        let _order = self.publishing.lock().await;
+        let _order = self.change(app).await?;
         let active = app.function(&name).ok_or(StoreError::NotFound)?.version.clone();
         if traffic.contains_key(&active.version) {
             let message = format!("version {} is the active one: it gets what the others leave", active.version);

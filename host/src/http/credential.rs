@@ -1,12 +1,15 @@
 //! What a request brings to say who makes it.
 
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::auth::management::{ManagementTokens, Scope};
 use crate::auth::{Identity, KeyHash};
 use crate::error::Error;
 use crate::router::table::App;
+
+/// What a token begins with where a browser brings it as the protocol of a WebSocket.
+pub const PROTOCOL_TOKEN: &str = "bearer.";
 
 /// The header Supabase clients send their key in.
 pub const APIKEY: HeaderName = HeaderName::from_static("apikey");
@@ -25,27 +28,27 @@ const KEY_BYTES: usize = 16;
 /// elsewhere. Any word of it counts, because a client that errs about the scheme, or sends a user's token beside a key
 /// as Supabase's clients do, still sends the key.
 pub fn is_host_credential(name: &HeaderName, value: &HeaderValue, app: &App, tokens: &ManagementTokens) -> bool {
-    if name != AUTHORIZATION && name != APIKEY {
+    if ![AUTHORIZATION, APIKEY, SEC_WEBSOCKET_PROTOCOL].contains(name) {
         return false;
     }
-    let words = value.as_bytes().split(|byte| byte.is_ascii_whitespace() || matches!(byte, b',' | b'"' | b'='));
+    let is_between = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b',' | b';' | b':' | b'"' | b'=');
+    let words =
+        value.as_bytes().split(is_between).map(|word| word.strip_prefix(PROTOCOL_TOKEN.as_bytes()).unwrap_or(word));
     words.filter(|word| word.len() >= KEY_BYTES).any(|word| {
         let hash = KeyHash::of(word);
         tokens.principal(hash).is_some() || app.api_key(hash).is_some()
     })
 }
 
-/// Who makes a request to a function of this app: an `Authorization` header counts before an `apikey` header.
-pub async fn identify(headers: &HeaderMap, app: &App, tokens: &ManagementTokens) -> Result<Identity, Error> {
+/// What a request brings for a function: an `Authorization` header counts before an `apikey` header.
+pub fn presented(headers: &HeaderMap) -> Option<String> {
     let apikey = || headers.get(APIKEY).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    match bearer(headers).or_else(apikey) {
-        Some(token) => authenticate(&token, app, tokens).await,
-        None => Ok(Identity::Anonymous),
-    }
+    bearer(headers).or_else(apikey)
 }
 
-/// Who has this token or key.
-pub async fn authenticate(token: &str, app: &App, tokens: &ManagementTokens) -> Result<Identity, Error> {
+/// Who has this token or key, or none, in this app.
+pub async fn authenticate(token: Option<&str>, app: &App, tokens: &ManagementTokens) -> Result<Identity, Error> {
+    let Some(token) = token else { return Ok(Identity::Anonymous) };
     let hash = KeyHash::of(token);
     if let Some(principal) = tokens.principal(hash) {
         principal.require_app(Some(&app.name))?;

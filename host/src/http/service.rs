@@ -17,7 +17,7 @@ use wasmtime_wasi_http::WasiBody;
 
 use super::body::{AnyBody, BodyError, ResponseBody, incoming};
 use super::cors::Cors;
-use super::credential::{identify, is_host_credential};
+use super::credential::{authenticate, is_host_credential, presented};
 use super::headers::end_to_end;
 use super::rate::{Caller, Class, Limiter, Quota};
 use super::respond;
@@ -105,7 +105,8 @@ impl Service {
             return answer;
         }
         let origin = match dialect {
-            Dialect::Supabase if cors.is_preflight() => Origin::Preflight,
+            // What has a body was made by no browser, and would hand it to a function that did not ask who calls.
+            Dialect::Supabase if cors.is_preflight() && request.body().is_end_stream() => Origin::Preflight,
             _ => Origin::Client,
         };
         let mut response = self.arrived(app, function, rest, request, origin, peer).await;
@@ -197,7 +198,7 @@ impl Service {
             ));
         }
         let (head, body) = request.into_parts();
-        let identity = identify(&head.headers, &app, &self.tokens).await;
+        let identity = authenticate(presented(&head.headers).as_deref(), &app, &self.tokens).await;
         let authority = authority(&head.uri, &head.headers)?;
         let url = absolute(&authority, head.uri.path_and_query().cloned())?;
         let (body, arrival) = incoming(body, self.max_request_bytes);

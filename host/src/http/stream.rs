@@ -13,17 +13,16 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::body::AnyBody;
-use super::credential::{authenticate, identify, is_host_credential};
+use super::credential::{PROTOCOL_TOKEN, authenticate, is_host_credential, presented};
 use super::headers::end_to_end;
 use super::respond::{self, EXECUTION_ID};
 use super::service::{Service, absolute, authority};
-use crate::auth::Identity;
 use crate::deploy::find_app;
 use crate::error::{Code, Error};
 use crate::ids::{AppName, FunctionName};
@@ -31,17 +30,18 @@ use crate::invoke::{Call, Origin};
 use crate::observe::trace::TraceContext;
 use crate::router::table::App;
 use crate::runtime::signals::Arrival;
+use crate::secrets::Secret;
 use crate::tunables::{STREAM_CALLS, STREAM_IDLE, STREAM_MESSAGE_BYTES, STREAM_REFUSALS};
 
-/// The protocol a browser asks for, which cannot set header fields, and the form in which it then brings a token beside it.
+/// The protocol a browser asks for, which cannot set header fields and brings a token beside it.
 const PROTOCOL: &str = "caddis";
-const TOKEN_PREFIX: &str = "bearer.";
 
 /// Whose socket it is.
 struct Caller {
     service: Arc<Service>,
     app: Arc<App>,
-    identity: Identity,
+    /// Looked at for each call: it may expire, or be removed, while the socket is open.
+    token: Option<Secret>,
     authority: Authority,
     peer: IpAddr,
     /// What functions see of the request that opened the socket.
@@ -53,20 +53,22 @@ struct Caller {
 #[serde(deny_unknown_fields)]
 struct Wish {
     function: FunctionName,
-    #[serde(default)]
-    payload: Value,
-    id: Option<Value>,
+    payload: Option<Payload>,
+    id: Option<Payload>,
 }
+
+/// JSON as its text: as values it would take many times the memory.
+type Payload = Box<RawValue>;
 
 /// What it gets back.
 #[derive(Serialize)]
 struct Outcome {
     #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<Value>,
+    id: Option<Payload>,
     #[serde(skip_serializing_if = "Option::is_none")]
     function: Option<FunctionName>,
     status: u16,
-    result: Value,
+    result: Option<Payload>,
     #[serde(skip_serializing_if = "Option::is_none")]
     execution_id: Option<String>,
 }
@@ -93,10 +95,8 @@ impl Service {
     ) -> Result<Response<AnyBody>, Error> {
         let app = find_app(&self.table, &app)?;
         let (mut head, _) = request.into_parts();
-        let identity = match protocol_token(&head.headers) {
-            Some(token) => authenticate(&token, &app, &self.tokens).await?,
-            None => identify(&head.headers, &app, &self.tokens).await?,
-        };
+        let token = protocol_token(&head.headers).or_else(|| presented(&head.headers)).map(Secret::from);
+        authenticate(token.as_ref().map(Secret::expose), &app, &self.tokens).await?;
         let authority = authority(&head.uri, &head.headers)?;
         let withheld = |name: &HeaderName, value: &HeaderValue| {
             let of_the_socket = name.as_str().starts_with("sec-websocket-") || name == CONTENT_LENGTH;
@@ -113,7 +113,7 @@ impl Service {
         let upgrade = upgrade.map_err(|rejection| Error::invalid(rejection.body_text()))?;
         let upgrade =
             upgrade.protocols([PROTOCOL]).max_message_size(STREAM_MESSAGE_BYTES).max_frame_size(STREAM_MESSAGE_BYTES);
-        let caller = Arc::new(Caller { service: self, app, identity, authority, peer, headers });
+        let caller = Arc::new(Caller { service: self, app, token, authority, peer, headers });
         let response = upgrade.on_upgrade(move |socket| converse(caller, socket, place)).into_response();
         Ok(response.map(|body| body.map_err(Into::into).boxed_unsync()))
     }
@@ -123,7 +123,7 @@ impl Service {
 fn protocol_token(headers: &HeaderMap) -> Option<String> {
     let offered = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
     let mut words = offered.flat_map(|value| value.split(',')).map(str::trim);
-    words.find_map(|word| word.strip_prefix(TOKEN_PREFIX).map(str::to_owned))
+    words.find_map(|word| word.strip_prefix(PROTOCOL_TOKEN).map(str::to_owned))
 }
 
 /// Answers messages until the client leaves, says nothing for too long, or sends what is no message. Calls that run then are cancelled.
@@ -153,7 +153,9 @@ async fn converse(caller: Arc<Caller>, mut socket: WebSocket, _place: OwnedSemap
 }
 
 async fn answer(caller: Arc<Caller>, text: Utf8Bytes, has_room: bool) -> Utf8Bytes {
-    let outcome = match serde_json::from_str::<Wish>(&text) {
+    let wish = serde_json::from_str::<Wish>(&text);
+    drop(text);
+    let outcome = match wish {
         Ok(wish) if has_room => caller.grant(wish).await,
         Ok(Wish { function, id, .. }) => {
             let message = format!("{STREAM_CALLS} calls of this WebSocket run already; wait for a result");
@@ -172,17 +174,22 @@ async fn answer(caller: Arc<Caller>, text: Utf8Bytes, has_room: bool) -> Utf8Byt
 
 impl Caller {
     async fn grant(&self, Wish { function, payload, id }: Wish) -> Outcome {
-        let response = match self.call(&function, &payload) {
+        let response = match self.call(&function, payload).await {
             Ok(call) => self.service.limited(call, self.peer).await,
             Err(error) => respond::refused(&error, &function),
         };
         Outcome::read(response, Some(function), id).await
     }
 
-    fn call(&self, function: &FunctionName, payload: &Value) -> Result<Call, Error> {
+    async fn call(&self, function: &FunctionName, payload: Option<Payload>) -> Result<Call, Error> {
         let path = PathAndQuery::try_from(format!("/api/v1/functions/{function}/invoke")).map_err(Error::internal)?;
         let url = absolute(&self.authority, Some(path))?.to_string();
-        let body = Full::new(payload.to_string().into()).map_err(|never| match never {}).boxed_unsync();
+        let payload = payload.map_or_else(|| "null".to_owned(), |payload| Box::<str>::from(payload).into());
+        // It stays for as long as the call, which may wait for others.
+        let share = self.service.invoker.resources.memory.share(payload.len()).ok_or_else(|| {
+            Error::new(Code::Overloaded, "all memory the host has for functions is in use; try again later")
+        })?;
+        let body = Full::new(share.around(payload.into_bytes())).map_err(|never| match never {}).boxed_unsync();
         let mut request = Request::new(body);
         *request.method_mut() = Method::POST;
         *request.uri_mut() = absolute(&self.authority, None)?;
@@ -190,10 +197,11 @@ impl Caller {
         let host = HeaderValue::try_from(self.authority.as_str()).map_err(Error::internal)?;
         request.headers_mut().insert(HOST, host);
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let identity = authenticate(self.token.as_ref().map(Secret::expose), &self.app, &self.service.tokens).await;
         Ok(Call {
             app: self.app.clone(),
             function: function.clone(),
-            identity: Ok(self.identity.clone()),
+            identity,
             url,
             trace: TraceContext::continued(request.headers()),
             request,
@@ -205,12 +213,12 @@ impl Caller {
 
 impl Outcome {
     /// What a response says: JSON as it is, other text as a string.
-    async fn read(response: Response<AnyBody>, function: Option<FunctionName>, id: Option<Value>) -> Self {
+    async fn read(response: Response<AnyBody>, function: Option<FunctionName>, id: Option<Payload>) -> Self {
         let (head, body) = response.into_parts();
         let execution_id = head.headers.get(EXECUTION_ID).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let refuse = |code: Code, message: String| {
             let result = serde_json::json!({ "error": "Result lost", "message": message, "code": code.as_str() });
-            (code.status().as_u16(), result)
+            (code.status().as_u16(), to_raw_value(&result))
         };
         let (status, result) = match whole(body).await.map(String::from_utf8) {
             None => {
@@ -219,11 +227,12 @@ impl Outcome {
             }
             Some(Err(_)) => refuse(Code::InvalidResponse, "the result is not text".to_owned()),
             Some(Ok(text)) => {
-                let json = is_json(&head.headers).then(|| serde_json::from_str(&text).ok()).flatten();
-                (head.status.as_u16(), json.unwrap_or(Value::String(text)))
+                let json = is_json(&head.headers).then(|| serde_json::from_str::<Payload>(&text).ok()).flatten();
+                (head.status.as_u16(), json.map_or_else(|| to_raw_value(&text), Ok))
             }
         };
-        Self { id, function, status, result, execution_id }
+        // Text and our own values always can be JSON.
+        Self { id, function, status, result: result.ok(), execution_id }
     }
 }
 

@@ -1,6 +1,5 @@
 //! What a guest prints and logs, bounded, on its way to the execution record.
 
-use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -10,9 +9,7 @@ use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
-use crate::bindings::env;
-use crate::secrets::Secret;
-use crate::secrets::redact::{redact, redact_cut};
+use crate::bindings::env::Environment;
 use crate::tunables::{LOG_BYTES, LOG_LINE_BYTES, LOG_LINES};
 
 /// How important a line is.
@@ -66,7 +63,7 @@ pub struct LogCapture(Arc<Mutex<Lines>>);
 #[derive(Debug, Default)]
 struct Lines {
     /// Variables of the function, whose values must not get into its records.
-    secrets: Arc<BTreeMap<String, Secret>>,
+    secrets: Arc<Environment>,
     /// Whether lines are written as a console has them.
     console: bool,
     places: Option<Arc<dyn Places>>,
@@ -86,12 +83,12 @@ pub struct CapturedLog {
 
 impl LogCapture {
     /// Captures lines without these secrets.
-    pub fn without(secrets: Arc<BTreeMap<String, Secret>>) -> Self {
+    pub fn without(secrets: Arc<Environment>) -> Self {
         Self(Arc::new(Mutex::new(Lines { secrets, ..Lines::default() })))
     }
 
     /// For a program that logs through `console`: its lines start with the method, as FX10 has them. `places` tell where stacks are.
-    pub fn of_a_console(secrets: Arc<BTreeMap<String, Secret>>, places: Option<Arc<dyn Places>>) -> Self {
+    pub fn of_a_console(secrets: Arc<Environment>, places: Option<Arc<dyn Places>>) -> Self {
         Self(Arc::new(Mutex::new(Lines { secrets, console: true, places, ..Lines::default() })))
     }
 
@@ -123,8 +120,8 @@ impl LogCapture {
         let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // A text that was cut ends at a character.
         match text.len() > LOG_LINE_BYTES - char::MAX.len_utf8() {
-            true => redact_cut(text, lines.secrets()),
-            false => redact(text, lines.secrets()),
+            true => lines.secrets.redactor().redact_cut(text),
+            false => lines.secrets.redactor().redact(text),
         }
     }
 
@@ -139,15 +136,11 @@ impl Lines {
     fn redacted(&self, line: &str) -> String {
         // What is printed has been cut already when it comes here.
         let mut line = match line.len() > LOG_LINE_BYTES - char::MAX.len_utf8() {
-            true => redact_cut(line.to_owned(), self.secrets()),
-            false => redact(line.to_owned(), self.secrets()),
+            true => self.secrets.redactor().redact_cut(line.to_owned()),
+            false => self.secrets.redactor().redact(line.to_owned()),
         };
         line.truncate(line.floor_char_boundary(LOG_LINE_BYTES));
         line
-    }
-
-    fn secrets(&self) -> impl Iterator<Item = &Secret> {
-        env::secrets(&self.secrets)
     }
 
     fn push(&mut self, level: Level, line: &str) {

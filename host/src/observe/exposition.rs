@@ -85,7 +85,12 @@ impl Text {
         self.single("caddis_sandboxes_in_use", "gauge", "Executions that run.", host.executions);
         self.single("caddis_sandboxes_limit", "gauge", "Executions that can run at once.", host.places);
         self.single("caddis_requests_waiting", "gauge", "Requests that wait for a sandbox.", host.waiting);
-        self.single("caddis_guest_memory_bytes", "gauge", "Memory of all functions that run.", host.memory);
+        self.single(
+            "caddis_guest_memory_bytes",
+            "gauge",
+            "Memory of functions: executions, images, machine code.",
+            host.memory,
+        );
         self.single("caddis_guest_memory_limit_bytes", "gauge", "How much that can be.", host.memory_limit);
         let help = "Records of executions that were lost.";
         self.single("caddis_execution_records_dropped_total", "counter", help, host.log_dropped);

@@ -1,14 +1,11 @@
 //! What a function answered: its status, how much it sent, and a copy of the beginning, for the record (FX10, KL6).
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http::StatusCode;
 
-use crate::bindings::env;
-use crate::secrets::Secret;
-use crate::secrets::redact::redact_cut;
+use crate::bindings::env::Environment;
 use crate::tunables::RESPONSE_COPY_BYTES;
 
 /// The response of one execution as far as it is sent: shared with whoever keeps the record.
@@ -19,17 +16,14 @@ pub struct SentResponse(Arc<State>);
 struct State {
     status: AtomicU16,
     bytes: AtomicU64,
-    /// None: nothing is copied.
-    secrets: Option<Arc<Variables>>,
+    /// Variables of the function, whose values must not get into its records. None: nothing is copied.
+    secrets: Option<Arc<Environment>>,
     copy: Mutex<Vec<u8>>,
 }
 
-/// Variables of a function, whose values must not get into its records.
-type Variables = BTreeMap<String, Secret>;
-
 impl SentResponse {
     /// A response of which the beginning is copied, without these secrets.
-    pub fn copied(secrets: Arc<Variables>) -> Self {
+    pub fn copied(secrets: Arc<Environment>) -> Self {
         Self(Arc::new(State { secrets: Some(secrets), ..State::default() }))
     }
 
@@ -68,8 +62,8 @@ impl SentResponse {
             Err(error) if error.error_len().is_none() => str::from_utf8(copy.get(..error.valid_up_to())?).ok()?,
             Err(_) => return None,
         };
-        let secrets = self.0.secrets.iter().flat_map(|variables| env::secrets(variables));
-        (!text.is_empty()).then(|| redact_cut(text.to_owned(), secrets))
+        let secrets = self.0.secrets.as_ref().filter(|_| !text.is_empty())?;
+        Some(secrets.redactor().redact_cut(text.to_owned()))
     }
 }
 

@@ -2,10 +2,10 @@
 //! the store behind it is read at start and written by the management API, which then swaps what changed.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use arc_swap::ArcSwap;
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
 use crate::auth::verifier::Verifier;
 use crate::auth::{Identity, KeyHash};
@@ -62,6 +62,8 @@ pub struct App {
     settings: ArcSwap<AppSettings>,
     api_keys: ArcSwap<HashMap<KeyHash, ApiKeyId>>,
     functions: ArcSwap<HashMap<FunctionName, Arc<Served>>>,
+    /// Held while something of the app changes, so that this changes in the order of the store.
+    changing: Mutex<()>,
 }
 
 /// What a function's requests go to.
@@ -111,7 +113,13 @@ impl App {
             settings: ArcSwap::from_pointee(settings),
             api_keys: ArcSwap::from_pointee(api_keys),
             functions: ArcSwap::default(),
+            changing: Mutex::default(),
         }
+    }
+
+    /// Waits until nobody else changes something of the app, and keeps others from it.
+    pub async fn change(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().await
     }
 
     /// What its owner chose.
@@ -272,7 +280,7 @@ impl Function {
 
 /// The variables of a function, until one changes.
 #[derive(Default)]
-pub struct EnvironmentCell(Mutex<EnvironmentState>);
+pub struct EnvironmentCell(std::sync::Mutex<EnvironmentState>);
 
 #[derive(Default)]
 struct EnvironmentState {

@@ -10,6 +10,7 @@ use wasmtime::{Engine, Module};
 
 use crate::ids::ContentHash;
 use crate::secrets::seal::Sealer;
+use crate::store::private_directory;
 
 /// Bytes of the tag at the end of a file.
 const TAG_BYTES: usize = 32;
@@ -19,6 +20,13 @@ const FINISHED: &str = "cwasm";
 
 /// Machine code that this host made: only a [`Cache`] vouches for that.
 pub struct MachineCode(Vec<u8>);
+
+impl MachineCode {
+    /// How much it is, in bytes.
+    pub fn size(&self) -> usize {
+        self.0.len()
+    }
+}
 
 /// The machine code of one data directory.
 #[derive(Clone)]
@@ -34,7 +42,7 @@ impl Cache {
     pub fn open(directory: &Path, engine: Engine, sealer: Arc<Sealer>) -> io::Result<Self> {
         let version: Arc<str> = engine_version(&engine).into();
         let directory = directory.join(&*version);
-        std::fs::create_dir_all(&directory)?;
+        private_directory(&directory)?;
         remove_unfinished(&directory)?;
         Ok(Self { directory, engine, version, sealer })
     }

@@ -8,6 +8,7 @@ use wasmtime_wasi_http::p2::bindings::ProxyPre;
 use wasmtime_wasi_http::p3::bindings::ServicePre;
 
 use super::ctx::Ctx;
+use super::limits::Share;
 use crate::bindings::{self, FunctionPre};
 use crate::error::{Code, Error};
 use crate::js::bundle::Bundle;
@@ -121,7 +122,7 @@ impl Host {
         let imports = self.imports(component);
         let pre = self.linker.instantiate_pre(component).map_err(|error| self.explain(&imports, &error))?;
         let wasi_environment = imports.iter().any(|name| name.starts_with("wasi:cli/environment@"));
-        Ok(Linked { world, wasi_environment, entry: enter(world, pre)?, program: None })
+        Ok(Linked { world, wasi_environment, entry: enter(world, pre)?, program: None, memory: None })
     }
 
     fn imports(&self, component: &Component) -> Vec<String> {
@@ -158,6 +159,8 @@ pub struct Linked {
     pub entry: Entry,
     /// The program it was made from, if it is JavaScript: for stacks in its author's lines.
     pub program: Option<Arc<Bundle>>,
+    /// What it takes of the budget between its executions: machine code, or an image.
+    pub memory: Option<Share>,
 }
 
 fn enter(world: World, pre: InstancePre<Ctx>) -> Result<Entry, Error> {

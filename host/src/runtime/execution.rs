@@ -4,7 +4,6 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HOST};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::Body;
@@ -20,7 +19,7 @@ use wasmtime_wasi_http::{WasiBody, WasiHttpView};
 
 use super::component::{Entry, Linked};
 use super::ctx::{Ctx, CtxParts};
-use super::limits::{MemoryLimiter, Share};
+use super::limits::MemoryLimiter;
 use super::outcome::{Failure, Limits};
 use super::turns::Turns;
 use crate::bindings::FunctionPre;
@@ -206,20 +205,7 @@ fn whole_body(bytes: Vec<u8>, memory: &MemoryLimiter) -> Result<WasiBody, Failur
     }
     // It stays until the slowest of clients has taken it, long after the execution and its place are gone.
     let share = memory.share(bytes.len()).ok_or_else(Failure::no_memory)?;
-    let bytes = Bytes::from_owner(WholeBody { bytes, _share: share });
-    Ok(Full::new(bytes).map_err(|never| match never {}).boxed_unsync())
-}
-
-/// A body and the part of the budget it takes.
-struct WholeBody {
-    bytes: Vec<u8>,
-    _share: Share,
-}
-
-impl AsRef<[u8]> for WholeBody {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
+    Ok(Full::new(share.around(bytes)).map_err(|never| match never {}).boxed_unsync())
 }
 
 async fn drive_http_02(

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use bytes::Bytes;
 use wasmtime::ResourceLimiter;
 
 use crate::tunables::FIBER_STACK_BYTES;
@@ -36,7 +37,7 @@ impl MemoryBudget {
     }
 
     /// Takes this much for as long as the share lives.
-    fn share(self: &Arc<Self>, bytes: usize) -> Option<Share> {
+    pub fn share(self: &Arc<Self>, bytes: usize) -> Option<Share> {
         self.take(bytes).then(|| Share { budget: self.clone(), bytes })
     }
 
@@ -50,6 +51,38 @@ impl MemoryBudget {
 pub struct Share {
     budget: Arc<MemoryBudget>,
     bytes: usize,
+}
+
+impl Share {
+    /// These bytes, of which this is the part of the budget: it is given back when they go.
+    pub fn around(self, bytes: Vec<u8>) -> Bytes {
+        Bytes::from_owner(Counted { bytes, _share: self })
+    }
+
+    /// How much it is, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Takes more; false when there is not that much.
+    pub fn grow(&mut self, bytes: usize) -> bool {
+        let grown = self.budget.take(bytes);
+        if grown {
+            self.bytes += bytes;
+        }
+        grown
+    }
+}
+
+struct Counted {
+    bytes: Vec<u8>,
+    _share: Share,
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 impl Drop for Share {

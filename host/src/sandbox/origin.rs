@@ -1,9 +1,10 @@
 //! How functions find the host itself: the variables that Supabase's clients are made with.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::auth::project::ProjectKeys;
-use crate::bindings::env::{ANON_KEY, Environment, PUBLISHABLE_KEYS, SECRET_KEYS, SERVICE_ROLE_KEY, URL};
+use crate::bindings::env::{ANON_KEY, PUBLISHABLE_KEYS, SECRET_KEYS, SERVICE_ROLE_KEY, URL};
 use crate::ids::AppName;
 use crate::secrets::Secret;
 
@@ -39,7 +40,7 @@ impl Origin {
     }
 
     /// The variables of an app that nobody has to set.
-    pub fn variables(&self, app: &AppName, keys: &ProjectKeys) -> Environment {
+    pub fn variables(&self, app: &AppName, keys: &ProjectKeys) -> BTreeMap<String, Secret> {
         let variables = [
             (URL, Secret::from(self.project_url(app))),
             (ANON_KEY, Secret::from(keys.anon.clone())),

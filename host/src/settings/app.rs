@@ -3,11 +3,12 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::check_size;
 use super::cors::CorsSettings;
 use super::issuer::IssuerSettings;
 use super::rate::RateLimits;
 use crate::error::Error;
-use crate::tunables::{AUDIENCES, ISSUER_KEYS, ISSUERS};
+use crate::tunables::{APP_SETTINGS_BYTES, AUDIENCES, ISSUER_KEYS, ISSUERS};
 
 /// The settings of an app.
 // An app stored by an older host lacks the newer fields.
@@ -68,6 +69,7 @@ impl AppPatch {
         if let Some(limits) = self.rate_limits {
             settings.rate_limits = limits;
         }
+        check_size("the settings of an app", &settings, APP_SETTINGS_BYTES)?;
         Ok(settings)
     }
 }
@@ -128,6 +130,7 @@ mod tests {
             (json!({"issuers": [{"jwks_url": "ftp://issuer.example/"}]}), "jwks_url"),
             (json!({"issuers": [{"jwks_url": "https://me:secret@issuer.example/"}]}), "jwks_url"),
             (json!({"issuers": [{"jwks_url": url, "audience": "x"}]}), "audience"),
+            (json!({"audiences": ["a".repeat(1_100_000)]}), "the settings of an app"),
         ] {
             let error = apply(patch.clone()).unwrap_err();
             assert!(error.contains(part), "{patch}: {error}");

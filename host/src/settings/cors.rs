@@ -98,7 +98,9 @@ impl TryFrom<CorsObject> for CorsSettings {
         if !(range.min..=range.max).contains(&max_age_seconds) {
             return Err(format!("max_age_seconds must be between {} and {}", range.min, range.max));
         }
-        for (field, names) in [("origins", &origins), ("methods", &methods), ("headers", &headers)] {
+        for (field, names) in
+            [("origins", &origins), ("methods", &methods), ("headers", &headers), ("expose_headers", &expose_headers)]
+        {
             if names.len() > CORS_NAMES {
                 return Err(format!("{field} has at most {CORS_NAMES} entries"));
             }
@@ -172,6 +174,7 @@ mod tests {
             (json!({"origins": ["*"], "methods": ["GET IT"]}), "GET IT"),
             (json!({"origins": ["*"], "headers": ["a b"]}), "a b"),
             (json!({"origins": ["*"], "expose_headers": ["ä"]}), "ä"),
+            (json!({"origins": ["*"], "expose_headers": vec!["a"; 101]}), "expose_headers"),
             (json!({"origins": ["*"], "max_age_seconds": 100_000}), "max_age_seconds"),
             (json!({"origins": ["*"], "origin": "x"}), "origin"),
         ] {

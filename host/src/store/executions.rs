@@ -25,7 +25,10 @@ use super::conn::Database;
 use super::{DirectoryLock, StoreError};
 use crate::error::Code;
 use crate::ids::{AppName, ExecutionId, FunctionId};
-use crate::tunables::{EXECUTION_BATCH, EXECUTION_BATCH_DELAY, EXECUTION_QUEUE, EXECUTIONS_KEPT, EXECUTIONS_KEPT_FOR};
+use crate::tunables::{
+    EXECUTION_BATCH, EXECUTION_BATCH_DELAY, EXECUTION_QUEUE, EXECUTIONS_KEPT, EXECUTIONS_KEPT_FOR,
+    EXECUTIONS_PAGE_BYTES,
+};
 
 /// Bytes of all rows in the queue. Log lines make rows large: by number alone, the queue could take gigabytes.
 const QUEUE_BYTES: usize = 64 * 1024 * 1024;
@@ -286,7 +289,7 @@ impl ExecutionLog {
         while written.changed().await.is_ok() {}
     }
 
-    /// A page of a function's executions, newest first. Shows what is written: [`Self::flush`]
+    /// A page of a function's executions, newest first: fewer than its limit when they are large, and none only where there are none. Shows what is written: [`Self::flush`]
     /// first to see the latest.
     ///
     /// # Errors
@@ -298,8 +301,15 @@ impl ExecutionLog {
             let since = ExecutionId::not_before(since.unwrap_or(Timestamp::UNIX_EPOCH));
             let parameters =
                 (app, function, status, trigger, limit, offset, failed, since, before.unwrap_or(ExecutionId::LAST));
-            let rows = statement.query_map(parameters, execution)?;
-            Ok(rows.collect::<rusqlite::Result<_>>()?)
+            let mut rows = statement.query_map(parameters, execution)?;
+            let (mut page, mut bytes) = (Vec::new(), 0);
+            while bytes < EXECUTIONS_PAGE_BYTES
+                && let Some(row) = rows.next().transpose()?
+            {
+                bytes += row.size();
+                page.push(row);
+            }
+            Ok(page)
         };
         self.0.database.read(read).await
     }

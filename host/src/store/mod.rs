@@ -40,6 +40,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use self::conn::{Database, Durability};
 use self::executions::{ExecutionLog, Options};
+use crate::error::{Code, Error};
 use crate::secrets::Secret;
 use crate::secrets::seal::Sealer;
 
@@ -129,6 +130,10 @@ impl From<rusqlite::Error> for StoreError {
         match error.sqlite_error() {
             Some(failure) if failure.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_FOREIGNKEY => Self::NotFound,
             Some(failure) if matches!(failure.code, ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
+            Some(failure) if failure.code == ErrorCode::DiskFull => {
+                tracing::error!("the disk with the data directory is full");
+                Self::Refused(Error::new(Code::Overloaded, "the host's disk is full; nothing was changed"))
+            }
             _ => Self::Internal(error.into()),
         }
     }
@@ -165,7 +170,7 @@ impl Store {
 
     fn open_with(directory: &Path, sealer: Arc<Sealer>, options: Options) -> Result<Self, OpenError> {
         let not_writable = |source| OpenError::NotWritable { path: directory.to_owned(), source };
-        DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(not_writable)?;
+        private_directory(directory).map_err(not_writable)?;
         let lock = Arc::new(lock_directory(directory)?);
         let system_file = directory.join(SYSTEM_FILE);
         let system = Database::open(&system_file, Durability::PowerLoss, migrate::SYSTEM)?;
@@ -276,6 +281,11 @@ impl Writer<'_> {
 
 fn host_value<T: rusqlite::types::FromSql>(connection: &Connection, name: &str) -> rusqlite::Result<Option<T>> {
     connection.query_row(HOST_VALUE, [name], |row| row.get(0)).optional()
+}
+
+/// Makes a directory, and those above it that are missing, for its owner only: also in a data directory that others may look into.
+pub fn private_directory(directory: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(directory)
 }
 
 /// Takes the directory, or says who has it.

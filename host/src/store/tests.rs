@@ -174,6 +174,20 @@ fn what_is_not_a_database_or_not_writable_is_named_in_one_line() {
     }
 }
 
+#[tokio::test]
+async fn a_full_disk_is_named_and_changes_nothing() {
+    let (_directory, store) = open();
+    let full = store.write(|tx| {
+        apps::create(tx, &app_name("shop"), &secret("a"))?;
+        // As far as SQLite can tell, the disk has no more.
+        tx.connection.query_row("PRAGMA max_page_count = 1", (), |_| Ok(()))?;
+        Ok(tx.connection.execute("CREATE TABLE large AS SELECT randomblob(1000000) AS bytes", ()).map(drop)?)
+    });
+    let refused = full.await.unwrap_err();
+    assert!(matches!(&refused, StoreError::Refused(error) if error.message.contains("disk is full")), "{refused}");
+    assert_eq!(store.read(apps::list).await.unwrap(), []);
+}
+
 /// Loss of power cannot be tested here; the pragmas that stand against it can.
 #[tokio::test]
 async fn commits_wait_for_the_disk_where_it_matters() {

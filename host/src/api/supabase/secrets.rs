@@ -72,6 +72,7 @@ async fn change(
     changes: BTreeMap<VariableName, Option<Secret>>,
 ) -> Result<(), Error> {
     let scope = Scope::App(app.name.clone());
+    let _order = api.deployer.change(app).await?;
     api.store.write(move |tx| apply(tx, &scope, changes)).await?;
     app.forget_environments();
     Ok(())

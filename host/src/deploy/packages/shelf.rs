@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::integrity::Integrity;
 use crate::js::packages::{Manifest, PackageError};
+use crate::store::private_directory;
 
 /// Changes when what is kept of a package changes.
 const FORMAT: &str = "v1";
@@ -38,7 +39,7 @@ impl Shelf {
     /// The packages in this directory, which is made if it is missing. Blocks on the disk.
     pub(super) fn open(directory: &Path) -> io::Result<Self> {
         let directory = directory.join(FORMAT);
-        std::fs::create_dir_all(&directory)?;
+        private_directory(&directory)?;
         for entry in std::fs::read_dir(&directory)? {
             let path = entry?.path();
             if path.extension().is_none_or(|extension| extension != FINISHED) {

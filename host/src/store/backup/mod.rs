@@ -212,6 +212,8 @@ impl Archive {
         self.text(ABOUT, FORMAT, file)?;
         for Held { name, path, sqlite } in held {
             let copy = beside(file, "sqlite");
+            // SQLite would make it for everybody to read, and follow a link that somebody has put there.
+            private(&copy)?;
             let copied =
                 copy_database(sqlite, &copy).map_err(BackupError::database(path)).and_then(|()| self.file(name, &copy));
             let _ = fs::remove_file(&copy);

@@ -1,9 +1,8 @@
 //! Taking a backup back.
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, File};
 use std::io::{self, Read};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Component, Path, PathBuf};
 
 use jiff::Timestamp;
@@ -13,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::{ABOUT, BackupError, FORMAT, PACKAGES, SUMS, Summed, beside, copies, hexadecimal, private};
 use crate::ids::AppName;
 use crate::store::tenant::install_allocator;
-use crate::store::{EXECUTIONS_FILE, SYSTEM_FILE};
+use crate::store::{EXECUTIONS_FILE, SYSTEM_FILE, private_directory};
 
 /// Most bytes of a text in the archive.
 const TEXT_BYTES: u64 = 64 * 1024 * 1024;
@@ -128,7 +127,7 @@ fn unpack_one(entry: impl Read, path: &Path) -> Result<String, BackupError> {
 }
 
 pub(super) fn make_directory(path: &Path) -> Result<(), BackupError> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(BackupError::io(path))
+    private_directory(path).map_err(BackupError::io(path))
 }
 
 /// A sum says that the file is as it was copied; this, that it was sound then.

@@ -104,6 +104,25 @@ async fn a_row_comes_back_as_it_was_and_newest_first() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_large_rows_few_are_read_at_once() {
+    let (_directory, store) = open_with(Options::default());
+    let (log, function) = (store.executions(), FunctionId::generate());
+    for _ in 0..10 {
+        log.record(ExecutionRow { logs: "x".repeat(EXECUTIONS_PAGE_BYTES / 2), ..row(function) });
+    }
+    log.flush().await.unwrap();
+    let mut page = page_of(10, 0, None);
+    let mut read = 0;
+    loop {
+        let rows = log.list(AppName::default_app(), function, page).await.unwrap();
+        assert!(rows.len() <= 2, "{}", rows.len());
+        let Some(last) = rows.last() else { break };
+        (page.before, read) = (Some(last.id), read + rows.len());
+    }
+    assert_eq!(read, 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn everybody_sees_their_own_run_after_a_flush() {
     // A batch never fills and nothing else hurries the writer: only the flush can.
     let (_directory, store) = open_with(Options { batch_delay: Duration::from_secs(3600), ..Options::default() });

@@ -34,9 +34,9 @@ mod transaction;
 mod value;
 
 use std::collections::HashMap;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -45,6 +45,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::OnceCell;
 
 use crate::ids::AppName;
+use crate::store::private_directory;
 use crate::threads;
 use crate::tunables::{DATABASE_BYTES, READERS_PER_APP, RESULT_BYTES, RESULT_ROWS, TRANSACTION_TIME, WRITE_LOCK_WAIT};
 
@@ -250,7 +251,7 @@ async fn prepare(app: &App) -> Result<(), Error> {
 
 fn create(file: &Path) -> io::Result<()> {
     let directory = file.parent().ok_or(io::ErrorKind::InvalidInput)?;
-    DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    private_directory(directory)?;
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(file) {
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
