@@ -75,7 +75,7 @@ impl App {
     pub async fn start(config: Config) -> Result<Started, StartError> {
         raise_file_limit();
         return_large_blocks();
-        let (store, sealer) = data::open(&config.data, config.keys.master_key.as_ref())?;
+        let (store, sealer) = data::open(&config.data, config.keys.master_key.as_ref(), config.retention)?;
         store.ensure_default_app(config.keys.jwt_secret).await?;
         let (admin_token, new_admin_token) = admin_token(&store, config.keys.admin_token).await?;
         let tokens = Arc::new(ManagementTokens::new(admin_token, store.read(tokens::principals).await?));

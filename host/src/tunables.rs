@@ -301,11 +301,11 @@ pub const EXECUTION_BATCH: usize = 500;
 /// How long a row of the execution log waits for company.
 pub const EXECUTION_BATCH_DELAY: Duration = Duration::from_millis(20);
 
-/// Executions kept for one function.
-pub const EXECUTIONS_KEPT: u32 = 100_000;
+/// Executions kept for one function, unless the operator says otherwise; 0: none is recorded.
+pub const EXECUTIONS_KEPT: Range<u32> = Range { default: 100_000, min: 0, max: 10_000_000 };
 
-/// How long executions are kept.
-pub const EXECUTIONS_KEPT_FOR: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// How long executions are kept, in days, unless the operator says otherwise.
+pub const EXECUTIONS_KEPT_DAYS: Range<u32> = Range { default: 30, min: 1, max: 3_650 };
 
 /// Functions that have series of their own in `/metrics`; what others count is added up.
 pub const METRICS_FUNCTIONS: usize = 1_000;
