@@ -22,6 +22,7 @@ use crate::deploy::components::Components;
 use crate::deploy::packages::{Npm, Registries};
 use crate::deploy::script::Scripts;
 use crate::error::Error;
+use crate::files::{FileLimits, Files};
 use crate::http::listener::Listener;
 use crate::http::rate::Limiter;
 use crate::http::service::Service;
@@ -42,7 +43,7 @@ use crate::sandbox::origin::Origin;
 use crate::secrets::Secret;
 use crate::store::tenant::Databases;
 use crate::store::{Store, StoreError, api_keys, tokens};
-use crate::tunables::{ADMISSION_QUEUE_FACTOR, ADMISSION_WAIT, STREAMS};
+use crate::tunables::{ADMISSION_QUEUE_FACTOR, ADMISSION_WAIT, FILES_ENTRIES, STREAMS};
 
 /// Why a host does not start, in one line.
 pub type StartError = Box<dyn std::error::Error>;
@@ -104,6 +105,7 @@ impl App {
         let npm = Arc::new(Npm::open(registries, &config.data.join("packages"))?);
         let dialer = Arc::new(Dialer::new(b"")?);
         let verifiers = Verifiers::new(dialer.clone(), config.allow_egress.clone(), config.issuers);
+        let files = FileLimits { bytes: u64::from(config.files_mb) * 1024 * 1024, entries: FILES_ENTRIES };
         let resources = Arc::new(Resources {
             store: store.clone(),
             databases: Databases::new(config.data.clone(), config.durability),
@@ -111,6 +113,7 @@ impl App {
             egress: Arc::new(EgressPolicy::new(config.allow_egress)),
             origin: origin.clone(),
             memory: MemoryBudget::new(mebibytes(config.guest_memory_mb)),
+            files: Arc::new(Files::new(&config.data, files)),
         });
         let components = Arc::new(Components {
             store: store.clone(),
@@ -126,6 +129,7 @@ impl App {
             admission: admission.clone(),
             maxima: config.maxima,
             databases: resources.databases.clone(),
+            files: resources.files.clone(),
             verifiers,
             publishing: Mutex::default(),
             deleting: Mutex::default(),

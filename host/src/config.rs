@@ -19,7 +19,7 @@ use crate::settings::issuer::IssuerSettings;
 use crate::settings::rate::{HostRates, RateLimits};
 use crate::store::executions::Retention;
 use crate::store::tenant::Durability;
-use crate::tunables::{EXECUTIONS_KEPT, EXECUTIONS_KEPT_DAYS, FUEL, MEMORY_LIMIT_MB, Range, TIMEOUT_SECONDS};
+use crate::tunables::{EXECUTIONS_KEPT, EXECUTIONS_KEPT_DAYS, FILES_MB, FUEL, MEMORY_LIMIT_MB, Range, TIMEOUT_SECONDS};
 
 /// What `caddis serve` can be told. Each option is a flag, a variable `CADDIS_…` and a key of `caddis.toml`; in that order the first
 /// one that is given counts.
@@ -90,6 +90,10 @@ pub struct ServeOptions {
     #[arg(long, env = "CADDIS_GUEST_MEMORY_MB", value_name = "MIB")]
     guest_memory_mb: Option<u32>,
 
+    /// What the files of one function may take, in MiB [default: 64]
+    #[arg(long, env = "CADDIS_FILES_MB", value_name = "MIB")]
+    files_mb: Option<u32>,
+
     /// Executions kept in the log of each function, 0 to 10000000; 0 records none [default: 100000]
     #[arg(long, env = "CADDIS_KEEP_EXECUTIONS", value_name = "COUNT")]
     keep_executions: Option<u32>,
@@ -154,6 +158,7 @@ pub struct Config {
     pub max_executions: u32,
     pub max_connections: usize,
     pub guest_memory_mb: u32,
+    pub files_mb: u32,
     /// What is kept of the log of executions.
     pub retention: Retention,
     pub max_component_bytes: usize,
@@ -228,6 +233,7 @@ impl Config {
                 options.guest_memory_mb,
                 Range { default: half_of_memory_mb(), min: MEMORY_LIMIT_MB.min, max: u32::MAX },
             )?,
+            files_mb: number("files-mb", options.files_mb, FILES_MB)?,
             retention: Retention::new(
                 number("keep-executions", options.keep_executions, EXECUTIONS_KEPT)?,
                 number("keep-executions-days", options.keep_executions_days, EXECUTIONS_KEPT_DAYS)?,
@@ -281,6 +287,7 @@ impl ServeOptions {
             max_executions: self.max_executions.or(other.max_executions),
             max_connections: self.max_connections.or(other.max_connections),
             guest_memory_mb: self.guest_memory_mb.or(other.guest_memory_mb),
+            files_mb: self.files_mb.or(other.files_mb),
             keep_executions: self.keep_executions.or(other.keep_executions),
             keep_executions_days: self.keep_executions_days.or(other.keep_executions_days),
             max_component_bytes: self.max_component_bytes.or(other.max_component_bytes),

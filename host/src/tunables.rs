@@ -301,6 +301,24 @@ pub const EXECUTION_BATCH: usize = 500;
 /// How long a row of the execution log waits for company.
 pub const EXECUTION_BATCH_DELAY: Duration = Duration::from_millis(20);
 
+/// Bytes of a function's files, in MiB, unless the operator says otherwise. Each file counts in whole blocks of 4 KiB, each directory as one.
+pub const FILES_MB: Range<u32> = Range { default: 64, min: 1, max: 1_048_576 };
+
+/// Files and directories of a function.
+pub const FILES_ENTRIES: u64 = 4_096;
+
+/// How deep directories are in one another: whoever removes them opens one after the other.
+pub const FILES_DEPTH: usize = 32;
+
+/// Files and directories one execution has open at a time.
+pub const FILES_OPEN: usize = 32;
+
+/// The same for all executions: connections need handles too.
+pub const FILES_OPEN_ON_HOST: usize = 1_024;
+
+/// Bytes of one write to a file as a stream.
+pub const FILE_WRITE_BYTES: usize = 64 * 1024;
+
 /// Executions kept for one function, unless the operator says otherwise; 0: none is recorded.
 pub const EXECUTIONS_KEPT: Range<u32> = Range { default: 100_000, min: 0, max: 10_000_000 };
 

@@ -296,6 +296,8 @@ pub(in crate::api) struct UploadQuery {
     allow_net: Option<bool>,
     allow_env: Option<bool>,
     allow_service_role: Option<bool>,
+    allow_read: Option<bool>,
+    allow_write: Option<bool>,
     rate_limit: Option<RateLimit>,
     activate: Option<bool>,
     dry_run: Option<bool>,
@@ -327,6 +329,8 @@ impl From<UploadQuery> for SettingsPatch {
             allow_net: query.allow_net,
             allow_env: query.allow_env,
             allow_service_role: query.allow_service_role,
+            allow_read: query.allow_read,
+            allow_write: query.allow_write,
             rate_limit: query.rate_limit.map(Some),
             ..Self::default()
         }

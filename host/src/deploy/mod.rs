@@ -7,6 +7,7 @@ pub mod packages;
 pub mod script;
 mod versions;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -17,7 +18,8 @@ use self::packages::{LockedPackages, PackageVersions};
 use self::script::{JAVASCRIPT, Owner, Recipe, Scripts};
 use crate::auth::verifier::Verifiers;
 use crate::error::{Code, Error};
-use crate::ids::{AppName, ContentHash, FunctionName};
+use crate::files::Files;
+use crate::ids::{AppName, ContentHash, FunctionId, FunctionName};
 use crate::js::source::Source;
 use crate::router::table::{App, Canary, Function, Shared, Table};
 use crate::runtime::admission::Admission;
@@ -27,6 +29,7 @@ use crate::store::functions::{self, Activation, FunctionVersion, Published, vers
 use crate::store::secrets::{self, Changes, Scope};
 use crate::store::tenant::Databases;
 use crate::store::{Store, StoreError, Writer, api_keys, apps as stored_apps};
+use crate::threads;
 
 /// Makes versions active and keeps the table in step with the store.
 pub struct Deployer {
@@ -44,6 +47,8 @@ pub struct Deployer {
     pub maxima: Maxima,
     /// The apps' databases, which go with them.
     pub databases: Databases,
+    /// The directories of functions, which go with them.
+    pub files: Arc<Files>,
     /// Makes what checks the tokens of an app's users.
     pub verifiers: Verifiers,
     /// Held while a version becomes active, so that the table changes in the order of the store.
@@ -150,6 +155,7 @@ impl Deployer {
             verifier.fetch_ahead();
             self.table.insert(Arc::new(App::new(app.name, verifier, app.settings, keys)));
         }
+        self.sweep_files(functions.iter().map(|(active, _)| (active.app.clone(), active.id)).collect()).await;
         for (active, canaries) in functions {
             if let Some(app) = self.table.app(&active.app) {
                 let share = |(percent, version)| Share { percent, version, linked: None };
@@ -157,6 +163,15 @@ impl Deployer {
             }
         }
         Ok(())
+    }
+
+    /// Removes directories of functions that are no longer there. What cannot be removed is in nobody's way.
+    async fn sweep_files(&self, known: HashSet<(AppName, FunctionId)>) {
+        let files = self.files.clone();
+        let sweep = move || files.sweep(|app, function| known.contains(&(app.clone(), function)));
+        if let Ok(Err(error)) = threads::blocking(sweep).await {
+            tracing::warn!(%error, "files of functions that are gone could not be removed");
+        }
     }
 
     /// Deploys a component.
@@ -177,6 +192,7 @@ impl Deployer {
         versions: PackageVersions,
     ) -> Result<(Deployed, Recipe), Error> {
         let settings = self.settings_of(&deployment)?;
+        refuse_files(&settings)?;
         let Deployment { app, name, .. } = &deployment;
         let active = app.function(name);
         let before = match &active {
@@ -253,6 +269,9 @@ impl Deployer {
         let _order = self.publishing.lock().await;
         let settings = self.settings_of(&deployment)?;
         let Deployment { app, name, by, mode, variables, .. } = deployment;
+        if app.function(&name).is_some_and(|active| active.version.world == JAVASCRIPT) {
+            refuse_files(&settings)?;
+        }
         let Some(activation) = activation(mode) else { return Ok(Deployed::Checked { name, settings }) };
         let (app_name, by) = (app.name.clone(), by.to_owned());
         let write = move |tx: &Writer<'_>| {
@@ -277,6 +296,9 @@ impl Deployer {
         let (app_name, stored_name) = (app.name.clone(), name.clone());
         let id = self.store.write(move |tx| functions::delete(tx, &app_name, &stored_name)).await?;
         app.remove(&name);
+        let (files, owner) = (self.files.clone(), app.name.clone());
+        let removed = threads::blocking(move || files.delete(&owner, id)).await;
+        removed.map_err(Error::internal)?.map_err(Error::internal)?;
         self.store.executions().delete_function(id).await?;
         Ok(())
     }
@@ -335,4 +357,12 @@ fn activation(mode: Mode) -> Option<Activation> {
 /// The app of a request.
 pub fn find_app(table: &Table, name: &AppName) -> Result<Arc<App>, Error> {
     table.app(name).ok_or_else(|| Error::new(Code::NotFound, format!("there is no app {name}")))
+}
+
+/// A setting that would be accepted and then do nothing is worse than an error.
+fn refuse_files(settings: &Settings) -> Result<(), Error> {
+    match settings {
+        Settings { allow_read: false, allow_write: false, .. } => Ok(()),
+        _ => Err(Error::invalid("allow_read and allow_write are for components: JavaScript has no files here yet")),
+    }
 }

@@ -214,6 +214,7 @@ impl Scripts {
             caller: Caller::service(),
             log: log.clone(),
             responder,
+            files: None,
             siblings: None,
             trace: None,
         };

@@ -101,6 +101,7 @@ impl Host {
         wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
         wasmtime_wasi::p3::add_to_linker(&mut linker)?;
         wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
+        bindings::files::link(&mut linker)?;
         bindings::link_all(&mut linker)?;
         Ok(Self { engine, linker })
     }
@@ -121,7 +122,10 @@ impl Host {
         let imports = self.imports(component);
         let pre = self.linker.instantiate_pre(component).map_err(|error| self.explain(&imports, &error))?;
         let wasi_environment = imports.iter().any(|name| name.starts_with("wasi:cli/environment@"));
-        Ok(Linked { world, wasi_environment, entry: enter(world, pre)?, program: None })
+        // The descriptors of both are of one kind in the host, and 0.3 keeps no account of what it changes.
+        let wasi_files = imports_on(&imports, "wasi:filesystem/preopens", "0.2")
+            && !imports.iter().any(|name| name.starts_with("wasi:filesystem/") && name.contains("@0.3"));
+        Ok(Linked { world, wasi_environment, wasi_files, entry: enter(world, pre)?, program: None })
     }
 
     fn imports(&self, component: &Component) -> Vec<String> {
@@ -154,6 +158,8 @@ pub struct Linked {
     pub world: World,
     /// Whether it reads `wasi:cli/environment`.
     pub wasi_environment: bool,
+    /// Whether it asks for directories, and in a version that has them here.
+    pub wasi_files: bool,
     /// What is called.
     pub entry: Entry,
     /// The program it was made from, if it is JavaScript: for stacks in its author's lines.
@@ -180,6 +186,10 @@ fn no_handler(exports: &[String]) -> Error {
 /// Whether an interface name like `wasi:http/types@0.2.3` is this interface on this version track.
 fn is_compatible(name: &str, interface: &str, track: &str) -> bool {
     name.split_once('@').is_some_and(|(found, version)| found == interface && on_track(version, track))
+}
+
+fn imports_on(imports: &[String], interface: &str, track: &str) -> bool {
+    imports.iter().any(|name| is_compatible(name, interface, track))
 }
 
 fn on_track(version: &str, track: &str) -> bool {
