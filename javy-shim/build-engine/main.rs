@@ -3,7 +3,8 @@
 //! 1. `npm ci` fetches the packages the prelude imports (`js/package-lock.json`).
 //! 2. cargo compiles `engine/` with pinned flags and a C compiler that has a wasm backend ([`compile`]).
 //! 3. The module is split into code and memory, and the component around both is made ([`module`], [`wrapper`]).
-//! 4. The engine is run once: it evaluates the prelude, and its memory becomes the base image ([`boot`]).
+//! 4. The engine is run: it evaluates the prelude, and its memory becomes the base image ([`boot`]). That is done twice, the second time with what
+//!    some requests wrote to in one place ([`watch`]).
 //! 5. The streams of Node.js become one module ([`readable_stream`]).
 //!
 //! The same sources and compilers give the same bytes on every machine. `cargo engine --check` builds and compares, and fails when
@@ -12,9 +13,12 @@
 
 mod boot;
 mod compile;
+mod instrument;
 mod module;
 mod prelude;
 mod readable_stream;
+mod requests;
+mod watch;
 mod wrapper;
 
 use std::fmt::Write as _;
@@ -41,7 +45,9 @@ fn main() -> ExitCode {
     match build(check) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("build-engine: {error:#}");
+            let causes = std::iter::successors(Some(&*error as &dyn std::error::Error), |error| error.source());
+            let causes: Vec<String> = causes.map(ToString::to_string).collect();
+            eprintln!("build-engine: {}", causes.join(": "));
             ExitCode::FAILURE
         }
     }
@@ -55,7 +61,7 @@ fn build(check: bool) -> Result<()> {
     let component = wrapper::encode(&compiled)?;
     let parts = module::split(&compiled)?;
     let wrapper = wrapper::rewrite(&component, &parts.engine)?;
-    let base = boot::base_image(&wrapper, &parts, modules)?;
+    let base = boot::base_image(&wrapper, &parts, &modules)?;
     let streams = readable_stream::bundle(&package.join("js/node_modules/readable-stream"))?.into_bytes();
     let mut files = vec![
         ("base.wasm", base),

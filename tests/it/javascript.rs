@@ -381,7 +381,8 @@ async fn legacy_text_of_any_length_is_decoded_by_any_number_of_decoders() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_engine_lacks_is_refused_by_name() {
     let server = start().await;
-    for name in ["WebAssembly", "Temporal", "Worker", "SharedArrayBuffer", "Atomics", "XMLHttpRequest", "localStorage"] {
+    for name in ["WebAssembly", "Temporal", "Worker", "SharedArrayBuffer", "Atomics", "XMLHttpRequest", "localStorage"]
+    {
         let code = format!("export default () => new Response(String({name}))");
         let reply = create(&server.admin(), json!({ "name": "f", "code": code })).await;
         refused_source(&reply, name);

@@ -218,6 +218,7 @@ headers: { 'Content-Type': 'application/json' }
 }";
     deploy(&server, "roles", json!({ "code": code })).await;
     let seen = server.anonymous().get("roles", "/").await.expect(StatusCode::OK).json();
-    let expected = json!({ "userPosts": [{ "id": 1, "author": "some-user-uuid" }], "publicProducts": [{ "id": 1, "listed": 1 }] });
+    let expected =
+        json!({ "userPosts": [{ "id": 1, "author": "some-user-uuid" }], "publicProducts": [{ "id": 1, "listed": 1 }] });
     assert_eq!(seen, expected);
 }

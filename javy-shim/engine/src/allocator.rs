@@ -3,16 +3,19 @@
 //! It decides which pages of memory a request writes to, and every page costs twice: it is copied when it is first written, and put
 //! back when the instance ends. So blocks of all sizes are cut off one chunk after the other, and a freed block waits for the next of its
 //! size. What an instance allocates lies side by side, in a chunk that was empty when the image was made ([`seal`]); the holes in older
-//! memory stay holes. QuickJS takes its small blocks from pools of its own, a pool of 4 KiB for each size: they are part of this.
+//! memory stay holes. Before it in the same chunk lie the blocks of the prelude that requests write to ([`placement`]).
+//! QuickJS has an allocator of its own for small blocks, with a page for each size; it is off (see `../../build-engine/compile.rs`).
 //!
 //! While an image is prepared the allocator also clears what is freed: an image stores what is not zero, and most of what a build or an
 //! evaluation allocates (source text, syntax trees, arguments) is garbage when the memory is copied. Requests do not pay for that.
 
+pub(crate) mod placement;
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::UnsafeCell;
-use std::ptr::{NonNull, null_mut};
+use std::ptr::null_mut;
 
-use rquickjs::{Ctx, qjs};
+use placement::Placement;
 
 /// Sizes up to here are rounded up to a multiple of `GRANULE`: one class each.
 const FINE: usize = 1024;
@@ -23,7 +26,7 @@ const FINE_CLASSES: usize = FINE / GRANULE;
 const LARGEST: usize = 8192;
 const CLASSES: usize = FINE_CLASSES + 4 * (LARGEST.ilog2() - FINE.ilog2()) as usize;
 
-/// Room for the pools of QuickJS, and for what a usual request allocates besides.
+/// Room for what a usual request allocates.
 const CHUNK: usize = 262_144;
 const PAGE: usize = 4096;
 
@@ -44,8 +47,9 @@ static ALLOCATOR: Allocator = Allocator(UnsafeCell::new(State {
     free: [null_mut(); CLASSES],
     next: null_mut(),
     rest: 0,
-    pools: null_mut(),
+    reserved: true,
     clearing: true,
+    placement: Placement::OFF,
 }));
 
 struct Allocator(UnsafeCell<State>);
@@ -56,30 +60,19 @@ struct State {
     /// What is left of the current chunk.
     next: *mut u8,
     rest: usize,
-    /// Where the pools begin that the image ends with; they reach up to `next` when a request begins.
-    pools: *mut u8,
+    /// Whether the chunk for requests is still reserved.
+    reserved: bool,
     clearing: bool,
+    placement: Placement,
 }
 
 // SAFETY: the module has one thread.
 unsafe impl Sync for Allocator {}
 
 /// Says that a request has begun: what is freed from now on is not cleared.
-///
-/// Writes to the pages of all pools: most are written to anyway, and with the others they are one group of adjacent pages. A host that puts
-/// pages back by copying does so for a limited number of groups (wasmtime: 32), and unmaps the rest.
 pub(crate) fn begin_request() {
-    // SAFETY: one thread, and the state is never borrowed across a call that could come back here. The pools are in the reserved chunk.
-    unsafe {
-        let state = &mut *ALLOCATOR.0.get();
-        state.clearing = false;
-        let end = state.next.min(RESERVED.0.get().cast::<u8>().add(CHUNK));
-        let mut page = state.pools;
-        while page < end {
-            page.write_volatile(page.read_volatile());
-            page = page.add(PAGE);
-        }
-    }
+    // SAFETY: one thread, and the state is never borrowed across a call that could come back here.
+    unsafe { (*ALLOCATOR.0.get()).clearing = false };
 }
 
 /// Where to go on allocating.
@@ -100,29 +93,8 @@ unsafe impl Sync for Reserved {}
 
 static RESERVED: Reserved = Reserved(UnsafeCell::new([0; CHUNK]));
 
-/// Makes everything allocated from now on lie in an empty chunk, away from what is there.
-pub(crate) fn seal(ctx: &Ctx<'_>, chunk: Chunk) {
-    let Some(chunk) = start_chunk(chunk) else { return };
-    let chunk = chunk.addr().get()..chunk.addr().get() + CHUNK;
-    for size in (GRANULE..=LARGEST_POOLED).step_by(GRANULE) {
-        // Fills the holes in the pools of this size, until QuickJS makes a new pool. The blocks are never freed.
-        while !chunk_is_full(LARGEST) {
-            // SAFETY: the context is alive.
-            let block = unsafe { qjs::js_malloc(ctx.as_raw().as_ptr(), size as qjs::size_t) }.cast::<u8>();
-            if block.is_null() || chunk.contains(&block.addr()) {
-                break;
-            }
-            // SAFETY: the block has that size, and nobody else uses it.
-            unsafe { block.write_bytes(0, size) };
-        }
-    }
-}
-
-/// The largest block for which a pool is made ahead. There are pools up to twice that, but requests use few of them, and an image stores them.
-const LARGEST_POOLED: usize = 248;
-
-/// Forgets the freed blocks and takes a new chunk. `None` when there is no memory.
-fn start_chunk(chunk: Chunk) -> Option<NonNull<u8>> {
+/// Makes everything allocated from now on lie in an empty chunk, away from what is there: forgets the freed blocks.
+pub(crate) fn seal(chunk: Chunk) {
     // SAFETY: as above; a block in a list has room for a word, and nobody else uses it.
     unsafe {
         let state = &mut *ALLOCATOR.0.get();
@@ -133,26 +105,16 @@ fn start_chunk(chunk: Chunk) -> Option<NonNull<u8>> {
                 block.write(null_mut());
             }
         }
-        match chunk {
-            Chunk::Reserved if state.pools.is_null() => {
-                state.next = RESERVED.0.get().cast();
-                state.rest = CHUNK;
-                state.pools = state.next;
+        (state.next, state.rest) = match chunk {
+            Chunk::Reserved if state.reserved => {
+                state.reserved = false;
+                let used = state.placement.used();
+                (RESERVED.0.get().cast::<u8>().add(used), CHUNK - used)
             }
-            _ => {
-                state.next = null_mut();
-                state.rest = 0;
-                state.refill();
-            }
-        }
-        NonNull::new(state.next)
+            // The next block takes a new one.
+            _ => (null_mut(), 0),
+        };
     }
-}
-
-/// Whether the chunk has no room for a block of this size.
-fn chunk_is_full(size: usize) -> bool {
-    // SAFETY: one thread.
-    unsafe { (*ALLOCATOR.0.get()).rest < size }
 }
 
 /// Whether blocks of this layout are in a class.
@@ -177,6 +139,30 @@ impl State {
     /// `layout` is small.
     #[inline]
     unsafe fn take(&mut self, layout: Layout) -> *mut u8 {
+        // SAFETY: as the caller promised.
+        unsafe { if self.placement.is_on() { self.take_placed(layout) } else { self.take_next(layout) } }
+    }
+
+    /// # Safety
+    /// `layout` is small.
+    #[cold]
+    unsafe fn take_placed(&mut self, layout: Layout) -> *mut u8 {
+        let (size, _) = class_of(layout.size());
+        // SAFETY: what is placed is within the reserved chunk, which nothing else uses yet.
+        let block = unsafe {
+            match self.placement.place(size) {
+                Some(at) => RESERVED.0.get().cast::<u8>().add(at),
+                None => self.take_next(layout),
+            }
+        };
+        self.placement.note(block, size);
+        block
+    }
+
+    /// # Safety
+    /// `layout` is small.
+    #[inline]
+    unsafe fn take_next(&mut self, layout: Layout) -> *mut u8 {
         let (size, class) = class_of(layout.size());
         // SAFETY: `class_of` returns a number below `CLASSES`; a block in a list holds the address of the next; a chunk has `rest` bytes.
         unsafe {

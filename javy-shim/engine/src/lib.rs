@@ -20,8 +20,8 @@ use bindings::exports::caddis::function::handler::{self, Error, Request, Respons
 struct Engine;
 
 impl builder::Guest for Engine {
-    fn boot(modules: Vec<Module>) -> Result<(), Error> {
-        runtime::boot(modules)
+    fn boot(modules: Vec<Module>, written: Vec<u32>, notes: u32) -> Result<Vec<(u32, u32)>, Error> {
+        runtime::boot(modules, written, notes)
     }
 
     fn evaluate(entry: String, modules: Vec<Module>) -> Result<(), Error> {

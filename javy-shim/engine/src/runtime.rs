@@ -7,6 +7,7 @@ use rquickjs::{
     CatchResultExt, CaughtError, Class, Context, Ctx, IntoJs, Module, Object, Persistent, Runtime, TypedArray, Value,
 };
 
+use crate::allocator::placement::{self, Block};
 use crate::allocator::{self, Chunk};
 use crate::bindings::caddis::function::http::{Error, Request, RequestBody, Response};
 use crate::bindings::exports::caddis::engine::builder::Module as Source;
@@ -51,15 +52,24 @@ struct Hooks {
     dispatch: Persistent<Function<'static>>,
 }
 
-/// Starts QuickJS and evaluates the prelude.
-pub(crate) fn boot(modules: Vec<Source>) -> Result<(), Error> {
+/// Starts QuickJS and evaluates the prelude. Returns where the first `notes` blocks lie.
+pub(crate) fn boot(modules: Vec<Source>, written: Vec<u32>, notes: u32) -> Result<Vec<Block>, Error> {
+    placement::start(written, notes as usize);
+    start_with(modules)?;
+    let blocks = placement::stop();
+    // What a program keeps would otherwise fill the holes that the prelude left all over the memory.
+    allocator::seal(Chunk::New);
+    Ok(blocks)
+}
+
+fn start_with(modules: Vec<Source>) -> Result<(), Error> {
     let engine = start().map_err(|error| plain(error.to_string()))?;
     engine.modules.add(modules);
     engine.modules.compile_imports(&engine.runtime, PRELUDE)?;
     engine.context.with(|ctx| {
         natives::install(&ctx).map_err(|error| caught(&ctx, error))?;
         // What the prelude keeps would otherwise fill the holes that its compilation left all over the memory.
-        allocator::seal(&ctx, Chunk::New);
+        allocator::seal(Chunk::New);
         let exports = evaluate_module(&ctx, &engine.modules, PRELUDE)?;
         take_hooks(&ctx, &exports).map_err(|error| caught(&ctx, error))
     })?;
@@ -84,7 +94,7 @@ pub(crate) fn evaluate(entry: &str, modules: Vec<Source>) -> Result<(), Error> {
         ctx.run_gc();
         natives::random::forget_seed();
         event_loop::freeze();
-        allocator::seal(ctx, Chunk::Reserved);
+        allocator::seal(Chunk::Reserved);
         Ok(())
     })
 }

@@ -1,13 +1,15 @@
 //! A host for the engine: the lean world with recorded effects, and WASI from wasmtime.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use javy_shim::{
-    BASE_IMAGE, BUILDER_INTERFACE, ENGINE, ENGINE_IMPORT, IMAGE_IMPORT, SNAPSHOT_INTERFACE, STACK_SIZE,
-    WASM_STACK_SIZE, WRAPPER, image,
+    BASE_IMAGE, BUILDER_INTERFACE, ENGINE, ENGINE_IMPORT, IMAGE_IMPORT, SNAPSHOT_INTERFACE, WASM_STACK_SIZE, WRAPPER,
+    image,
 };
 use wasmtime::component::{
     Component, ComponentType, Func, HasSelf, Instance, InstancePre, Lift, Linker, Lower, Resource, ResourceTable,
@@ -324,8 +326,6 @@ pub(crate) struct Deployed {
     pub(crate) image_size: usize,
     /// The image itself.
     pub(crate) image: Vec<u8>,
-    /// The memory a request begins with; empty for a standalone component.
-    memory: Vec<u8>,
     /// How long it took to evaluate, to copy the memory out, to encode it, and to compile the image.
     pub(crate) steps: [Duration; 4],
 }
@@ -343,13 +343,14 @@ pub(crate) struct Outcome {
     pub(crate) instantiated: Duration,
     /// The whole call, with instantiation.
     pub(crate) took: Duration,
-    /// The pages of memory it changed, 4 KiB each.
-    pub(crate) changed: Changed,
+    /// The pages of memory it wrote to, 4 KiB each.
+    pub(crate) written: Written,
 }
 
-/// Pages a request changed: each is copied when it is first written, and put back when the instance ends.
+/// Pages a request wrote to, also where it restored what was there: each is copied when it is first written, and put back when the
+/// instance ends.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Changed {
+pub(crate) struct Written {
     /// How many there are.
     pub(crate) pages: usize,
     /// How many groups of adjacent pages they form. wasmtime puts up to 32 of them back by copying; what lies beyond is unmapped, and
@@ -357,19 +358,27 @@ pub(crate) struct Changed {
     pub(crate) groups: usize,
 }
 
-impl Changed {
-    fn between(before: &[u8], after: &[u8]) -> Changed {
+impl Written {
+    /// What the kernel says of the pages of this memory: those in memory that are not the file's are written.
+    fn to(memory: &[u8]) -> Written {
         const PAGE: usize = 4096;
-        let zeros = [0; PAGE];
-        let mut changed = Changed::default();
+        const ENTRY: usize = 8;
+        let first = memory.as_ptr().addr() / PAGE;
+        let mut entries = vec![0; memory.len() / PAGE * ENTRY];
+        File::open("/proc/self/pagemap")
+            .and_then(|file| file.read_exact_at(&mut entries, (first * ENTRY) as u64))
+            .expect("/proc/self/pagemap");
+        let mut written = Written::default();
         let mut adjacent = false;
-        for (index, page) in after.chunks(PAGE).enumerate() {
-            let is_changed = page != before.get(index * PAGE..(index + 1) * PAGE).unwrap_or(&zeros);
-            changed.pages += usize::from(is_changed);
-            changed.groups += usize::from(is_changed && !adjacent);
-            adjacent = is_changed;
+        for entry in entries.chunks_exact(ENTRY) {
+            let entry = u64::from_ne_bytes(entry.try_into().expect("eight bytes"));
+            let (is_present, is_of_file) = (entry >> 63 & 1 == 1, entry >> 61 & 1 == 1);
+            let is_written = is_present && !is_of_file;
+            written.pages += usize::from(is_written);
+            written.groups += usize::from(is_written && !adjacent);
+            adjacent = is_written;
         }
-        changed
+        written
     }
 }
 
@@ -510,9 +519,7 @@ impl Host {
         let encoded = Instant::now();
         let pre = self.pre(&image).expect("the image compiles");
         let steps = [evaluated - begin, copied - evaluated, encoded - copied, encoded.elapsed()];
-        let mut memory = memory.to_vec();
-        memory[..STACK_SIZE].fill(0);
-        Ok(Deployed { pre, image_size: image.len(), image, memory, steps })
+        Ok(Deployed { pre, image_size: image.len(), image, steps })
     }
 
     /// Deploys one module without imports.
@@ -594,24 +601,24 @@ impl Deployed {
         let result = function.caddis_function_handler().call_handle(&mut store, &request).await;
         let took = begin.elapsed();
         let fuel = FUEL - store.get_fuel().unwrap_or_default();
-        let changed = if call.measured { self.changed(&mut store, &instance).await } else { Changed::default() };
+        let written = if call.measured { written(&mut store, &instance).await } else { Written::default() };
         let state = store.into_data();
         let result =
             result.unwrap_or_else(|trap| Err(Error { message: format!("trap: {}", trap.root_cause()), stack: None }));
-        Outcome { result: result.map(|response| parts(response, &state)), state, fuel, instantiated, took, changed }
-    }
-
-    /// What a call has changed in the memory of its instance.
-    async fn changed(&self, store: &mut Store<State>, instance: &Instance) -> Changed {
-        let function = export(store, instance, SNAPSHOT_INTERFACE, "memory");
-        let read = function.typed::<(), (WasmList<u8>,)>(&mut *store).expect("typed");
-        let (memory,) = read.call_async(&mut *store, ()).await.expect("no trap");
-        Changed::between(&self.memory, memory.as_le_slice(&*store))
+        Outcome { result: result.map(|response| parts(response, &state)), state, fuel, instantiated, took, written }
     }
 
     pub(crate) async fn get(&self) -> Outcome {
         self.call(Call::default()).await
     }
+}
+
+/// What was written to in the memory of an instance, at any time since its place was mapped.
+async fn written(store: &mut Store<State>, instance: &Instance) -> Written {
+    let function = export(store, instance, SNAPSHOT_INTERFACE, "memory");
+    let read = function.typed::<(), (WasmList<u8>,)>(&mut *store).expect("typed");
+    let (memory,) = read.call_async(&mut *store, ()).await.expect("no trap");
+    Written::to(memory.as_le_slice(&*store))
 }
 
 fn parts(response: Response, state: &State) -> Answer {
@@ -638,8 +645,7 @@ impl Host {
     pub(crate) async fn call_component(&self, component: &[u8], call: Call) -> Outcome {
         let component = Component::new(&self.engine, component).expect("compiles");
         let pre = self.linker.instantiate_pre(&component).expect("links");
-        let deployed =
-            Deployed { pre, image_size: 0, image: Vec::new(), memory: Vec::new(), steps: [Duration::ZERO; 4] };
+        let deployed = Deployed { pre, image_size: 0, image: Vec::new(), steps: [Duration::ZERO; 4] };
         deployed.call(call).await
     }
 }

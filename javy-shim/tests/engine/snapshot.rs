@@ -7,7 +7,7 @@ use futures::future;
 use javy_shim::{ENGINE, WRAPPER, standalone};
 use sha2::{Digest, Sha256};
 
-use crate::host::{Call, host};
+use crate::host::{Call, Written, host};
 
 #[tokio::test]
 async fn a_thousand_requests_start_from_the_same_state_with_fresh_randomness_and_time() {
@@ -59,6 +59,15 @@ fn the_committed_files_have_the_committed_sums() {
     }
 }
 
+#[tokio::test]
+async fn a_small_request_writes_to_few_pages() {
+    let function = host().deploy_source("export default async (req) => Response.json(await req.json())").await;
+    let outcome = function.call(Call { measured: true, ..typical_call() }).await;
+    assert_eq!(outcome.text(), r#"{"hello":"world","n":[1,2,3]}"#);
+    let Written { pages, groups } = outcome.written;
+    assert!((1..=40).contains(&pages) && groups <= 16, "{pages} pages in {groups} groups");
+}
+
 /// Not a test of speed: it prints what the README states.
 /// `cargo test --release -p javy-shim --test engine -- --ignored --nocapture figures`.
 #[tokio::test]
@@ -95,7 +104,7 @@ async fn figures() {
         let measured = function.call(Call { measured: true, ..typical_call() }).await;
         println!(
             "{name}: image {} bytes; evaluate, copy, encode, compile {:?}; request and its instantiation {:?}, p99 {:?}; fuel {}; {:?}",
-            function.image_size, deploys[10], calls[1_500], calls[2_970], measured.fuel, measured.changed,
+            function.image_size, deploys[10], calls[1_500], calls[2_970], measured.fuel, measured.written,
         );
     }
 }

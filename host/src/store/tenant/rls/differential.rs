@@ -281,7 +281,8 @@ fn answers(printed: &str) -> Vec<String> {
 async fn the_answers_are_postgresqls() {
     let Some(postgres) = Postgres::start() else {
         // Not `eprintln!`, which a test that passes does not show.
-        let told = "NOT TESTED: row-level security against PostgreSQL 15 (Debian package postgresql): it is not installed\n";
+        let told =
+            "NOT TESTED: row-level security against PostgreSQL 15 (Debian package postgresql): it is not installed\n";
         std::io::Write::write_all(&mut std::io::stderr(), told.as_bytes()).unwrap();
         return;
     };

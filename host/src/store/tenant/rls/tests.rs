@@ -238,7 +238,8 @@ async fn nobody_reads_or_writes_less_than_anon() {
         assert!(query(&anon, sql).await.is_err(), "{sql}");
         assert_eq!(dump(&service).await, before, "{sql}");
     }
-    for sql in ["SELECT * FROM notes", "SELECT * FROM all_notes", "SELECT * FROM tags", "DELETE FROM notes RETURNING *"] {
+    for sql in ["SELECT * FROM notes", "SELECT * FROM all_notes", "SELECT * FROM tags", "DELETE FROM notes RETURNING *"]
+    {
         assert!(query(&anon, sql).await.unwrap().rows.is_empty(), "{sql}");
         assert_eq!(dump(&service).await, before, "{sql}");
     }
