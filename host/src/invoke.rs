@@ -144,7 +144,7 @@ impl Invoker {
         let linked = self.deployer.linked(&function).await?;
         let environment = self.environment(&call.app, &function).await?;
         let FunctionVersion { id: function_id, settings, .. } = &function.version;
-        let files = match linked.wasi_files {
+        let files = match linked.files {
             true => self.resources.directory(&call.app.name, *function_id, settings).await?,
             false => None,
         };

@@ -316,6 +316,9 @@ pub const FILES_OPEN: usize = 32;
 /// The same for all executions: connections need handles too.
 pub const FILES_OPEN_ON_HOST: usize = 1_024;
 
+/// Bytes a program reads or writes in one call.
+pub const WHOLE_FILE_BYTES: usize = 8 * 1024 * 1024;
+
 /// Bytes of one write to a file as a stream.
 pub const FILE_WRITE_BYTES: usize = 64 * 1024;
 

@@ -232,9 +232,94 @@ async fn the_size_of_a_directory_is_a_setting_of_the_host() {
     let complaint = String::from_utf8_lossy(&ended.stderr).into_owned();
     assert!(!ended.status.success() && complaint.contains("--files-mb must be between 1"), "{complaint}");
     let server = start().await;
-    let script = json!({ "name": "s", "code": "export default () => 1", "allow_read": true });
-    let script = server.admin().manage(Method::POST, "/functions").json(&script).send().await;
-    refused(&script, 400, "invalid_request", &["allow_read", "JavaScript"]);
     let wrong = server.admin().upload("f", guests::FILES.bytes(), "allow_read=maybe").await;
     refused(&wrong, 400, "invalid_request", &["query"]);
+}
+
+/// Runs one statement after the other, and tells what each gave or threw.
+const SCRIPT: &str = "export default async (req) => {
+    const seen = [];
+    for (const step of await req.json()) {
+        try {
+            const value = await (0, eval)(`(async () => (${step}))()`);
+            seen.push(value instanceof Uint8Array ? [...value] : value ?? null);
+        } catch (error) {
+            const kind = Object.keys(Deno.errors).find((name) => error instanceof Deno.errors[name]) ?? error.constructor.name;
+            seen.push(`${kind} ${error.code ?? error.message}`);
+        }
+    }
+    return seen;
+}";
+
+async fn put_script(admin: &Client, allow_read: bool, allow_write: bool) {
+    let body =
+        json!({ "name": "s", "code": SCRIPT, "enabled": true, "allow_read": allow_read, "allow_write": allow_write });
+    admin.manage(Method::POST, "/functions").json(&body).send().await.expect(StatusCode::CREATED);
+}
+
+/// Insists on what each statement gives.
+async fn run(admin: &Client, steps: &[(&str, Value)]) {
+    let (statements, expected): (Vec<_>, Vec<_>) = steps.iter().cloned().unzip();
+    assert_eq!(carry_out(admin, "s", json!(statements)).await, json!(expected));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_have_files_as_deno_has_them() {
+    let server = start().await;
+    let admin = server.admin();
+    put_script(&admin, true, true).await;
+    run(
+        &admin,
+        &[
+            ("Deno.writeTextFile('/notes.txt', 'héllo')", Value::Null),
+            ("Deno.writeTextFile('notes.txt', ' you', { append: true })", Value::Null),
+            ("Deno.readTextFile(new URL('file:///notes.txt'))", json!("héllo you")),
+            ("Deno.readTextFileSync('./notes.txt')", json!("héllo you")),
+            ("Deno.writeTextFile('notes.txt', 'x', { createNew: true })", json!("AlreadyExists EEXIST")),
+            ("Deno.writeTextFile('none.txt', 'x', { create: false })", json!("NotFound ENOENT")),
+            ("Deno.mkdir('a/b/c', { recursive: true })", Value::Null),
+            ("Deno.mkdir('a')", json!("AlreadyExists EEXIST")),
+            ("Deno.mkdir('a/b', { recursive: true })", Value::Null),
+            ("Deno.writeFile('a/b/bytes', new Uint8Array([1, 2, 255]))", Value::Null),
+            ("Deno.readFile('a/b/bytes')", json!([1, 2, 255])),
+            ("Deno.writeFile('a/s', new Response('streamed').body)", Value::Null),
+            ("Deno.rename('a/s', 'a/t')", Value::Null),
+            ("Deno.copyFile('a/t', 'a/u')", Value::Null),
+            ("Array.fromAsync(Deno.readDir('a')).then((all) => all.map((e) => [e.name, e.isFile, e.isDirectory]))",
+                json!([["b", false, true], ["t", true, false], ["u", true, false]])),
+            ("Deno.stat('a/u').then((s) => [s.size, s.isFile, s.isDirectory, Math.abs(Date.now() - s.mtime) < 60000])",
+                json!([8, true, false, true])),
+            ("Deno.remove('a')", json!("Error ENOTEMPTY")),
+            ("Deno.remove('a', { recursive: true })", Value::Null),
+            ("Deno.stat('a')", json!("NotFound ENOENT")),
+            ("Deno.readTextFile('/')", json!("IsADirectory EISDIR")),
+            ("Deno.readTextFile('../../../../master.key')", json!("PermissionDenied EPERM")),
+            ("Deno.writeTextFile('a/../../x', '')", json!("PermissionDenied EPERM")),
+            ("Deno.readTextFile('')", json!("IsADirectory EISDIR")),
+            ("Deno.writeFile('big', new Uint8Array(8 * 1024 * 1024 + 1))", json!("Error EFBIG")),
+            ("Deno.writeFile('notes.txt', 'text')", json!("TypeError The data is not a Uint8Array")),
+        ],
+    )
+    .await;
+    server
+        .admin()
+        .change("s", &json!({ "code": format!("const top = Deno.readTextFileSync('a'); {SCRIPT}") }))
+        .await
+        .expect(StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fx2_allow_read_and_allow_write_do_what_they_say_in_programs() {
+    let server = Server::start(options().flag("--files-mb", 1)).await;
+    let admin = server.admin();
+    put_script(&admin, false, false).await;
+    let (read, write) = ("Deno.readTextFile('a')", "Deno.writeTextFile('a', 'x'.repeat(1 << 20))");
+    run(&admin, &[(read, json!("PermissionDenied EACCES")), (write, json!("PermissionDenied EACCES"))]).await;
+    let allow = json!({ "allow_write": true });
+    admin.change("s", &allow).await.expect(StatusCode::OK);
+    let full = "Deno.writeTextFile('b', 'x')";
+    run(&admin, &[(write, Value::Null), (read, json!("PermissionDenied EACCES")), (full, json!("Error ENOSPC"))]).await;
+    admin.change("s", &json!({ "allow_read": true, "allow_write": false })).await.expect(StatusCode::OK);
+    let size = "Deno.readTextFile('a').then((text) => text.length)";
+    run(&admin, &[(size, json!(1 << 20)), ("Deno.remove('a')", json!("PermissionDenied EACCES"))]).await;
 }

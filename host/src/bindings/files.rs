@@ -1,4 +1,4 @@
-//! `wasi:filesystem@0.2`: the private directory of a function. What only reads is wasmtime-wasi's; what changes something goes through the
+//! `wasi:filesystem@0.2`, and `caddis:engine/files` for programs: the private directory of a function. What only reads is wasmtime-wasi's; what changes something goes through the
 //! account of the directory, `crate::files`.
 //!
 //! The descriptors in a store's table say that they may be read only, whatever the function may do: whoever gets hold of one by another
@@ -7,6 +7,7 @@
 mod state;
 mod stream;
 mod times;
+mod whole;
 
 use std::io;
 use std::sync::Arc;
@@ -46,13 +47,13 @@ impl HasData for OfFiles {
     type Data<'a> = FilesView<'a>;
 }
 
-/// Puts these in the place of wasmtime-wasi's own.
+/// Puts these in the place of wasmtime-wasi's own, and adds `caddis:engine/files`.
 pub fn link<T: FilesOf>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     types::add_to_linker::<T, OfFiles>(linker, T::files)?;
     preopens::add_to_linker::<T, OfFiles>(linker, T::files)?;
     linker.allow_shadowing(false);
-    Ok(())
+    whole::wit::add_to_linker::<T, OfFiles>(linker, T::files)
 }
 
 impl FilesView<'_> {
@@ -162,7 +163,9 @@ impl types::HostDescriptor for FilesView<'_> {
         let how = how(oflags, flags);
         let changes = how.write || how.create || how.truncate;
         let directory = if changes { self.changed()? } else { self.access()?.directory.clone() };
-        self.state.take_handle()?;
+        if !self.state.take_handle() {
+            return Err(types::ErrorCode::Quota.into());
+        }
         let opened = blocking(move || {
             let file = directory.open(&at, &path, how)?;
             let is_directory = file.metadata()?.is_dir();

@@ -192,7 +192,6 @@ impl Deployer {
         versions: PackageVersions,
     ) -> Result<(Deployed, Recipe), Error> {
         let settings = self.settings_of(&deployment)?;
-        refuse_files(&settings)?;
         let Deployment { app, name, .. } = &deployment;
         let active = app.function(name);
         let before = match &active {
@@ -269,9 +268,6 @@ impl Deployer {
         let _order = self.publishing.lock().await;
         let settings = self.settings_of(&deployment)?;
         let Deployment { app, name, by, mode, variables, .. } = deployment;
-        if app.function(&name).is_some_and(|active| active.version.world == JAVASCRIPT) {
-            refuse_files(&settings)?;
-        }
         let Some(activation) = activation(mode) else { return Ok(Deployed::Checked { name, settings }) };
         let (app_name, by) = (app.name.clone(), by.to_owned());
         let write = move |tx: &Writer<'_>| {
@@ -357,12 +353,4 @@ fn activation(mode: Mode) -> Option<Activation> {
 /// The app of a request.
 pub fn find_app(table: &Table, name: &AppName) -> Result<Arc<App>, Error> {
     table.app(name).ok_or_else(|| Error::new(Code::NotFound, format!("there is no app {name}")))
-}
-
-/// A setting that would be accepted and then do nothing is worse than an error.
-fn refuse_files(settings: &Settings) -> Result<(), Error> {
-    match settings {
-        Settings { allow_read: false, allow_write: false, .. } => Ok(()),
-        _ => Err(Error::invalid("allow_read and allow_write are for components: JavaScript has no files here yet")),
-    }
 }

@@ -13,7 +13,7 @@ use rustix::io::Errno;
 
 use super::FileLimits;
 use super::account::{Account, blocks, is_alive, opened};
-use super::tree::{check_depth, entry, kind, measure, parent, same, size};
+use super::tree::{check_depth, entry, kind, list, measure, parent, same, size};
 
 /// How a file or a directory is opened.
 #[derive(Debug, Clone, Copy, Default)]
@@ -133,6 +133,14 @@ impl Directory {
         }
         state.note(&opened, &file);
         Ok(file)
+    }
+
+    /// Names in a directory that was opened here, and whether each is one.
+    ///
+    /// # Errors
+    /// `ENOTDIR`, or that it cannot be read.
+    pub fn entries(directory: &File) -> io::Result<Vec<(String, bool)>> {
+        list(directory)
     }
 
     /// Writes to a file that was opened here.

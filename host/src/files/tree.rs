@@ -80,6 +80,20 @@ pub(super) fn check_depth(directory: impl AsFd, root: &File) -> io::Result<()> {
     Err(Errno::NAMETOOLONG.into())
 }
 
+/// Names in a directory, and whether each is one itself.
+pub(super) fn list(directory: &File) -> io::Result<Vec<(String, bool)>> {
+    let mut names = Vec::new();
+    for found in Dir::read_from(directory)? {
+        let found = found?;
+        let name = found.file_name().to_string_lossy();
+        if name != "." && name != ".." {
+            names.push((name.into_owned(), found.file_type() == FileType::Directory));
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
 /// Counts what is in a directory.
 pub(super) fn measure(root: &File) -> io::Result<Account> {
     let mut account = Account::default();

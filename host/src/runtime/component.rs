@@ -32,7 +32,7 @@ const WORLDS: [(World, &str, &str); 3] = [
 
 /// What the host implements: package, version track it is compatible with, interfaces.
 const INTERFACES: [(&str, &str, &[&str]); 15] = [
-    ("caddis:engine", "0.1", &["compression", "crypto", "encodings", "intl"]),
+    ("caddis:engine", "0.1", &["compression", "crypto", "encodings", "files", "intl"]),
     ("caddis:function", "0.1", &["db", "env", "http", "log", "outgoing", "user"]),
     ("wasi:cli", "0.2", CLI),
     ("wasi:cli", "0.3", CLI),
@@ -123,9 +123,10 @@ impl Host {
         let pre = self.linker.instantiate_pre(component).map_err(|error| self.explain(&imports, &error))?;
         let wasi_environment = imports.iter().any(|name| name.starts_with("wasi:cli/environment@"));
         // The descriptors of both are of one kind in the host, and 0.3 keeps no account of what it changes.
-        let wasi_files = imports_on(&imports, "wasi:filesystem/preopens", "0.2")
+        let asks = [("wasi:filesystem/preopens", "0.2"), ("caddis:engine/files", "0.1")];
+        let files = asks.iter().any(|(interface, track)| imports_on(&imports, interface, track))
             && !imports.iter().any(|name| name.starts_with("wasi:filesystem/") && name.contains("@0.3"));
-        Ok(Linked { world, wasi_environment, wasi_files, entry: enter(world, pre)?, program: None })
+        Ok(Linked { world, wasi_environment, files, entry: enter(world, pre)?, program: None })
     }
 
     fn imports(&self, component: &Component) -> Vec<String> {
@@ -158,8 +159,8 @@ pub struct Linked {
     pub world: World,
     /// Whether it reads `wasi:cli/environment`.
     pub wasi_environment: bool,
-    /// Whether it asks for directories, and in a version that has them here.
-    pub wasi_files: bool,
+    /// Whether it asks for files, and in a version that has them here.
+    pub files: bool,
     /// What is called.
     pub entry: Entry,
     /// The program it was made from, if it is JavaScript: for stacks in its author's lines.

@@ -5,8 +5,6 @@ use std::sync::{Arc, Weak};
 
 use tokio::sync::OwnedSemaphorePermit;
 use wasmtime_wasi::filesystem::WasiFilesystemCtx;
-use wasmtime_wasi::p2::FsResult;
-use wasmtime_wasi::p2::bindings::filesystem::types::ErrorCode;
 
 use crate::files::{Directory, Files};
 use crate::tunables::FILES_OPEN;
@@ -40,17 +38,17 @@ impl FilesState {
         Self { access, ..Self::default() }
     }
 
-    /// Takes room for one more open file.
-    pub(super) fn take_handle(&mut self) -> FsResult<()> {
+    /// Takes room for one more open file, if there is any.
+    pub(super) fn take_handle(&mut self) -> bool {
         self.open.retain(|file| file.strong_count() > 0);
         if self.open.len() >= FILES_OPEN {
-            return Err(ErrorCode::Quota.into());
+            return false;
         }
         if self.open.len() >= self.permits.len() {
             let permit = self.access.as_ref().and_then(|access| access.files.handle());
-            self.permits.push(permit.ok_or(ErrorCode::Quota)?);
+            self.permits.extend(permit);
         }
-        Ok(())
+        self.open.len() < self.permits.len()
     }
 
     /// Notes a file that was opened after that.
