@@ -298,8 +298,9 @@ pub const EXECUTION_QUEUE: usize = 10_000;
 /// Rows of the execution log in one transaction.
 pub const EXECUTION_BATCH: usize = 500;
 
-/// How long a row of the execution log waits for company.
-pub const EXECUTION_BATCH_DELAY: Duration = Duration::from_millis(20);
+/// How long a row of the execution log waits for company: each transaction costs as much as some dozen rows. Whoever reads the log has what
+/// waits written at once.
+pub const EXECUTION_BATCH_DELAY: Duration = Duration::from_millis(100);
 
 /// Bytes of a function's files, in MiB, unless the operator says otherwise. Each file counts in whole blocks of 4 KiB, each directory as one.
 pub const FILES_MB: Range<u32> = Range { default: 64, min: 1, max: 1_048_576 };

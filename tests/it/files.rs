@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use caddis_tests::{Client, Server, files_below, guests};
+use caddis_tests::{Client, Server, eventually, files_below, guests};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -223,6 +223,32 @@ async fn requests_at_the_same_time_share_one_account() {
     let held: u64 =
         files_below(&directory(&server, "default", &made)).iter().map(|file| file.metadata().unwrap().len()).sum();
     assert_eq!((written, held), (1 << 20, 1 << 20), "{filled:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn executions_that_write_do_not_hold_up_a_deletion() {
+    let server = start().await;
+    let admin = server.admin();
+    let shop = admin.create_app("shop").await;
+    for (app, name, gone) in [(&admin, "default", "/api/v1/functions/f"), (&shop, "shop", "/api/v1/apps/shop")] {
+        let made = put(app, "f", BOTH).await;
+        let kept = directory(&server, name, &made);
+        let writers: Vec<_> = (0..4)
+            .map(|number| {
+                let app = app.clone();
+                let many = json!([{ "op": "many", "path": format!("{number}-"), "count": 1_000 }]);
+                tokio::spawn(async move { app.post("f", "/", &many).await.expect(StatusCode::OK).json()[0].clone() })
+            })
+            .collect();
+        eventually("the first files", async || kept.join("0-0").exists().then_some(())).await;
+        admin.call(Method::DELETE, gone).send().await.expect(StatusCode::NO_CONTENT);
+        assert!(!kept.exists());
+        for writer in writers {
+            let result = writer.await.unwrap();
+            assert!(result.is_null() || result["error"] == "NotFound", "{result}");
+        }
+        assert!(!kept.exists());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -302,12 +302,13 @@ impl types::HostDescriptor for FilesView<'_> {
         types::HostDescriptor::advise(&mut self.wasi(), descriptor, offset, length, advice).await
     }
 
-    async fn sync_data(&mut self, descriptor: Resource<Descriptor>) -> FsResult<()> {
-        types::HostDescriptor::sync_data(&mut self.wasi(), descriptor).await
+    // Nothing here is promised to survive a loss of power, and flushing would make others wait for the disk.
+    async fn sync_data(&mut self, _: Resource<Descriptor>) -> FsResult<()> {
+        Ok(())
     }
 
-    async fn sync(&mut self, descriptor: Resource<Descriptor>) -> FsResult<()> {
-        types::HostDescriptor::sync(&mut self.wasi(), descriptor).await
+    async fn sync(&mut self, _: Resource<Descriptor>) -> FsResult<()> {
+        Ok(())
     }
 
     async fn get_flags(&mut self, descriptor: Resource<Descriptor>) -> FsResult<types::DescriptorFlags> {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::watch;
 
 use super::queue::Queue;
@@ -13,19 +13,24 @@ use crate::ids::FunctionId;
 use crate::store::StoreError;
 use crate::store::columns::{Count, Micros};
 use crate::store::conn::Database;
+use crate::threads;
 
 const INSERT: &str = "INSERT INTO executions \
      (id, app, function_id, function_version, trigger_type, user_id, method, path, status, status_code, duration_ms, fuel, \
      peak_memory_bytes, logs, logs_dropped, error_code, error_message, error_stack, executed_at, completed_at, response_bytes, result) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)";
-const DELETE_OLD: &str = "DELETE FROM executions WHERE sequence IN \
-     (SELECT sequence FROM executions WHERE executed_at < ?1 ORDER BY executed_at LIMIT ?2)";
+const FIRST: &str = "SELECT executed_at FROM executions ORDER BY sequence LIMIT 1";
+const DELETE_OLD: &str = "DELETE FROM executions WHERE executed_at < ?1 AND sequence IN \
+     (SELECT sequence FROM executions ORDER BY sequence LIMIT ?2)";
 const DELETE_SURPLUS: &str = "DELETE FROM executions WHERE sequence IN \
      (SELECT sequence FROM executions WHERE function_id = ?1 ORDER BY id DESC LIMIT ?3 OFFSET ?2)";
-const FUNCTIONS: &str = "SELECT DISTINCT function_id FROM execution_stats";
+const FUNCTIONS: &str = "SELECT function_id FROM execution_stats \
+     GROUP BY function_id HAVING sum(success + error + timeout) > ?1";
 
 /// Writes until the queue is closed and empty. `progress` is how many accepted rows are dealt with.
 pub(super) fn run(queue: &Queue, database: &Database, options: Options, progress: &watch::Sender<u64>) {
+    // With one client that waits for each response, requests take 6 % longer otherwise (`caddis-bench --bin records`).
+    threads::do_not_interrupt();
     let mut retention = Rounds::new(options);
     retention.begin(database);
     let mut reported_drops = 0;
@@ -101,9 +106,10 @@ impl Rounds {
 
     /// The first round: less may be kept than before.
     fn begin(&mut self, database: &Database) {
+        let kept = self.options.retention.count;
         let known = database.write_blocking(|connection| {
             let mut statement = connection.prepare(FUNCTIONS)?;
-            let functions = statement.query_map([], |row| row.get(0))?;
+            let functions = statement.query_map([kept], |row| row.get(0))?;
             Ok(functions.collect::<rusqlite::Result<_>>()?)
         });
         match known {
@@ -154,7 +160,11 @@ impl Rounds {
         let oldest = Timestamp::now().checked_sub(age).unwrap_or(Timestamp::MIN);
         let most = Count(self.at_once() as u64);
         database.write_blocking(|connection| {
-            connection.prepare_cached(DELETE_OLD)?.execute((Micros(oldest), most))?;
+            // Rows come in the order of their time, but for the length of an execution: what is old is at the front.
+            let first: Option<Micros> = connection.prepare_cached(FIRST)?.query_row([], |row| row.get(0)).optional()?;
+            if first.is_some_and(|Micros(first)| first < oldest) {
+                connection.prepare_cached(DELETE_OLD)?.execute((Micros(oldest), most))?;
+            }
             stats::delete_old(connection, oldest)
         })
     }

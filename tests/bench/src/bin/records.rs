@@ -50,15 +50,13 @@ async fn measure(arguments: &Arguments, binary: &Path) {
         arguments.pairs
     );
     for connections in [1, 64] {
-        let mut ratios: Vec<f64> =
-            (0..arguments.pairs).map(|pair| ratio(&with, &without, connections, arguments.seconds, pair)).collect();
-        ratios.sort_by(f64::total_cmp);
-        let at = |share: f64| ratios.get(((ratios.len() - 1) as f64 * share) as usize).copied().unwrap_or(f64::NAN);
+        let pairs: Vec<[f64; 2]> =
+            (0..arguments.pairs).map(|pair| rates(&with, &without, connections, arguments.seconds, pair)).collect();
+        let ratio = quartiles(pairs.iter().map(|[with, without]| with / without * 100.0));
+        let without = quartiles(pairs.iter().map(|[_, without]| *without));
         println!(
-            "{connections} connections: with records {:.1} % of the requests a second (half of the pairs {:.1} to {:.1} %)",
-            at(0.5) * 100.0,
-            at(0.25) * 100.0,
-            at(0.75) * 100.0
+            "{connections} connections: {:.1} % of the {:.0} requests a second without records (half of the pairs {:.1} to {:.1} %)",
+            ratio[1], without[1], ratio[0], ratio[2]
         );
     }
     let dropped = with.admin().call(Method::GET, "/metrics").send().await.expect(StatusCode::OK).text();
@@ -88,14 +86,21 @@ async fn records(server: &Server) -> u64 {
     .await
 }
 
-/// One pair, whose halves change places.
-fn ratio(with: &Server, without: &Server, connections: u32, seconds: u32, pair: usize) -> f64 {
+/// The quarter, the middle and the three quarters of some numbers.
+fn quartiles(numbers: impl Iterator<Item = f64>) -> [f64; 3] {
+    let mut sorted: Vec<f64> = numbers.collect();
+    sorted.sort_by(f64::total_cmp);
+    [1, 2, 3].map(|quarter| sorted.get((sorted.len() - 1) * quarter / 4).copied().unwrap_or(f64::NAN))
+}
+
+/// One pair, with records and without, whose halves change places.
+fn rates(with: &Server, without: &Server, connections: u32, seconds: u32, pair: usize) -> [f64; 2] {
     if pair.is_multiple_of(2) {
         let with = rate(with, connections, seconds);
-        with / rate(without, connections, seconds)
+        [with, rate(without, connections, seconds)]
     } else {
         let without = rate(without, connections, seconds);
-        rate(with, connections, seconds) / without
+        [rate(with, connections, seconds), without]
     }
 }
 
