@@ -1,6 +1,7 @@
 //! One call of a function, whatever triggered it: who may, is there room, run it, keep the record. No header is parsed here
 //! and nothing of wasmtime is named.
 
+mod arrive;
 mod record;
 mod siblings;
 
@@ -140,6 +141,11 @@ impl Invoker {
     pub async fn invoke(&self, call: Call) -> Result<Answer, NoAnswer> {
         let function = authorize(&call)?;
         let identity = call.identity.unwrap_or(Identity::Anonymous);
+        let timeout = Duration::from_secs(function.version.settings.timeout_seconds.into());
+        let asked = Instant::now();
+        let request = arrive::small_body(call.request, timeout).await;
+        // Of the function's time, what the body took is gone; waiting for a place takes nothing from it.
+        let timeout = timeout.saturating_sub(asked.elapsed());
         let permit = self.admission.enter(&function.gate).await.map_err(|_| no_room())?;
         let linked = self.deployer.linked(&function).await?;
         let environment = self.environment(&call.app, &function).await?;
@@ -150,7 +156,7 @@ impl Invoker {
         };
 
         let id = ExecutionId::generate();
-        let deadline = Instant::now() + Duration::from_secs(settings.timeout_seconds.into());
+        let deadline = Instant::now() + timeout;
         let sent = match settings.log_response {
             true => SentResponse::copied(environment.clone()),
             false => SentResponse::default(),
@@ -162,7 +168,7 @@ impl Invoker {
         };
         let completion = Completion::default();
         let executions = self.resources.store.executions();
-        let record = Record::open(executions, id, &function, &identity, &call.request, log.clone(), sent.clone());
+        let record = Record::open(executions, id, &function, &identity, &request, log.clone(), sent.clone());
         let trace = match &self.traces {
             Some(exporter) => {
                 let trace = call.trace.unwrap_or_else(TraceContext::started);
@@ -189,7 +195,7 @@ impl Invoker {
             limits: Limits::from(settings),
             deadline: deadline.into(),
             url: call.url,
-            request: call.request,
+            request,
             arrival: call.arrival,
             completion: completion.clone(),
             parts: self.resources.parts(&call.app.name, settings, occasion),
@@ -228,7 +234,7 @@ impl Invoker {
             }
             record.lock().unwrap_or_else(PoisonError::into_inner).close(finished);
         });
-        self.scheduler.spawn(
+        self.scheduler.execute(
             &function.usage,
             self.running.track_future(async move {
                 // Cancelled is an end like any other: the record notices by itself.

@@ -5,10 +5,11 @@
 //! other functions are in use. From then on the kernel lets it run only beside, never instead of, requests of others.
 
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -60,15 +61,23 @@ impl Scheduler {
         Ok(Self { background: Some(background), contention: Contention::default() })
     }
 
-    /// Runs an execution of the function with this usage.
-    pub fn spawn(&self, usage: &Arc<Usage>, task: impl Future<Output = ()> + Send + 'static) {
+    /// Runs an execution of the function with this usage: here, until it waits for something or yields, and from then on as a task.
+    ///
+    /// Most executions never wait. They need no task, and no other thread is woken up to look for work.
+    pub fn execute(&self, usage: &Arc<Usage>, task: impl Future<Output = ()> + Send + 'static) {
         let Some(background) = self.background.as_ref().map(Runtime::handle).cloned() else { return };
         let contended = self.contention.observe(usage, since_start());
-        let metered = Metered { task: Box::pin(task), usage: usage.clone() };
+        let mut metered = Metered { task: Box::pin(task), usage: usage.clone() };
         if contended && usage.is_over() {
             background.spawn(metered);
-        } else {
-            tokio::spawn(run(metered, background));
+            return;
+        }
+        // The task polls at once, so nobody needs to be woken up before.
+        let mut nobody = Context::from_waker(Waker::noop());
+        let first = catch_unwind(AssertUnwindSafe(|| metered.poll_metered(&mut nobody)));
+        // What panicked has ended, as it would have as a task; whoever waits for its result learns that when it is dropped.
+        if let Ok((Poll::Pending, used)) = first {
+            tokio::spawn(run(Slice { task: Some(metered), used }, background));
         }
     }
 }
@@ -82,8 +91,7 @@ impl Drop for Scheduler {
     }
 }
 
-async fn run(task: Metered, background: Handle) {
-    let slice = Slice { task: Some(task), used: Duration::ZERO };
+async fn run(slice: Slice, background: Handle) {
     if let Some(rest) = slice.await {
         background.spawn(rest);
     }
@@ -156,7 +164,7 @@ mod tests {
     /// Where a task of this function starts.
     async fn place(scheduler: &Scheduler, usage: &Arc<Usage>, work: Duration) -> String {
         let (sender, receiver) = oneshot::channel();
-        scheduler.spawn(usage, async move {
+        scheduler.execute(usage, async move {
             let name = thread_name();
             spin(work);
             let _ = sender.send(name);
@@ -168,7 +176,7 @@ mod tests {
     async fn a_busy_task_moves_and_goes_on() {
         let scheduler = Scheduler::start(1).unwrap();
         let (sender, receiver) = oneshot::channel();
-        scheduler.spawn(&Arc::default(), async move {
+        scheduler.execute(&Arc::default(), async move {
             let before = thread_name();
             let start = Instant::now();
             while start.elapsed() < CPU_BEFORE_DEMOTION * 2 {
@@ -186,7 +194,7 @@ mod tests {
     async fn a_light_task_stays() {
         let scheduler = Scheduler::start(1).unwrap();
         let (sender, receiver) = oneshot::channel();
-        scheduler.spawn(&Arc::default(), async move {
+        scheduler.execute(&Arc::default(), async move {
             for _ in 0..100 {
                 tokio::task::yield_now().await;
             }
