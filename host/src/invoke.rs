@@ -162,8 +162,8 @@ impl Invoker {
             false => SentResponse::default(),
         };
         let (responder, response) = Responder::new(sent.clone());
-        let log = match linked.program {
-            Some(_) => LogCapture::of_a_console(environment.clone()),
+        let log = match &linked.program {
+            Some(program) => LogCapture::of_a_console(environment.clone(), Some(program.clone())),
             None => LogCapture::without(environment.clone()),
         };
         let completion = Completion::default();

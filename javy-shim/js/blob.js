@@ -10,6 +10,8 @@ const iterate = pairIterators("FormData");
 
 /** The bytes of a blob, without a copy. */
 export let bytesOf;
+/** A blob of these bytes, without a copy, whose type is one that was parsed: values of its parameters keep their case. */
+export let blobOf;
 
 export class Blob {
   #bytes;
@@ -26,7 +28,7 @@ export class Blob {
     const endings = options?.endings === undefined ? "transparent" : String(options.endings);
     if (endings !== "transparent" && endings !== "native") throw new TypeError(`Blob: endings cannot be "${endings}"`);
     const type = options?.type === undefined ? "" : String(options.type);
-    this.#type = /^[\x20-\x7e]*$/.test(type) ? type.toLowerCase() : "";
+    this.#type = type !== "" && /^[\x20-\x7e]*$/.test(type) ? type.toLowerCase() : "";
     const bytesOfText = (text) => encodeUtf8(endings === "native" ? text.replace(/\r\n|\r/g, "\n") : text);
     const chunks = converted.map((part) => (typeof part === "string" ? bytesOfText(part) : part));
     this.#bytes = chunks.length === 0 ? new Uint8Array(0) : concatenate(chunks);
@@ -57,6 +59,12 @@ export class Blob {
 
   static {
     bytesOf = (blob) => blob.#bytes;
+    blobOf = (bytes, type) => {
+      const blob = new Blob();
+      blob.#bytes = bytes;
+      blob.#type = type;
+      return blob;
+    };
   }
 }
 finishClass(Blob, "size", "type", "slice", "arrayBuffer", "bytes", "text", "stream");

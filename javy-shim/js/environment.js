@@ -39,10 +39,32 @@ const env = {
   toObject: () => ({ ...environment() }),
 };
 
+/** The names of Deno's errors, for those who ask what they caught. */
+const ERRORS = ["AddrInUse", "AddrNotAvailable", "AlreadyExists", "BadResource", "BrokenPipe", "Busy", "ConnectionAborted", "ConnectionRefused",
+  "ConnectionReset", "FilesystemLoop", "Http", "Interrupted", "InvalidData", "IsADirectory", "NetworkUnreachable", "NotADirectory", "NotCapable",
+  "NotConnected", "NotFound", "NotSupported", "PermissionDenied", "TimedOut", "UnexpectedEof", "WouldBlock", "WriteZero"];
+
+/** Makes a class of errors of this name. */
+function errorClass(name) {
+  const constructor = { [name]: class extends Error {} }[name];
+  Object.defineProperty(constructor.prototype, "name", { value: name, writable: true, configurable: true });
+  return constructor;
+}
+
+/** Made when somebody asks: each class would be in every image. */
+let errors;
+
+/** A function cannot end its process. */
+const exit = (owner) => (code = 0) => {
+  throw new Error(`${owner}.exit(${code}) was called: a function ends by returning a response or by throwing`);
+};
+
 const Deno = {
   env,
+  get errors() { return (errors ??= Object.fromEntries(ERRORS.map((name) => [name, errorClass(name)]))); },
   serve,
   inspect,
+  exit: exit("Deno"),
   args: [],
   pid: 1,
   mainModule: "file:///main.js",
@@ -93,9 +115,7 @@ const process = {
   stderr: output(4),
   cwd: () => "/",
   umask: () => 0o22,
-  exit(code = 0) {
-    throw new Error(`process.exit(${code}) was called: a function ends by returning a response or by throwing`);
-  },
+  exit: exit("process"),
   memoryUsage: Object.assign(() => ({ rss: 0, heapTotal: 0, heapUsed: 0, external: 0, arrayBuffers: 0 }), { rss: () => 0 }),
   cpuUsage: () => ({ user: Math.round(native.elapsed() * 1000), system: 0 }),
   nextTick: (callback, ...args) => queueMicrotask(() => callback(...args)),

@@ -1,19 +1,13 @@
 // Thrown values in words, and rejections nobody handles.
 
 import { native } from "./native.js";
+import { stackOf, titleOf } from "./stacks.js";
 
 /** `[message, stack]` of a thrown value; the stack begins with the message, as authors know it. */
 export function describe(thrown) {
-  if (!(thrown instanceof Error) && !(thrown instanceof DOMException)) return [`Uncaught ${print(thrown)}`, undefined];
+  if (!isError(thrown)) return [`Uncaught ${print(thrown)}`, undefined];
   const title = titleOf(thrown);
   return [title, withCauses(thrown, title)];
-}
-
-function titleOf(error) {
-  const name = error.name === undefined ? "Error" : String(error.name);
-  const message = String(error.message ?? "");
-  if (message === "") return name;
-  return name === "" ? message : `${name}: ${message}`;
 }
 
 function print(value) {
@@ -24,24 +18,31 @@ function print(value) {
   }
 }
 
+/** How many errors of an AggregateError are printed. */
+const MANY = 10;
+
+const isError = (value) => value instanceof Error || value instanceof DOMException;
+const textOf = (value) => (isError(value) ? stackOf(value) : print(value));
+
 /** The stack, and those of its causes. A cause may refer back to an error that was printed. */
 export function withCauses(error, title = titleOf(error)) {
   const seen = new Set();
   let text = "";
   for (let current = error; current !== undefined && !seen.has(current); current = current.cause) {
     seen.add(current);
-    const isError = current instanceof Error || current instanceof DOMException;
-    const head = current === error ? title : isError ? titleOf(current) : print(current);
-    const frames = isError && typeof current.stack === "string" ? `\n${current.stack.trimEnd()}` : "";
-    text += text === "" ? `${head}${frames}` : `\nCaused by: ${head}${frames}`;
-    if (!isError) break;
+    text += current === error ? stackOf(error, title) : `\nCaused by: ${textOf(current)}`;
+    if (!isError(current)) break;
+    if (current instanceof AggregateError && Array.isArray(current.errors)) {
+      for (const one of current.errors.slice(0, MANY)) text += `\nOne of its errors: ${textOf(one)}`;
+      if (current.errors.length > MANY) text += `\n... and ${current.errors.length - MANY} more`;
+    }
   }
   return text;
 }
 
 const unhandled = new Map();
-/** The last rejection nobody handled: it often is why a promise never settles. */
-let lastUnhandled;
+/** The last rejection nobody handled, or error that escaped a callback, as `[message, stack]`: it often is why a promise never settles. */
+let last = [];
 
 export function trackRejection(promise, reason, handled) {
   if (handled) unhandled.delete(promise);
@@ -55,13 +56,13 @@ export function reportRejections() {
   unhandled.clear();
   for (const [promise, reason] of rejections) {
     if (!dispatchRejection(promise, reason)) continue;
-    lastUnhandled = describe(reason);
-    native.log(4, `Unhandled promise rejection: ${lastUnhandled[1] ?? lastUnhandled[0]}`);
+    last = describe(reason);
+    native.log(4, `Unhandled promise rejection: ${last[1] ?? last[0]}`);
   }
   return true;
 }
 
-export const takeLastUnhandled = () => lastUnhandled;
+export const lastUnhandled = () => last;
 
 /** Fires `unhandledrejection`; false when a listener prevented the default. */
 function dispatchRejection(promise, reason) {
@@ -73,5 +74,7 @@ function dispatchRejection(promise, reason) {
 export function reportError(error) {
   const [message, stack] = describe(error);
   const event = new ErrorEvent("error", { message, error, cancelable: true });
-  if (globalThis.dispatchEvent(event)) native.log(4, `Uncaught ${stack ?? message}`);
+  if (!globalThis.dispatchEvent(event)) return;
+  last = [message, stack];
+  native.log(4, isError(error) ? `Uncaught ${stack}` : message);
 }

@@ -4,6 +4,7 @@ import { defineGlobals, native } from "./native.js";
 import { Headers, internals as headerInternals } from "./headers.js";
 import { Body, incomingResponse, Request, requestState } from "./messages.js";
 import { decodeDataUrl } from "./mime.js";
+import { moveTo } from "./stacks.js";
 import { hostStream, writeChunk } from "./streams.js";
 
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
@@ -11,6 +12,8 @@ const MAX_REDIRECTS = 20;
 const NO_BODY = new Set([101, 204, 205, 304]);
 
 async function fetch(input, init = undefined) {
+  // Where a program called: nobody could tell from the place where the host's answer arrived.
+  const call = new Error();
   const request = new Request(input, init);
   const { signal } = requestState(request);
   let url = new URL(request.url);
@@ -19,45 +22,46 @@ async function fetch(input, init = undefined) {
     body?.stream?.cancel(signal.reason).catch(() => {});
     throw signal.reason;
   }
-  if (url.protocol === "data:") return dataResponse(url);
+  if (url.protocol === "data:") return dataResponse(call, url, method);
   const { headers } = request;
   headerInternals.setDefault(headers, "accept", "*/*");
   headerInternals.setDefault(headers, "user-agent", navigator.userAgent);
   for (let redirects = 0; ; redirects += 1) {
-    const [status, responseHeaders, stream] = await exchange(url, method, headers, body, signal);
+    const [status, responseHeaders, stream] = await exchange(call, url, method, headers, body, signal);
     const location = REDIRECTS.has(status) ? native.getField(responseHeaders, "location") : null;
     if (location === null || request.redirect === "manual") {
       return makeResponse(status, responseHeaders, stream, url, redirects > 0, method, signal);
     }
     native.closeStream(stream, true);
-    if (request.redirect === "error") throw failure(url, "the server redirected");
-    if (redirects >= MAX_REDIRECTS) throw failure(url, `more than ${MAX_REDIRECTS} redirects`);
+    if (request.redirect === "error") throw failure(call, url, "the server redirected");
+    if (redirects >= MAX_REDIRECTS) throw failure(call, url, `more than ${MAX_REDIRECTS} redirects`);
     const next = new URL(location, url);
     if (next.hash === "") next.hash = url.hash;
     if ((status === 303 && method !== "GET" && method !== "HEAD") || (status < 303 && method === "POST")) {
       method = "GET";
       body = null;
       for (const name of ["content-encoding", "content-language", "content-length", "content-location", "content-type"]) headers.delete(name);
-    } else if (body !== null && body.content === null) throw failure(url, "a streamed body cannot be sent again after a redirect");
+    } else if (body !== null && body.content === null) throw failure(call, url, "a streamed body cannot be sent again after a redirect");
     if (next.origin !== url.origin) for (const name of ["authorization", "cookie", "host"]) headers.delete(name);
     url = next;
   }
 }
 
-function dataResponse(url) {
+function dataResponse(call, url, method) {
   const [bytes, type] = decodeDataUrl(url) ?? [];
-  if (bytes === undefined) throw failure(url, "the data: URL is not well-formed");
+  if (bytes === undefined) throw failure(call, url, "the data: URL is not well-formed");
   const headers = new Headers({ "content-type": type });
-  return incomingResponse(200, headerInternals.fields(headers), Body.whole(bytes), url.href, false);
+  return incomingResponse(200, headerInternals.fields(headers), method === "HEAD" ? null : Body.whole(bytes), url.href, false, "OK");
 }
 
-function failure(url, reason, cause = undefined) {
-  return new TypeError(`fetch failed: ${reason} (${url.origin})`, cause === undefined ? undefined : { cause });
+/** An error that says what went wrong, from where fetch was called. */
+function failure(call, url, reason, cause = undefined) {
+  return moveTo(new TypeError(`fetch failed: ${reason} (${url.origin})`, cause === undefined ? undefined : { cause }), call);
 }
 
 /** Sends a request and waits for the head of the response. */
-async function exchange(url, method, headers, body, signal) {
-  if (url.protocol !== "http:" && url.protocol !== "https:") throw failure(url, `the scheme ${url.protocol} is not supported`);
+async function exchange(call, url, method, headers, body, signal) {
+  if (url.protocol !== "http:" && url.protocol !== "https:") throw failure(call, url, `the scheme ${url.protocol} is not supported`);
   const whole = body?.wholeBytes() ?? null;
   if (whole !== null) headers.set("content-length", String(whole.length));
   else if (body === null && (method === "POST" || method === "PUT")) headers.set("content-length", "0");
@@ -72,7 +76,7 @@ async function exchange(url, method, headers, body, signal) {
     return await abortable(signal, () => native.dropRequest(id), Promise.race([arrival(id), broken]));
   } catch (error) {
     if (signal?.aborted) throw signal.reason;
-    throw failure(url, error?.message ?? String(error), error);
+    throw failure(call, url, error?.message ?? String(error), error);
   }
 }
 

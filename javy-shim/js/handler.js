@@ -6,7 +6,7 @@ import { environment, served } from "./environment.js";
 import { describe } from "./errors.js";
 import { formatLog } from "./inspect.js";
 import { internals as headerInternals } from "./headers.js";
-import { Body, incomingRequest, Request, Response, responseState } from "./messages.js";
+import { Body, emptyRequest, fillRequest, jsonResponse, Request, Response, responseHeaders, responseState } from "./messages.js";
 import { readAll, writeChunk } from "./streams.js";
 import { allTasks, hasTasks, waitUntil } from "./tasks.js";
 
@@ -24,8 +24,8 @@ export function prepare(exports) {
 function find(exports) {
   const main = exports.default;
   if (served !== undefined) return (request) => served(request, CONNECTION);
-  if (typeof main?.fetch === "function") return (request) => main.fetch(request, environment(), context());
-  if (typeof main === "function") return (request) => main(request, context());
+  if (typeof main?.fetch === "function") return (request) => main.fetch(request, environment(), CONTEXT);
+  if (typeof main === "function") return (request) => main(request, CONTEXT);
   const named = exports.handler ?? exports.__caddis_handler ?? globalThis.handler;
   if (typeof named === "function") {
     legacy = named;
@@ -77,20 +77,28 @@ function invokeFunction(name, body = undefined, options = undefined) {
   return fetch(FUNCTIONS + encodeURIComponent(name) + (path.startsWith("/") ? path : `/${path}`), init);
 }
 
-function context(env = environment()) {
-  return {
-    env,
-    db: database,
-    get user() { return user(); },
-    log,
-    waitUntil,
-    invoke: invokeFunction,
-    passThroughOnException() {},
-  };
-}
+/** What handlers get beside the request. It is in the image: an instance answers one request. */
+const CONTEXT = {
+  get env() { return environment(); },
+  db: database,
+  get user() { return user(); },
+  log,
+  waitUntil,
+  invoke: invokeFunction,
+  passThroughOnException() {},
+};
 
 /** A Request that is also the plain object older functions expect. */
 class LegacyRequest extends Request {}
+
+/** The object for the request of an instance. It is in the image, where it need not be made. */
+let prepared = emptyRequest(Request);
+
+function takePrepared() {
+  const request = prepared ?? emptyRequest(Request);
+  prepared = undefined;
+  return request;
+}
 
 /** Headers as properties, in lower case, which also answer `get` and `has`. */
 const headerMethods = {
@@ -105,7 +113,7 @@ const headerMethods = {
 
 async function invokeLegacy(handler, method, url, path, fields, body) {
   const bytes = typeof body === "number" ? concatenateAll(await readAll(body)) : (body ?? EMPTY);
-  const request = incomingRequest(LegacyRequest, method, url, fields, Body.whole(bytes));
+  const request = fillRequest(emptyRequest(LegacyRequest), method, url, fields, Body.whole(bytes));
   const who = user();
   const extra = {
     headers: Object.assign(Object.create(headerMethods), Object.fromEntries(request.headers)),
@@ -122,7 +130,7 @@ async function invokeLegacy(handler, method, url, path, fields, body) {
     Object.defineProperty(request, name, { value, writable: true, enumerable: true, configurable: true });
   }
   for (const name of ["method", "url"]) Object.defineProperty(request, name, { value: request[name], enumerable: true, configurable: true });
-  return legacyResponse(await handler(request, context()));
+  return legacyResponse(await handler(request, CONTEXT));
 }
 
 const concatenateAll = (chunks) => {
@@ -152,7 +160,7 @@ export function dispatch(method, url, path, fields, body) {
   try {
     const result = invoke === undefined
       ? invokeLegacy(legacy, method, url, path, fields, body)
-      : invoke(incomingRequest(Request, method, url, fields, bodyOf(body)));
+      : invoke(fillRequest(takePrepared(), method, url, fields, bodyOf(body)));
     if (typeof result?.then === "function") Promise.resolve(result).then(settle, fail);
     else settle(result);
   } catch (error) {
@@ -174,28 +182,37 @@ function fail(error) {
 }
 
 function answer(result) {
-  const { status, headers, body } = responseState(responseOf(result));
-  if (body !== null && !body.usable) throw new TypeError("The body of the handler's Response was used already");
-  const fields = headerInternals.fields(headers);
-  const content = body === null ? "" : body.content;
+  const state = responseState(result instanceof Response ? result : responseOf(result));
+  if (state.type === "error") throw new TypeError("The handler returned Response.error()");
+  const { status, headers, body } = state;
+  let content = "";
+  let type = null;
+  if (body !== null) {
+    if (!body.usable) throw new TypeError("The body of the handler's Response was used already");
+    ({ content, type } = body);
+  }
   if (content !== null && !hasTasks()) {
-    native.respond(status, fields, content);
+    // Headers that nobody has asked for need not be made.
+    native.respond(status, headers === null ? null : headerInternals.fields(headers), content, type);
     return native.finish();
   }
-  return stream(status, fields, body);
+  return stream(status, headerInternals.fields(responseHeaders(state)), body);
 }
 
-const JSON_TYPE = { headers: { "content-type": "application/json" } };
-
+/** A response of what is none: its JSON. */
 function responseOf(result) {
-  if (result instanceof Response) {
-    if (result.type === "error") throw new TypeError("The handler returned Response.error()");
-    return result;
-  }
   if (result === undefined) throw new TypeError("The handler returned nothing: it must return a Response or a value");
-  const text = JSON.stringify(result);
+  const text = jsonOf(result);
   if (text === undefined) throw new TypeError(`The handler returned a ${typeof result}, which has no JSON form`);
-  return new Response(text, JSON_TYPE);
+  return jsonResponse(text);
+}
+
+function jsonOf(result) {
+  try {
+    return JSON.stringify(result);
+  } catch (error) {
+    throw new TypeError(`What the handler returned has no JSON form: ${error?.message ?? error}`, { cause: error });
+  }
 }
 
 async function stream(status, fields, body) {
@@ -229,6 +246,6 @@ async function writeBody(sink, body) {
 
 /** Objects as each request makes them. As long as there are some in the image, their shapes are there, and need not be made again. */
 export const examples = [
-  incomingRequest(Request, "GET", "", native.newFields(), Body.whole(EMPTY)), Response.json(null), new Response(null, { headers: {} }), context({}),
+  Body.whole(EMPTY), Response.json(null), new Response("", { headers: {}, status: 201 }), Response.json(null).headers, Body.ofHost(1),
   { rows: [], columns: [], changes: 0, lastInsertId: 0 },
 ];

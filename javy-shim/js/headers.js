@@ -42,7 +42,9 @@ export class Headers {
       }
       return;
     }
-    for (const key of Reflect.ownKeys(init)) {
+    const keys = Reflect.ownKeys(init);
+    for (let index = 0; index < keys.length; index += 1) {
+      const key = keys[index];
       if (isEnumerable.call(init, key)) native.appendField(fields, text(key), text(init[key]));
     }
   }
@@ -109,9 +111,7 @@ export class Headers {
       },
       /** Sets a header that the program did not. */
       setDefault(headers, name, value) {
-        if (native.hasField(headers.#fields, name)) return;
-        native.appendField(headers.#fields, name, value);
-        headers.#sorted = null;
+        if (native.defaultField(headers.#fields, name, value)) headers.#sorted = null;
       },
     };
   }

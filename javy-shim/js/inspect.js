@@ -6,6 +6,15 @@ const DEPTH = 2;
 const WIDTH = 72;
 const ITEMS = 100;
 const IDENTIFIER = /^[A-Za-z_$][\w$]*$/;
+/** Names that were found to be identifiers: objects in a log have the same ones, and regular expressions take time. */
+const identifiers = new Set();
+
+function isIdentifier(name) {
+  if (identifiers.has(name)) return true;
+  if (!IDENTIFIER.test(name)) return false;
+  identifiers.add(name);
+  return true;
+}
 
 export const customInspect = Symbol.for("nodejs.util.inspect.custom");
 
@@ -122,7 +131,7 @@ function cut(texts, length) {
 
 function properties(value, keys, state) {
   return keys.map((key) => {
-    const name = typeof key === "symbol" ? `[${key.toString()}]` : IDENTIFIER.test(key) ? key : quote(key);
+    const name = typeof key === "symbol" ? `[${key.toString()}]` : isIdentifier(key) ? key : quote(key);
     const { get, set, value: own } = Object.getOwnPropertyDescriptor(value, key);
     if (get !== undefined) return `${name}: [Getter${set === undefined ? "" : "/Setter"}]`;
     if (set !== undefined) return `${name}: [Setter]`;

@@ -21,7 +21,10 @@ function replace(prototype, methods) {
   }
 }
 
-const { valueOf: dateValue } = Date.prototype;
+const { toString: dateString, toTimeString: timeString, valueOf: dateValue } = Date.prototype;
+
+/** With the name of the zone, as other engines write it. */
+const withZone = (text) => (text.endsWith("+0000") ? `${text} (Coordinated Universal Time)` : text);
 const { valueOf: numberValue } = Number.prototype;
 const { valueOf: bigintValue } = BigInt.prototype;
 
@@ -31,6 +34,8 @@ function dateText(date, required, defaults, locales, options) {
 }
 
 replace(Date.prototype, {
+  toString() { return withZone(dateString.call(this)); },
+  toTimeString() { return withZone(timeString.call(this)); },
   toLocaleString(locales = undefined, options = undefined) { return dateText(this, "any", "all", locales, options); },
   toLocaleDateString(locales = undefined, options = undefined) { return dateText(this, "date", "date", locales, options); },
   toLocaleTimeString(locales = undefined, options = undefined) { return dateText(this, "time", "time", locales, options); },

@@ -4,30 +4,45 @@ import {
   concatenate, decodeUtf8, defineGlobals, EMPTY, finishClass, native, requireArguments, requireDictionary, usv, viewOf,
 } from "./native.js";
 import { AbortController, AbortSignal } from "./events.js";
-import { Blob, bytesOf, decodeForm, encodeMultipart, FormData } from "./blob.js";
+import { Blob, blobOf, bytesOf, decodeForm, encodeMultipart, FormData } from "./blob.js";
 import { Headers, internals as headerInternals } from "./headers.js";
 import { mimeType } from "./mime.js";
-import { hostStream, readAll, ReadableStream, TransformStream } from "./streams.js";
+import { hostStream, readAll, ReadableByteStreamController, ReadableStream, TransformStream } from "./streams.js";
 import { URL, URLSearchParams } from "./url.js";
+
+/** What objects of an internal class have unless they are told otherwise: each property that one gets of its own takes time. */
+function defaults(constructor, values) {
+  Object.assign(constructor.prototype, values);
+}
 
 /**
  * A body: whole (`text` or `bytes`), a stream of the host that nobody has looked at (`host`), or a ReadableStream. The others become the
  * last only when a program asks for `body`, and text becomes bytes only when bytes are asked for.
  */
 export class Body {
-  constructor(text, bytes, host, stream, type = null) {
-    this.type = type;
-    this.text = text;
-    this.bytes = bytes;
-    this.host = host;
-    this.stream = stream;
-    this.used = false;
-  }
   /** `text` is well-formed; `type` is the content type that goes with the body, if any. */
-  static ofText(text, type) { return new Body(text, null, 0, null, type); }
-  static whole(bytes, type = null) { return new Body(null, bytes, 0, null, type); }
-  static ofHost(id) { return new Body(null, null, id, null); }
-  static ofStream(stream) { return new Body(null, null, 0, stream); }
+  static ofText(text, type) {
+    const body = new Body();
+    body.text = text;
+    body.type = type;
+    return body;
+  }
+  static whole(bytes, type = null) {
+    const body = new Body();
+    body.bytes = bytes;
+    body.type = type;
+    return body;
+  }
+  static ofHost(id) {
+    const body = new Body();
+    body.host = id;
+    return body;
+  }
+  static ofStream(stream) {
+    const body = new Body();
+    body.stream = stream;
+    return body;
+  }
 
   /** Whether it was read, in part or whole. */
   get disturbed() { return this.used || (this.stream !== null && isDisturbed(this.stream)); }
@@ -72,11 +87,27 @@ export class Body {
   }
   clone() {
     if (!this.usable) throw new TypeError("A body that was used cannot be cloned");
-    if (this.content !== null) return new Body(this.text, this.bytes, 0, null);
+    if (this.content !== null) return this.text === null ? Body.whole(this.bytes) : Body.ofText(this.text, null);
     const [first, second] = this.asStream().tee();
     this.stream = first;
-    return Body.ofStream(second);
+    return Body.ofStream(copied(second));
   }
+}
+
+defaults(Body, { type: null, text: null, bytes: null, host: 0, stream: null, used: false });
+
+/** The second branch of a stream that was divided: what is done to its chunks does not change those of the first. */
+function copied(stream) {
+  if (stream._readableStreamController instanceof ReadableByteStreamController) return stream;
+  const reader = stream.getReader();
+  return new ReadableStream({
+    async pull(controller) {
+      const { done, value } = await reader.read();
+      if (done) controller.close();
+      else controller.enqueue(structuredClone(value));
+    },
+    cancel: (reason) => reader.cancel(reason),
+  }, { highWaterMark: 0 });
 }
 
 const joined = (chunks) => (chunks.length === 0 ? EMPTY : concatenate(chunks));
@@ -115,14 +146,19 @@ function extract(init) {
   return Body.ofText(usv(init), TEXT);
 }
 
-/** Reads the body of a message; `convert` gets the bytes. Bodies that are whole need no turn of the event loop. */
-function read(body, convert, convertText = undefined) {
+/**
+ * Reads the body of a message, whose state `stateOf` has; `convert` gets the bytes and the state, `convertText` the text of a body that is one.
+ * Bodies that are whole need no turn of the event loop.
+ */
+function read(stateOf, message, convert, convertText = undefined) {
   try {
-    if (body === null) return Promise.resolve(convert(EMPTY));
+    const state = stateOf(message);
+    const { body } = state;
+    if (body === null) return Promise.resolve(convert(EMPTY, state));
     body.use();
     if (body.text !== null && convertText !== undefined) return Promise.resolve(convertText(body.text));
     const bytes = body.wholeBytes();
-    return bytes === null ? body.collect().then(convert) : Promise.resolve(convert(bytes));
+    return bytes === null ? body.collect().then((all) => convert(all, state)) : Promise.resolve(convert(bytes, state));
   } catch (error) {
     return Promise.reject(error);
   }
@@ -132,22 +168,19 @@ const UNMARKED = (text) => (text.charCodeAt(0) === 0xfeff ? text.slice(1) : text
 const PARSED = (text) => JSON.parse(UNMARKED(text));
 
 /** Adds what requests and responses share. `stateOf` throws when the message is none. */
-function addBody(constructor, stateOf) {
-  const typeOf = (state) => state.headers.get("content-type") ?? "";
-  const withState = (message, action) => {
-    try {
-      return action(stateOf(message));
-    } catch (error) {
-      return Promise.reject(error);
-    }
-  };
+function addBody(constructor, stateOf, headersOf) {
+  const typeOf = (state) => headersOf(state).get("content-type") ?? "";
+  const toBuffer = (bytes) => bytes.slice().buffer;
+  const toBlob = (bytes, state) => blobOf(bytes, mimeType(typeOf(state)));
+  const toBytes = (bytes) => bytes.slice();
+  const toForm = (bytes, state) => decodeForm(bytes, typeOf(state));
   const methods = {
-    arrayBuffer() { return withState(this, (state) => read(state.body, (bytes) => bytes.slice().buffer)); },
-    blob() { return withState(this, (state) => read(state.body, (bytes) => new Blob([bytes], { type: mimeType(typeOf(state)) }))); },
-    bytes() { return withState(this, (state) => read(state.body, (bytes) => bytes.slice())); },
-    formData() { return withState(this, (state) => read(state.body, (bytes) => decodeForm(bytes, typeOf(state)))); },
-    json() { return withState(this, (state) => read(state.body, native.parseJson, PARSED)); },
-    text() { return withState(this, (state) => read(state.body, decodeUtf8, UNMARKED)); },
+    arrayBuffer() { return read(stateOf, this, toBuffer); },
+    blob() { return read(stateOf, this, toBlob); },
+    bytes() { return read(stateOf, this, toBytes); },
+    formData() { return read(stateOf, this, toForm); },
+    json() { return read(stateOf, this, native.parseJson, PARSED); },
+    text() { return read(stateOf, this, decodeUtf8, UNMARKED); },
   };
   for (const [name, method] of Object.entries(methods)) {
     Object.defineProperty(constructor.prototype, name, { value: method, writable: true, configurable: true, enumerable: true });
@@ -179,6 +212,11 @@ const oneOf = (init, name, allowed, fallback) => {
   return value;
 };
 
+class RequestState {}
+
+/** Those of a request that came from the host are made when somebody asks. */
+const requestHeaders = (state) => (state.headers ??= headerInternals.ofFields(state.fields));
+
 /** What the host is to send of a request. */
 export let requestState;
 
@@ -195,7 +233,7 @@ export class Request {
     const source = input instanceof Request ? input.#state : null;
     const url = source?.url ?? parseUrl(input);
     const method = init?.method === undefined ? (source?.method ?? "GET") : methodOf(init.method);
-    const headers = new Headers(init?.headers ?? (source === null ? undefined : source.headers));
+    const headers = new Headers(init?.headers ?? (source === null ? undefined : requestHeaders(source)));
     if (init?.window !== undefined && init.window !== null) throw new TypeError("Request: window can only be null");
     const signal = init?.signal === undefined ? source?.signal : init.signal;
     if (signal !== undefined && signal !== null && !(signal instanceof AbortSignal)) {
@@ -215,15 +253,15 @@ export class Request {
       body = takeOver(source.body);
     }
     const options = source?.options ?? DEFAULTS;
-    this.#state = {
+    this.#state = Object.assign(new RequestState(), {
       url, method, headers, body,
       signal: signal === undefined || signal === null ? null : AbortSignal.any([signal]),
       options: init === undefined || init === null ? options : optionsOf(init, options),
-    };
+    });
   }
   get method() { return this.#state.method; }
   get url() { return this.#state.url; }
-  get headers() { return this.#state.headers; }
+  get headers() { return requestHeaders(this.#state); }
   get signal() { return (this.#state.signal ??= new AbortController().signal); }
   get destination() { return (this.#state, ""); }
   get referrer() { return this.#state.options.referrer; }
@@ -240,7 +278,7 @@ export class Request {
   clone() {
     const state = this.#state;
     const body = state.body?.clone() ?? null;
-    return new Request(BARE, { ...state, headers: headerInternals.copy(state.headers), body });
+    return new Request(BARE, Object.assign(new RequestState(), state, { headers: headerInternals.copy(requestHeaders(state)), body }));
   }
 
   static {
@@ -250,7 +288,7 @@ export class Request {
 const REQUEST_ATTRIBUTES = ["method", "url", "headers", "signal", "destination", "referrer", "referrerPolicy", "mode", "credentials", "cache",
   "redirect", "integrity", "keepalive", "isReloadNavigation", "isHistoryNavigation", "duplex", "clone"];
 finishClass(Request, ...REQUEST_ATTRIBUTES);
-addBody(Request, requestState);
+addBody(Request, requestState, requestHeaders);
 
 /** Lets this module construct messages from a state, past the checks. */
 const BARE = Symbol("bare");
@@ -259,9 +297,26 @@ const DEFAULTS = {
   keepalive: false,
 };
 
-/** The request the host hands to the handler; its class may be one derived from Request. */
-export function incomingRequest(constructor, method, url, fields, body) {
-  return new constructor(BARE, { url, method, headers: headerInternals.ofFields(fields), body, signal: null, options: DEFAULTS });
+defaults(RequestState, { url: "", method: "GET", headers: null, fields: null, body: null, signal: null, options: DEFAULTS });
+
+/** A request the host hands to the handler, of this class: Request, or one derived from it. */
+export function emptyRequest(constructor) {
+  const state = new RequestState();
+  state.url = "";
+  state.method = "";
+  state.fields = null;
+  state.body = null;
+  return new constructor(BARE, state);
+}
+
+/** Makes it the one that arrived. */
+export function fillRequest(request, method, url, fields, body) {
+  const state = requestState(request);
+  state.url = url;
+  state.method = method;
+  state.fields = fields;
+  state.body = body;
+  return request;
 }
 
 /** The options of a request that concern neither its head nor its body. */
@@ -276,6 +331,8 @@ function optionsOf(init, base) {
     integrity: init.integrity === undefined ? base.integrity : String(init.integrity),
     keepalive: init.keepalive === undefined ? base.keepalive : Boolean(init.keepalive),
   };
+  // There is nothing it could be told to, but a wrong one is an error everywhere.
+  oneOf(init, "priority", ["high", "low", "auto"]);
   if (options.cache === "only-if-cached" && options.mode !== "same-origin") {
     throw new TypeError('Request: the cache "only-if-cached" needs the mode "same-origin"');
   }
@@ -296,12 +353,25 @@ function parseUrl(input) {
 /** Moves a body to another message: the first one counts as used. */
 function takeOver(body) {
   const stream = body.stream?.pipeThrough(new TransformStream()) ?? null;
-  const moved = new Body(body.text, body.bytes, body.host, stream);
+  const moved = Object.assign(new Body(), { text: body.text, bytes: body.bytes, host: body.host, stream });
   body.used = true;
   return moved;
 }
 
 const NULL_BODY = new Set([101, 103, 204, 205, 304]);
+
+class ResponseState {}
+defaults(ResponseState, { type: "default", url: "", redirected: false, status: 200, statusText: "", headers: null, body: null });
+
+/** As long as nobody asks for the headers of a response, they are the type of its body. */
+export function responseHeaders(state) {
+  if (state.headers === null) {
+    state.headers = new Headers();
+    const type = state.body?.type ?? null;
+    if (type !== null) headerInternals.setDefault(state.headers, "content-type", type);
+  }
+  return state.headers;
+}
 
 /** What the host is to send of a response. */
 export let responseState;
@@ -313,42 +383,32 @@ export class Response {
       this.#state = init;
       return;
     }
-    requireDictionary(init, "Response");
-    // In the order of Web IDL.
-    const given = init?.headers;
-    const code = init?.status;
-    const text = init?.statusText;
-    const status = code === undefined ? 200 : toUint16(code);
-    const statusText = text === undefined ? "" : `${text}`;
-    if (status < 200 || status > 599) throw new RangeError(`Response: the status ${status} is not within 200 and 599`);
-    if (statusText !== "" && !/^[\t\x20-\x7e\x80-\xff]*$/.test(statusText)) throw new TypeError("Response: the statusText is not valid");
-    const headers = new Headers(given);
-    let content = null;
-    if (body !== null && body !== undefined) {
-      if (NULL_BODY.has(status)) throw new TypeError(`Response: a response with status ${status} cannot have a body`);
-      content = extract(body);
-      if (content.type !== null) headerInternals.setDefault(headers, "content-type", content.type);
+    const state = (this.#state = new ResponseState());
+    if (init !== undefined) setHead(state, init);
+    if (body === null || body === undefined) return;
+    if (state.status !== 200 && NULL_BODY.has(state.status)) {
+      throw new TypeError(`Response: a response with status ${state.status} cannot have a body`);
     }
-    this.#state = { type: "default", url: "", redirected: false, status, statusText, headers, body: content };
+    const content = (state.body = extract(body));
+    if (state.headers !== null && content.type !== null) headerInternals.setDefault(state.headers, "content-type", content.type);
   }
   static error() {
-    return new Response(BARE, {
-      type: "error", url: "", redirected: false, status: 0, statusText: "", headers: headerInternals.freeze(new Headers()), body: null,
-    });
+    const state = Object.assign(new ResponseState(), { type: "error", status: 0, headers: headerInternals.freeze(new Headers()) });
+    return new Response(BARE, state);
   }
   static redirect(url, status = 302) {
     const target = new URL(url).href;
     const code = toUint16(status);
     if (![301, 302, 303, 307, 308].includes(code)) throw new RangeError(`Response.redirect: the status ${status} is not one of a redirect`);
-    const headers = new Headers({ location: target });
-    headerInternals.freeze(headers);
-    return new Response(BARE, { type: "default", url: "", redirected: false, status: code, statusText: "", headers, body: null });
+    const headers = headerInternals.freeze(new Headers({ location: target }));
+    return new Response(BARE, Object.assign(new ResponseState(), { status: code, headers }));
   }
   static json(data, init = undefined) {
     const text = JSON.stringify(data);
     if (text === undefined) throw new TypeError("Response.json: the value has no JSON form");
+    if (init === undefined) return new Response(BARE, jsonState(text));
     const response = new Response(text, init);
-    if (!hasOwnType(init)) response.#state.headers.set("content-type", "application/json");
+    if (!hasOwnType(init)) response.headers.set("content-type", "application/json");
     return response;
   }
   get type() { return this.#state.type; }
@@ -360,11 +420,11 @@ export class Response {
     return status >= 200 && status <= 299;
   }
   get statusText() { return this.#state.statusText; }
-  get headers() { return this.#state.headers; }
+  get headers() { return responseHeaders(this.#state); }
   clone() {
     const state = this.#state;
-    const body = state.body?.clone() ?? null;
-    return new Response(BARE, { ...state, headers: headerInternals.copy(state.headers), body });
+    const headers = headerInternals.copy(responseHeaders(state));
+    return new Response(BARE, Object.assign(new ResponseState(), state, { headers, body: state.body?.clone() ?? null }));
   }
 
   static {
@@ -372,7 +432,31 @@ export class Response {
   }
 }
 finishClass(Response, "type", "url", "redirected", "status", "ok", "statusText", "headers", "clone");
-addBody(Response, responseState);
+addBody(Response, responseState, responseHeaders);
+
+/** The options of a response, read in the order of Web IDL. */
+function setHead(state, init) {
+  requireDictionary(init, "Response");
+  const given = init?.headers;
+  const code = init?.status;
+  const text = init?.statusText;
+  const status = code === undefined || code === 200 ? 200 : toUint16(code);
+  const statusText = text === undefined ? "" : `${text}`;
+  if (status < 200 || status > 599) throw new RangeError(`Response: the status ${status} is not within 200 and 599`);
+  if (statusText !== "" && !/^[\t\x20-\x7e\x80-\xff]*$/.test(statusText)) throw new TypeError("Response: the statusText is not valid");
+  if (status !== 200) state.status = status;
+  if (statusText !== "") state.statusText = statusText;
+  if (given !== undefined) state.headers = new Headers(given);
+}
+
+function jsonState(text) {
+  const state = new ResponseState();
+  state.body = Body.ofText(text, "application/json");
+  return state;
+}
+
+/** A response with this text of JSON. */
+export const jsonResponse = (text) => new Response(BARE, jsonState(text));
 
 function hasOwnType(init) {
   return init?.headers !== undefined && init.headers !== null && new Headers(init.headers).has("content-type");
@@ -381,9 +465,9 @@ function hasOwnType(init) {
 const toUint16 = (value) => (Math.trunc(Number(value)) || 0) & 0xffff;
 
 /** A response that came from the network. */
-export function incomingResponse(status, fields, body, url, redirected) {
+export function incomingResponse(status, fields, body, url, redirected, statusText = "") {
   const headers = headerInternals.freeze(headerInternals.ofFields(fields));
-  return new Response(BARE, { type: "basic", url, redirected, status, statusText: "", headers, body });
+  return new Response(BARE, Object.assign(new ResponseState(), { type: "basic", url, redirected, status, statusText, headers, body }));
 }
 
 defineGlobals({ Request, Response });

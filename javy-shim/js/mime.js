@@ -9,17 +9,17 @@ const trimmed = (text) => text.replace(/^[\t\n\r ]+|[\t\n\r ]+$/g, "");
 /** A MIME type as it is written canonically; empty for what is none. */
 export function mimeType(text) {
   const [essence, ...rest] = trimmed(text).split(";");
-  const [type, subtype, ...more] = essence.split("/");
-  if (more.length > 0 || !TOKEN.test(type) || !TOKEN.test(trimmed(subtype ?? ""))) return "";
+  const [type, subtype = "", ...more] = essence.replace(/[\t\n\r ]+$/, "").split("/");
+  if (more.length > 0 || !TOKEN.test(type) || !TOKEN.test(subtype)) return "";
   const parameters = new Map();
   for (const [name, value] of parametersOf(rest.join(";"))) if (!parameters.has(name)) parameters.set(name, value);
   const written = (value) => (TOKEN.test(value) ? value : `"${value.replace(/["\\]/g, "\\$&")}"`);
-  return [`${type}/${trimmed(subtype)}`.toLowerCase(), ...Array.from(parameters, ([name, value]) => `${name}=${written(value)}`)].join(";");
+  return [`${type}/${subtype}`.toLowerCase(), ...Array.from(parameters, ([name, value]) => `${name}=${written(value)}`)].join(";");
 }
 
 /** Names and values; a quoted value may have a semicolon in it. */
 function* parametersOf(text) {
-  for (const [, name, quoted, plain] of text.matchAll(/([^;=]*)(?:=(?:"((?:[^"\\]|\\[^])*)"?[^;]*|([^;]*)))?(?:;|$)/g)) {
+  for (const [, name, quoted, plain] of text.matchAll(/([^;=]*)(?:=(?:"((?:[^"\\]|\\[^]|\\$)*)"?[^;]*|([^;]*)))?(?:;|$)/g)) {
     const key = name.replace(/^[\t\n\r ]+/, "").toLowerCase();
     const value = quoted === undefined ? (plain ?? "").replace(/[\t\n\r ]+$/, "") : quoted.replace(/\\([^])/g, "$1");
     const isThere = quoted !== undefined || value !== "";

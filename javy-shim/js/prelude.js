@@ -1,6 +1,7 @@
 // The module the engine evaluates when it is built. Order matters: a module may use the globals of those above it.
 
 import "./native.js";
+import "./stacks.js";
 import "./events.js";
 import "./streams.js";
 import "./url.js";
@@ -23,5 +24,5 @@ import "./performance.js";
 import "./intl.js";
 import "./std-http.js";
 
-export { describe, reportRejections, trackRejection } from "./errors.js";
+export { describe, lastUnhandled, reportRejections, trackRejection } from "./errors.js";
 export { dispatch, prepare } from "./handler.js";

@@ -12,7 +12,7 @@ defineGlobals({
   ReadableStreamBYOBRequest, ReadableStreamDefaultController, ReadableStreamDefaultReader, TransformStream,
   TransformStreamDefaultController, WritableStream, WritableStreamDefaultController, WritableStreamDefaultWriter,
 });
-export { ReadableStream, TransformStream, WritableStream };
+export { ReadableByteStreamController, ReadableStream, TransformStream, WritableStream };
 
 const CHUNK = 65_536;
 const ready = (id) => new Promise((resolve) => native.waitForStream(id, resolve));

@@ -43,7 +43,7 @@ export class URLSearchParams {
 
   constructor(init = "") {
     if ((typeof init === "object" && init !== null) || typeof init === "function") this.#fill(init);
-    else this.#list = parse(usv(init).replace(/^\?/, ""));
+    else if (init !== "") this.#list = parse(withoutMark(usv(init)));
   }
   #fill(init) {
     const iterator = init[Symbol.iterator];
@@ -136,8 +136,11 @@ Object.defineProperty(URLSearchParams.prototype, Symbol.iterator, {
 });
 finishClass(URLSearchParams, "size", "append", "delete", "get", "getAll", "has", "set", "sort", "forEach", "keys", "values", "entries", "toString");
 
+const withoutMark = (query) => (query.startsWith("?") ? query.slice(1) : query);
+
 function parse(query) {
   const pairs = [];
+  if (query === "") return pairs;
   for (const part of query.split("&")) {
     if (part === "") continue;
     const at = part.indexOf("=");
@@ -147,7 +150,7 @@ function parse(query) {
 }
 
 function unescape(text) {
-  const spaced = text.replaceAll("+", " ");
+  const spaced = text.includes("+") ? text.replaceAll("+", " ") : text;
   if (!spaced.includes("%")) return spaced;
   try {
     return decodeURIComponent(spaced);
@@ -191,9 +194,11 @@ export class URL {
     this.#parts = parts;
   }
   static canParse(url, base = undefined) {
+    requireArguments(arguments, 1, "URL.canParse");
     return native.canParseUrl(usv(url), base === undefined ? undefined : usv(base));
   }
   static parse(url, base = undefined) {
+    requireArguments(arguments, 1, "URL.parse");
     try {
       return new URL(url, base);
     } catch {

@@ -184,6 +184,34 @@ async fn an_uncaught_error_is_recorded_in_the_lines_of_the_author() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn stacks_in_logs_are_in_the_lines_of_the_author_too() {
+    let server = start().await;
+    let files = json!({
+        "index.ts": "import { load } from './lib/load.ts';\n\nexport default (req: Request, ctx) => {\n\
+            ctx.waitUntil((async () => { await 0; load(0); })());\n  try { load(1); } catch (error) { console.error(error); console.log('at', error.stack); }\n  return null;\n}",
+        "lib/load.ts": "interface Options { id: number }\n\nexport class Missing extends Error {}\n\n\
+            export function load(id: number): void {\n  const options: Options = { id };\n  throw new Missing(`no ${options.id}`);\n}",
+    });
+    let body =
+        json!({"name": "f", "files": files, "entry": "index.ts", "enabled": true, "access": {"policy": "public"}});
+    create(&server.admin(), body).await.expect(StatusCode::CREATED);
+    let reply = server.anonymous().get("f", "/").await.expect(StatusCode::OK);
+    let logs = server.admin().execution("f", &reply).await["logs"].as_str().unwrap().to_owned();
+    let stack = |method: &str, title: &str| {
+        format!("{method}: {title}\n{method}:     at load (lib/load.ts:7:27)\n{method}:     at default (index.ts:5:9)")
+    };
+    for part in [
+        stack("console.error", "Error: no 1"),
+        stack("console.log", "at Error: no 1"),
+        "console.error: A waitUntil promise was rejected: Error: no 0\nconsole.error:     at load (lib/load.ts:7:27)\n"
+            .to_owned(),
+    ] {
+        assert!(logs.contains(&part), "{part}\nis not in\n{logs}");
+    }
+    assert!(!logs.contains("caddis:"), "frames of the engine: {logs}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_limit_stops_a_script_with_its_code() {
     let server = start().await;
     let bodies = [
@@ -334,9 +362,21 @@ async fn failures_that_are_easy_to_miss_are_named() {
         ("never", "export default () => new Promise(() => {})", "never settle"),
         (
             "unhandled",
-            "export default async () => { Promise.reject(new Error('forgotten')); await 0; return new Promise(() => {}) }",
-            "forgotten",
+            "export default async () => { Promise.reject(new Error('lost')); await 0; return new Promise(() => {}) }",
+            "never settle, after an error that was not handled: Error: lost",
         ),
+        (
+            "timer",
+            "export default () => { setTimeout(() => { throw new RangeError('late') }, 1); return new Promise(() => {}) }",
+            "never settle, after an error that was not handled: RangeError: late",
+        ),
+        (
+            "member",
+            "export default () => {\n  const store: any = { notes: {} };\n  return store.notes.list();\n}",
+            "store.notes.list is not a function",
+        ),
+        ("circle", "export default () => { const a: any = {}; a.a = a; return a }", "no JSON form: circular reference"),
+        ("exit", "export default () => Deno.exit(1)", "a function ends by returning a response"),
     ];
     for (name, code, told) in cases {
         deploy(&server, name, code).await;

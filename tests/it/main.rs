@@ -49,6 +49,7 @@ mod siblings;
 mod snippets;
 mod stream;
 mod supabase;
+mod supabase_server;
 mod tokens;
 mod uploads;
 mod versions;

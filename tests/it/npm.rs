@@ -79,6 +79,28 @@ async fn hono_routes() {
     assert_eq!(client.get("f", "/nowhere").await.status, StatusCode::NOT_FOUND);
 }
 
+/// As the README advises: Hono builds its router when it first matches, and what is built at top level is in the image.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_router_of_hono_can_be_built_once_for_all_requests() {
+    let server = with_registry().await;
+    let fuel = async |build: &str| {
+        let code = format!(
+            "import {{ Hono }} from 'hono';
+             const app = new Hono().basePath('/functions/v1/f').get('/', (c) => c.text('all')).get('/books/:id', (c) => c.text(c.req.param('id')));
+             {build}
+             export default app;"
+        );
+        deploy(&server, &code).await;
+        let reply = server.anonymous().get("f", "/books/7").await.expect(StatusCode::OK);
+        assert_eq!(reply.text(), "7");
+        let fuel = server.admin().execution("f", &reply).await["fuel"].as_u64().unwrap();
+        server.admin().manage(Method::DELETE, "/functions/f").send().await;
+        fuel
+    };
+    let (each, once) = (fuel("").await, fuel("app.router.match('GET', '/');").await);
+    assert!(once * 4 < each, "{once} instead of {each}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn zod_validates() {
     let imports = "import { z } from 'https://esm.sh/zod@4.6.7?target=deno';

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use caddis_tests::{Server, within_patience};
+use caddis_tests::{Server, not_tested, within_patience};
 use http::{Method, StatusCode};
 use serde_json::json;
 use tokio::process::Command;
@@ -60,9 +60,7 @@ async fn schemathesis() -> Option<PathBuf> {
 #[tokio::test(flavor = "multi_thread")]
 async fn schemathesis_finds_no_server_error_and_nothing_undocumented() {
     let Some(installed) = schemathesis().await else {
-        // Not `eprintln!`, which a test that passes does not show.
-        let told = "NOT TESTED: schemathesis cannot be installed here (python3 with venv, and PyPI)\n";
-        std::io::Write::write_all(&mut std::io::stderr(), told.as_bytes()).unwrap();
+        not_tested("schemathesis: it cannot be installed (python3 with venv, and PyPI)");
         return;
     };
     // Sources it makes up may import packages; nobody is to be asked for them.

@@ -68,13 +68,16 @@ async fn sb7_the_host_and_its_keys_are_in_the_environment() {
     let server = start().await;
     let shop = server.admin().create_app("shop").await;
     let code = "const at_top = Deno.env.get('SUPABASE_URL');
-        Deno.serve(() => Response.json([at_top, ...['URL', 'ANON_KEY', 'SERVICE_ROLE_KEY'].map((n) => Deno.env.get(`SUPABASE_${n}`))]))";
+        const get = (name) => Deno.env.get(`SUPABASE_${name}`) ?? null;
+        Deno.serve(() => Response.json([at_top, ...['URL', 'ANON_KEY', 'SERVICE_ROLE_KEY'].map(get),
+            ...['PUBLISHABLE_KEYS', 'SECRET_KEYS'].map((name) => JSON.parse(get(name)))]))";
     for app in [&server.admin(), &shop] {
         deploy(app, "f", code, "public").await;
         let keys = project(app).await;
         let seen = app.get("f", "/").await.expect(StatusCode::OK);
         let url = &keys["url"];
-        assert_eq!(seen.json(), json!([url, url, keys["anon_key"], keys["service_role_key"]]));
+        let (anon, service) = (&keys["anon_key"], &keys["service_role_key"]);
+        assert_eq!(seen.json(), json!([url, url, anon, service, { "default": anon }, { "default": service }]));
         let record = app.execution("f", &seen).await;
         let result = record["result"].as_str().unwrap();
         assert!(result.contains(url.as_str().unwrap()), "{result}");

@@ -21,6 +21,7 @@ pub use server::{Options, Server};
 pub use signer::Signer;
 pub use stub::Stub;
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -52,6 +53,16 @@ pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) 
         }
     })
     .await
+}
+
+/// Says that something is not tested because what it needs cannot be had here. With `CADDIS_TEST_REQUIRE=1` that is a failure.
+///
+/// # Panics
+/// With `CADDIS_TEST_REQUIRE=1` in the environment.
+pub fn not_tested(what: &str) {
+    assert!(std::env::var_os("CADDIS_TEST_REQUIRE").is_none_or(|value| value != "1"), "NOT TESTED: {what}");
+    // Not `eprintln!`, which a test that passes does not show.
+    std::io::stderr().write_all(format!("NOT TESTED: {what}\n").as_bytes()).expect("standard error can be written to");
 }
 
 /// All files in a directory and the directories in it.

@@ -43,7 +43,7 @@ async fn main() -> ExitCode {
     let folder = match source::folder() {
         Ok(folder) => folder,
         Err(reason) => {
-            println!("NOT TESTED: web-platform-tests: they cannot be fetched: {reason}");
+            caddis_tests::not_tested(&format!("web-platform-tests: they cannot be fetched: {reason}"));
             return ExitCode::SUCCESS;
         }
     };
@@ -56,7 +56,7 @@ async fn main() -> ExitCode {
     let table = outcome::table(&runs, &outcomes);
     println!("{table}{} runs in {} s", runs.len(), begin.elapsed().as_secs());
     let bless = flags.iter().any(|flag| flag == "--bless");
-    let problems = if filters.is_empty() { check(&outcomes, &table, bless) } else { failing(&outcomes) };
+    let problems = if filters.is_empty() { check(&runs, &outcomes, &table, bless) } else { failing(&outcomes) };
     println!("{} passed, {} failed", runs.len() - problems.len().min(runs.len()), problems.len());
     if problems.is_empty() || !filters.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -93,15 +93,19 @@ async fn deploy(server: &Server, harness: &str) {
 }
 
 /// Compares with what is committed, or writes that. Returns what is not as it should be, after printing it.
-fn check(outcomes: &Outcomes, table: &str, bless: bool) -> Vec<String> {
+fn check(runs: &[Run], outcomes: &Outcomes, table: &str, bless: bool) -> Vec<String> {
     let (expectations, readme) = (committed("expectations.txt"), committed("README.md"));
     let text = read(&readme);
     let (before, rest) = text.split_once(TABLE[0]).expect("the README has a table");
     let (written, after) = rest.split_once(TABLE[1]).expect("the table ends");
+    let below = outcome::below_aims(runs, outcomes);
+    for area in &below {
+        println!("{area}");
+    }
     if bless {
         write(&expectations, &outcome::expectations(outcomes));
         write(&readme, &format!("{before}{}{table}{}{after}", TABLE[0], TABLE[1]));
-        return Vec::new();
+        return below;
     }
     let mut problems = outcome::differences(outcomes, &outcome::parse(&read(&expectations)), true);
     if written != table {
@@ -113,6 +117,7 @@ fn check(outcomes: &Outcomes, table: &str, bless: bool) -> Vec<String> {
     if !problems.is_empty() {
         println!("When this is what should be: cargo test -p caddis --test wpt -- --bless");
     }
+    problems.extend(below);
     problems
 }
 

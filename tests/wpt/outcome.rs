@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::suite::{AREAS, Run};
+use crate::suite::{AREAS, Area, Run};
 
 /// What one run gave.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -113,32 +113,59 @@ pub(crate) fn differences(outcomes: &Outcomes, expected: &Outcomes, all: bool) -
     lines
 }
 
+/// What a row of the table adds up.
+#[derive(Default)]
+struct Sum {
+    runs: usize,
+    subtests: usize,
+    passing: usize,
+}
+
+impl Sum {
+    fn of<'a>(outcomes: impl Iterator<Item = &'a Outcome>) -> Self {
+        outcomes.fold(Self::default(), |sum, outcome| Self {
+            runs: sum.runs + 1,
+            subtests: sum.subtests + outcome.subtests,
+            passing: sum.passing + outcome.passing(),
+        })
+    }
+
+    /// Tenths of a percent, rounded down: a share is never said to be more than it is.
+    fn share(&self) -> usize {
+        1000 * self.passing / self.subtests.max(1)
+    }
+
+    fn row(&self, name: &str, aim: Option<usize>) -> String {
+        let aim = aim.map(|aim| format!("{aim} %")).unwrap_or_default();
+        let (tenths, Self { runs, subtests, passing }) = (self.share(), self);
+        format!("| {name} | {runs} | {subtests} | {passing} | {}.{} % | {aim} |\n", tenths / 10, tenths % 10)
+    }
+}
+
+/// The sum of each area.
+fn sums<'a>(runs: &'a [Run], outcomes: &'a Outcomes) -> impl Iterator<Item = (&'static Area, Sum)> {
+    AREAS.iter().enumerate().map(move |(index, area)| {
+        let chosen = runs.iter().filter(move |run| run.area() == index);
+        (area, Sum::of(chosen.filter_map(|run| outcomes.get(&run.name))))
+    })
+}
+
 /// The table of the README.
 pub(crate) fn table(runs: &[Run], outcomes: &Outcomes) -> String {
-    let mut text =
-        "| area | runs | subtests | pass | share | aim |\n| --- | ---: | ---: | ---: | ---: | ---: |\n".to_owned();
-    let mut row = |name: &str, aim: Option<u32>, chosen: &mut dyn Iterator<Item = &Outcome>| {
-        let (mut runs, mut subtests, mut passing) = (0, 0, 0);
-        for outcome in chosen {
-            runs += 1;
-            subtests += outcome.subtests;
-            passing += outcome.passing();
-        }
-        if runs == 0 {
-            return;
-        }
-        // Rounded down: a share is never said to be more than it is.
-        let tenths = 1000 * passing / subtests.max(1);
-        let aim = aim.map(|aim| format!("{aim} %")).unwrap_or_default();
-        let share = format!("{}.{} %", tenths / 10, tenths % 10);
-        text.push_str(&format!("| {name} | {runs} | {subtests} | {passing} | {share} | {aim} |\n"));
+    let head = "| area | runs | subtests | pass | share | aim |\n| --- | ---: | ---: | ---: | ---: | ---: |\n";
+    let found = sums(runs, outcomes).filter(|(_, sum)| sum.runs > 0);
+    let rows: String = found.map(|(area, sum)| sum.row(area.name, area.aim)).collect();
+    format!("{head}{rows}{}", Sum::of(outcomes.values()).row("all", None))
+}
+
+/// The areas of which too few subtests pass, or which are not there at all.
+pub(crate) fn below_aims(runs: &[Run], outcomes: &Outcomes) -> Vec<String> {
+    let tell = |(area, sum): (&Area, Sum)| match area.aim {
+        _ if sum.runs == 0 => Some(format!("{}: there are no tests for it", area.name)),
+        Some(aim) if sum.share() < 10 * aim => Some(format!("{}: fewer than {aim} % pass", area.name)),
+        _ => None,
     };
-    for (index, area) in AREAS.iter().enumerate() {
-        let mut chosen = runs.iter().filter(|run| run.area() == index).filter_map(|run| outcomes.get(&run.name));
-        row(area.name, area.aim, &mut chosen);
-    }
-    row("all", None, &mut outcomes.values());
-    text
+    sums(runs, outcomes).filter_map(tell).collect()
 }
 
 fn one_line(text: &str) -> String {

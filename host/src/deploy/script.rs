@@ -21,7 +21,7 @@ use crate::js::diagnostic::Diagnostics;
 use crate::js::frame::Position;
 use crate::js::source::Source;
 use crate::js::{ABSENT_GLOBALS, Platform};
-use crate::observe::capture::LogCapture;
+use crate::observe::capture::{LogCapture, Places};
 use crate::observe::response::SentResponse;
 use crate::runtime::component::Linked;
 use crate::runtime::outcome::{Failure, Limits};
@@ -203,7 +203,7 @@ impl Scripts {
         let time = PROGRAM_START_TIME.min(Duration::from_secs(settings.timeout_seconds.into()));
         let deadline = Instant::now() + time;
         let environment = self.resources.environment(app, function, settings, variables).await?;
-        let log = LogCapture::of_a_console(environment.clone());
+        let log = LogCapture::of_a_console(environment.clone(), None);
         // Nothing is answered at top level.
         let (responder, _) = Responder::new(SentResponse::default());
         let occasion = Occasion {
@@ -260,26 +260,45 @@ fn explain(failure: Failure, bundle: &Bundle, log: &LogCapture) -> Error {
     // Other failures have the frames of the engine itself, which say nothing to the author.
     let stack = failure.stack.as_deref().filter(|_| failure.code == Code::FunctionError);
     let mapped = stack.map(|stack| bundle.map_stack(stack));
+    let named = mapped.as_ref().and_then(|mapped| bundle.name_callee(&failure.message, mapped));
+    let stack = mapped.as_ref().map(|mapped| retitled(&mapped.text, &failure.message, named.as_deref()));
+    let told = named.unwrap_or(failure.message);
     let place = mapped.as_ref().and_then(|mapped| mapped.top.clone());
     let at = place.as_ref().map(|place| format!("{}:{}:{}: ", place.file, place.position.line, place.position.column));
-    let message = format!("{}{}", at.unwrap_or_else(|| "top level: ".to_owned()), failure.message);
+    let message = format!("{}{told}", at.unwrap_or_else(|| "top level: ".to_owned()));
     let details = TopLevelFailure {
-        message: failure.message,
-        stack: mapped.as_ref().map(|mapped| mapped.text.clone()),
+        message: told,
+        stack,
         place,
         frame: mapped.and_then(|mapped| mapped.frame),
-        logs: log.take().text,
+        logs: placed(&log.take().text, bundle),
     };
     Error::new(Code::InvalidSource, message).with_details(&[details])
+}
+
+/// A log with the stacks in it in the lines of the author.
+fn placed(log: &str, bundle: &Bundle) -> String {
+    let lines = log.lines().map(|line| bundle.in_lines_of_author(line).unwrap_or_else(|| line.to_owned()));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// A stack that begins with another message.
+fn retitled(stack: &str, message: &str, better: Option<&str>) -> String {
+    match better.and_then(|better| Some((better, stack.strip_prefix(message)?))) {
+        Some((better, frames)) => format!("{better}{frames}"),
+        None => stack.to_owned(),
+    }
 }
 
 /// Turns the stack of a failed request into the author's lines, with a code frame.
 pub fn map_failure(failure: Failure, linked: &Linked) -> Failure {
     let (Some(program), Some(stack)) = (&linked.program, &failure.stack) else { return failure };
     let mapped = program.map_stack(stack);
+    let message = program.name_callee(&failure.message, &mapped);
+    let text = retitled(&mapped.text, &failure.message, message.as_deref());
     let stack = match mapped.frame {
-        Some(frame) => format!("{}\n{frame}", mapped.text),
-        None => mapped.text,
+        Some(frame) => format!("{text}\n{frame}"),
+        None => text,
     };
-    Failure { stack: Some(stack), ..failure }
+    Failure { stack: Some(stack), message: message.unwrap_or(failure.message), ..failure }
 }

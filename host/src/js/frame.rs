@@ -60,6 +60,12 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
+/// The line of a place, and where in it the place is, in bytes.
+pub(crate) fn line_from(text: &str, at: Position) -> Option<(&str, usize)> {
+    let line = lines(text).nth((at.line as usize).saturating_sub(1))?;
+    Some((line, byte_of_utf16(line, (at.column as usize).saturating_sub(1))))
+}
+
 /// The lines around a place, numbered, with a caret below it. `width` is how many UTF-16 code units to underline, at least 1.
 pub(crate) fn code_frame(text: &str, at: Position, width: usize) -> String {
     let line_index = (at.line as usize).saturating_sub(1);

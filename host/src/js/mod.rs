@@ -21,6 +21,7 @@
 //! Which of the handler shapes a module has is not asked here: the engine sees it when it has evaluated the module.
 
 pub mod bundle;
+mod callee;
 mod commonjs;
 pub mod diagnostic;
 pub mod frame;
@@ -49,13 +50,19 @@ pub const STD_HTTP: &str = "caddis:std-http";
 /// Global names the engine will never have, each with a hint what to do instead.
 pub const ABSENT_GLOBALS: &[(&str, &str)] = &[
     ("Atomics", "a function has one thread"),
+    ("BroadcastChannel", "a function has one thread"),
+    ("EventSource", "read the body of fetch as a stream"),
+    ("HTMLRewriter", "use a package, such as htmlparser2"),
     ("SharedArrayBuffer", "a function has one thread; use ArrayBuffer"),
+    ("Supabase", "models do not run here; call one with fetch"),
     ("Temporal", "use Date, or a pure JavaScript package such as temporal-polyfill"),
     ("WebAssembly", "deploy a WebAssembly component of its own instead"),
     ("WebSocket", "use fetch"),
     ("Worker", "a function has one thread"),
     ("XMLHttpRequest", "use fetch"),
+    ("caches", "nothing outlives a request in memory; use ctx.db"),
     ("localStorage", "nothing outlives a request in memory; use ctx.db"),
+    ("sessionStorage", "nothing outlives a request in memory; use ctx.db"),
 ];
 
 /// What the engine has and lacks.

@@ -7,9 +7,16 @@ use serde::Serialize;
 
 use super::bundle::{Author, Bundle, Module};
 use super::frame::{Position, code_frame};
+use crate::observe::capture::Places;
 
 /// The most lines of a stack that are mapped; the rest is dropped.
 const MAX_STACK_LINES: usize = 100;
+
+/// The most characters of a line that are counted: a program may log any number of places in a line of megabytes.
+const MAX_COUNTED_COLUMN: u32 = 10_000;
+
+/// What a frame of a stack begins with.
+const FRAME: &str = "    at ";
 
 /// A place in a module as its author wrote it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -43,8 +50,7 @@ impl Bundle {
                 text.push(line.to_owned());
                 continue;
             };
-            let new_place = format!("{}:{}:{}", module.name, position.line, position.column);
-            text.push(line.replacen(place, &new_place, 1));
+            text.push(replaced(line, place, module, position));
             if module.author == Author::Function && top.is_none() {
                 top = Some((module, position));
             }
@@ -68,7 +74,9 @@ impl Bundle {
     }
 
     fn mapped_place<'l>(&self, line: &'l str) -> Option<(&'l str, &Module, Position)> {
-        let frame = line.trim().strip_prefix("at ")?;
+        let frame = line.split_once(FRAME).map(|(_, frame)| frame).or_else(|| line.strip_prefix("at "))?;
+        // What an inspected object goes on with.
+        let frame = frame.trim_end_matches([',', ']', '}', ' ']);
         let place = match frame.strip_suffix(')') {
             Some(frame) => frame.rsplit_once('(').map(|(_, place)| place)?,
             None => frame,
@@ -103,6 +111,17 @@ impl Bundle {
     }
 }
 
+impl Places for Bundle {
+    fn in_lines_of_author(&self, line: &str) -> Option<String> {
+        let (place, module, position) = self.mapped_place(line)?;
+        Some(replaced(line, place, module, position))
+    }
+}
+
+fn replaced(line: &str, place: &str, module: &Module, position: Position) -> String {
+    line.replacen(place, &format!("{}:{}:{}", module.name, position.line, position.column), 1)
+}
+
 /// The last token of a line at or before a column, or the first one of the line.
 fn token_at(map: &SourceMap<'_>, row: u32, column: u32) -> Option<Token> {
     let count = u32::try_from(map.get_tokens().len()).ok()?;
@@ -117,9 +136,9 @@ fn token_at(map: &SourceMap<'_>, row: u32, column: u32) -> Option<Token> {
 }
 
 impl Module {
-    /// A column of code points, from 0, in UTF-16 code units. Where the code is gone they are taken for the same.
+    /// A column of code points, from 0, in UTF-16 code units. Where the code is gone, and far to the right, they are taken for the same.
     fn utf16_column(&self, row: u32, column: u32) -> u32 {
-        if self.code.is_empty() {
+        if self.code.is_empty() || column > MAX_COUNTED_COLUMN {
             return column;
         }
         let starts = self.line_starts.get_or_init(|| line_starts(&self.code));

@@ -53,6 +53,12 @@ impl Level {
     }
 }
 
+/// Where the frames of stacks are in the lines of an author.
+pub trait Places: std::fmt::Debug + Send + Sync {
+    /// The line with the author's place in it, if it has a frame of the program.
+    fn in_lines_of_author(&self, line: &str) -> Option<String>;
+}
+
 /// The log lines of one execution. Never blocks a guest: past the limits lines are counted and dropped.
 #[derive(Debug, Clone, Default)]
 pub struct LogCapture(Arc<Mutex<Lines>>);
@@ -63,6 +69,7 @@ struct Lines {
     secrets: Arc<BTreeMap<String, Secret>>,
     /// Whether lines are written as a console has them.
     console: bool,
+    places: Option<Arc<dyn Places>>,
     text: String,
     count: usize,
     dropped: u64,
@@ -83,9 +90,9 @@ impl LogCapture {
         Self(Arc::new(Mutex::new(Lines { secrets, ..Lines::default() })))
     }
 
-    /// For a program that logs through `console`: its lines start with the method, as FX10 has them.
-    pub fn of_a_console(secrets: Arc<BTreeMap<String, Secret>>) -> Self {
-        Self(Arc::new(Mutex::new(Lines { secrets, console: true, ..Lines::default() })))
+    /// For a program that logs through `console`: its lines start with the method, as FX10 has them. `places` tell where stacks are.
+    pub fn of_a_console(secrets: Arc<BTreeMap<String, Secret>>, places: Option<Arc<dyn Places>>) -> Self {
+        Self(Arc::new(Mutex::new(Lines { secrets, console: true, places, ..Lines::default() })))
     }
 
     /// Adds a message; each line break starts a new line of the same level.
@@ -148,8 +155,11 @@ impl Lines {
         let used = self.text.len() + prefix.len() + ": ".len() + 1;
         let fits = |line: &str| used + line.len() <= LOG_BYTES;
         let line = line.get(..line.floor_char_boundary(LOG_LINE_BYTES)).unwrap_or_default();
-        // Looking for secrets takes time: a flood is not worth it.
-        let line = Some(line).filter(|line| self.count < LOG_LINES && fits(line)).map(|line| self.redacted(line));
+        // Looking for secrets and places takes time: a flood is not worth it.
+        let line = Some(line).filter(|line| self.count < LOG_LINES && fits(line)).map(|line| {
+            let placed = self.places.as_ref().and_then(|places| places.in_lines_of_author(line));
+            self.redacted(placed.as_deref().unwrap_or(line))
+        });
         let Some(line) = line.filter(|line| fits(line)) else {
             self.dropped += 1;
             return;
@@ -292,10 +302,18 @@ mod tests {
 
     #[test]
     fn lines_of_a_console_name_its_methods() {
-        let log = LogCapture::of_a_console(Arc::default());
+        #[derive(Debug)]
+        struct Program;
+        impl Places for Program {
+            fn in_lines_of_author(&self, line: &str) -> Option<String> {
+                line.contains("    at f").then(|| "    at f (a.ts:1:1)".to_owned())
+            }
+        }
+        let log = LogCapture::of_a_console(Arc::default(), Some(Arc::new(Program)));
         log.write(Level::Info, "a\nb");
-        log.write(Level::Error, "c");
-        assert_eq!(log.take().text, "console.log: a\nconsole.log: b\nconsole.error: c");
+        log.write(Level::Error, "c\n    at f (a.ts:9:9)");
+        let expected = "console.log: a\nconsole.log: b\nconsole.error: c\nconsole.error:     at f (a.ts:1:1)";
+        assert_eq!(log.take().text, expected);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::auth::project::ProjectKeys;
-use crate::bindings::env::{ANON_KEY, Environment, SERVICE_ROLE_KEY, URL};
+use crate::bindings::env::{ANON_KEY, Environment, PUBLISHABLE_KEYS, SECRET_KEYS, SERVICE_ROLE_KEY, URL};
 use crate::ids::AppName;
 use crate::secrets::Secret;
 
@@ -43,10 +43,17 @@ impl Origin {
         let variables = [
             (URL, Secret::from(self.project_url(app))),
             (ANON_KEY, Secret::from(keys.anon.clone())),
+            (PUBLISHABLE_KEYS, named(&keys.anon)),
             (SERVICE_ROLE_KEY, keys.service_role.clone()),
+            (SECRET_KEYS, named(keys.service_role.expose())),
         ];
         variables.map(|(name, value)| (name.to_owned(), value)).into()
     }
+}
+
+/// An object of named keys, with the one key there is.
+fn named(key: &str) -> Secret {
+    Secret::from(serde_json::json!({ "default": key }).to_string())
 }
 
 /// Who listens on all addresses is reached on loopback.

@@ -50,6 +50,8 @@ struct Hooks {
     prepare: Persistent<Function<'static>>,
     /// Answers one request.
     dispatch: Persistent<Function<'static>>,
+    /// What was thrown or rejected last and not handled, as message and stack.
+    last_unhandled: Persistent<Function<'static>>,
 }
 
 /// Starts QuickJS and evaluates the prelude. Returns where the first `notes` blocks lie.
@@ -115,16 +117,27 @@ pub(crate) fn handle(request: Request) -> Result<Response, Error> {
             (Outcome::Whole(response), _) => Ok(Response::Whole(response)),
             (Outcome::Streamed, Ended::Done) => Ok(Response::Streamed),
             (Outcome::Streamed, Ended::Stalled) => Err(natives::respond::unfinished()),
-            (Outcome::Pending, _) => Err(never_settles()),
+            (Outcome::Pending, _) => Err(never_settles(ctx)),
         }
     })
 }
 
-fn never_settles() -> Error {
-    plain(
-        "The promise of the handler can never settle: no timer, request or stream is pending that could settle it. \
-         Was a resolve call or a return forgotten?",
-    )
+/// What to say of a handler that waits for nothing. An error that nobody handled is likely why.
+fn never_settles(ctx: &Ctx<'_>) -> Error {
+    let told =
+        hooks().ok().and_then(|hooks| hooks.last_unhandled.restore(ctx).ok()?.call::<_, Vec<Option<String>>>(()).ok());
+    match told.map(Vec::into_iter).and_then(|mut texts| Some((texts.next()??, texts.next().flatten()))) {
+        Some((message, stack)) => Error {
+            message: format!(
+                "The promise of the handler can never settle, after an error that was not handled: {message}"
+            ),
+            stack,
+        },
+        None => plain(
+            "The promise of the handler can never settle: no timer, request or stream is pending that could settle it. \
+             Was a resolve call or a return forgotten?",
+        ),
+    }
 }
 
 fn start() -> rquickjs::Result<Engine> {
@@ -152,7 +165,11 @@ fn take_hooks<'js>(ctx: &Ctx<'js>, exports: &Object<'js>) -> rquickjs::Result<()
     failure::set_describer(hook("describe")?);
     event_loop::set_after_jobs(hook("reportRejections")?);
     REJECTION.set(Some(hook("trackRejection")?));
-    HOOKS.set(Some(Hooks { prepare: hook("prepare")?, dispatch: hook("dispatch")? }));
+    HOOKS.set(Some(Hooks {
+        prepare: hook("prepare")?,
+        dispatch: hook("dispatch")?,
+        last_unhandled: hook("lastUnhandled")?,
+    }));
     Ok(())
 }
 

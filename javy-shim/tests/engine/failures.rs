@@ -32,6 +32,42 @@ async fn causes_are_in_the_stack_once() {
 }
 
 #[tokio::test]
+async fn the_errors_of_an_aggregate_error_are_in_its_stack() {
+    let code =
+        "export default () => { throw new AggregateError([new TypeError('one'), 'two', ...Array(9).fill(3)], 'all') }";
+    let outcome = host().deploy_source(code).await.get().await;
+    let stack = outcome.error().stack.clone().expect("a stack");
+    for part in [
+        "AggregateError: all\n",
+        "\nOne of its errors: TypeError: one\n",
+        "\nOne of its errors: two\n",
+        "\n... and 1 more",
+    ] {
+        assert!(stack.contains(part), "{stack}");
+    }
+}
+
+/// As programs and packages that read them expect.
+#[tokio::test]
+async fn a_stack_begins_with_the_message_and_a_program_can_set_it() {
+    let code = "class Missing extends Error { constructor(what) { super(what); this.name = 'Missing'; } }
+        class Page extends Missing { constructor(what) { super(what); Error.captureStackTrace(this, Page); } }
+        const lines = (error) => error.stack.split('\\n');
+        export default async () => {
+            const plain = {};
+            Error.captureStackTrace(plain);
+            const set = new Error('a'); set.stack = 'mine';
+            const none = new Error('a'); none.stack = undefined;
+            const fetched = await fetch('ftp://a.test').catch((error) => error);
+            return [lines(new Error('e'))[0], lines(new Missing('m')).slice(0, 2).map((line) => line.replace(/:[0-9]+/g, '')), lines(new Page('p'))[0], lines(plain)[0],
+                set.stack, none.stack ?? null, JSON.stringify(set), Object.keys(set), fetched.stack.includes('    at default (main.js:'), new TypeError().stack.split('\\n')[0]];
+        }";
+    let outcome = host().deploy_source(code).await.get().await;
+    let expected = r#"["Error: e",["Missing: m","    at default (main.js)"],"Missing: p","Error","mine",null,"{}",[],true,"TypeError"]"#;
+    assert_eq!(outcome.text(), expected);
+}
+
+#[tokio::test]
 async fn a_promise_that_can_never_settle_is_named_as_such() {
     let outcome = host().deploy_source("export default () => new Promise(() => {})").await.get().await;
     assert!(outcome.error().message.contains("can never settle"), "{}", outcome.error().message);

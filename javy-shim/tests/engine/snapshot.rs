@@ -68,6 +68,20 @@ async fn a_small_request_writes_to_few_pages() {
     assert!((1..=40).contains(&pages) && groups <= 16, "{pages} pages in {groups} groups");
 }
 
+/// Fuel counts instructions and is the same on every machine. The bounds are a tenth above what there is.
+#[tokio::test]
+async fn a_small_request_takes_few_instructions() {
+    for (code, most) in [
+        ("Deno.serve(() => new Response('hello'))", 77_000),
+        ("export default async (req) => Response.json(await req.json())", 182_000),
+        ("export default (req, ctx) => ({ method: req.method, user: ctx.user?.id })", 113_000),
+    ] {
+        let function = host().deploy_source(code).await;
+        let fuel = function.call(Call { measured: true, ..typical_call() }).await.fuel;
+        assert!(fuel <= most, "{code}: {fuel}");
+    }
+}
+
 /// Not a test of speed: it prints what the README states.
 /// `cargo test --release -p javy-shim --test engine -- --ignored --nocapture figures`.
 #[tokio::test]

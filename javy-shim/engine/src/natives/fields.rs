@@ -41,6 +41,7 @@ pub(super) fn install(native: &Object<'_>) -> Result<()> {
         "newFields" => |ctx| to_js(&ctx, Vec::new()),
         "copyFields" => |ctx, fields: Class<'_, Fields>| to_js(&ctx, fields.borrow().0.clone()),
         "appendField" => append,
+        "defaultField" => append_default,
         "setField" => set,
         "deleteField" => delete,
         "getField" => get,
@@ -70,6 +71,15 @@ fn append<'js>(ctx: Ctx<'js>, fields: Class<'js, Fields>, name: Name, value: JsS
     let value = value_of(&ctx, &name, &value)?;
     fields.borrow_mut().0.push((name.0, value));
     Ok(())
+}
+
+/// Adds a field if there is none of this name; whether it did.
+fn append_default<'js>(ctx: Ctx<'js>, fields: Class<'js, Fields>, name: Name, value: JsString<'js>) -> Result<bool> {
+    let is_there = fields.borrow().0.iter().any(|(key, _)| *key == name.0);
+    if !is_there {
+        append(ctx, fields, name, value)?;
+    }
+    Ok(!is_there)
 }
 
 fn set<'js>(ctx: Ctx<'js>, fields: Class<'js, Fields>, name: Name, value: JsString<'js>) -> Result<()> {

@@ -25,9 +25,15 @@ pub(crate) fn unfinished() -> Error {
     plain("The response stream can never end: nothing is pending that could enqueue to it or close it")
 }
 
-/// `body` is bytes or a well-formed string.
-fn respond<'js>(status: u16, headers: Class<'js, Fields>, body: Value<'js>) -> Result<()> {
-    let head = ResponseHead { status, headers: fields::take(&headers) };
+/// `body` is bytes or a well-formed string, `content_type` the only field of a response without `headers`, if it has any.
+fn respond<'js>(
+    status: u16,
+    headers: Option<Class<'js, Fields>>,
+    body: Value<'js>,
+    content_type: Option<String>,
+) -> Result<()> {
+    let only = || content_type.map(|value| ("content-type".to_owned(), value.into_bytes())).into_iter().collect();
+    let head = ResponseHead { status, headers: headers.as_ref().map_or_else(only, fields::take) };
     let body = match body.as_string() {
         Some(text) => text.to_string()?.into_bytes(),
         None => bytes(&TypedArray::from_value(body)?),
