@@ -196,8 +196,7 @@ macro_rules! of_connections {
         /// Those of the host.
         pub async fn cursor(&self, sql: &str, parameters: impl Into<Parameters>) -> Result<Cursor, Error> {
             let statement = statement(sql, parameters);
-            let cursor = self.with(|connection| connection.open(&statement))?;
-            Ok(Cursor { columns: cursor.columns(), cursor })
+            Ok(Cursor::of(self.with(|connection| connection.open(&statement))?))
         }
 
         /// Starts a transaction, and rolls it back when the value is dropped before [`Transaction::commit`]. One request has
@@ -292,6 +291,10 @@ pub struct Cursor {
 }
 
 impl Cursor {
+    fn of(cursor: wit::Cursor) -> Self {
+        Self { columns: cursor.columns(), cursor }
+    }
+
     /// The next rows; none at the end.
     ///
     /// # Errors
@@ -307,6 +310,15 @@ pub struct Transaction(wit::Transaction);
 
 impl Transaction {
     statements!(|this: &Self, statement| this.0.run(statement));
+
+    /// Starts a statement that reads, with the transaction's writes so far, to take its rows piece by piece. Until the cursor is
+    /// dropped the transaction runs no other statement.
+    ///
+    /// # Errors
+    /// Those of the host.
+    pub async fn cursor(&self, sql: &str, parameters: impl Into<Parameters>) -> Result<Cursor, Error> {
+        Ok(Cursor::of(self.0.open(&statement(sql, parameters))?))
+    }
 
     /// Makes the writes visible and durable, all or none.
     ///

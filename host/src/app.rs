@@ -41,6 +41,7 @@ use crate::runtime::scheduler::Scheduler;
 use crate::sandbox::Resources;
 use crate::sandbox::origin::Origin;
 use crate::secrets::Secret;
+use crate::store::backup::{Copies, Copying};
 use crate::store::tenant::Databases;
 use crate::store::{Store, StoreError, api_keys, tokens};
 use crate::tunables::{ADMISSION_QUEUE_FACTOR, ADMISSION_WAIT, FILES_ENTRIES, STREAMS};
@@ -51,6 +52,9 @@ pub type StartError = Box<dyn std::error::Error>;
 /// What admin tokens start with.
 const ADMIN_TOKEN_PREFIX: &str = "cad_";
 
+/// The least time the last copy of the data gets at the end.
+const LAST_COPY: Duration = Duration::from_secs(10);
+
 /// A host that listens.
 pub struct App {
     listener: Listener,
@@ -60,6 +64,7 @@ pub struct App {
     store: Store,
     running: TaskTracker,
     traces: Option<Arc<Exporter>>,
+    copying: Option<Copying>,
     drain: Duration,
 }
 
@@ -192,7 +197,12 @@ impl App {
                 }
             }
         });
-        let app = Self { listener, address, service, deployer, store, running, traces, drain: config.drain };
+        let copying = match config.copies {
+            Some((directory, every)) => Some(Copying::start(Copies::open(&directory)?, config.data, every)?),
+            None => None,
+        };
+        let drain = config.drain;
+        let app = Self { listener, address, service, deployer, store, running, traces, copying, drain };
         Ok(Started { app, new_admin_token })
     }
 
@@ -225,6 +235,11 @@ impl App {
         self.store.executions().stop().await;
         if let Some(traces) = &self.traces {
             traces.finish().await;
+        }
+        if let Some(copying) = self.copying
+            && tokio::time::timeout(self.drain.max(LAST_COPY), copying.finish()).await.is_err()
+        {
+            tracing::warn!("the last copy of the data was cut off: the copies are of an earlier time");
         }
     }
 }

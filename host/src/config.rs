@@ -34,6 +34,14 @@ pub struct ServeOptions {
     #[arg(long, env = "CADDIS_DURABILITY", value_name = "LEVEL")]
     durability: Option<Durability>,
 
+    /// Directory for copies of the data, made while the host serves [default: none]
+    #[arg(long, env = "CADDIS_COPIES", value_name = "DIR")]
+    copies: Option<PathBuf>,
+
+    /// Seconds between two copies [default: 60]
+    #[arg(long, env = "CADDIS_COPY_SECONDS", value_name = "SECONDS")]
+    copy_seconds: Option<u64>,
+
     /// Address and port to listen on; port 0 picks a free one [default: 127.0.0.1:8080]
     #[arg(long, env = "CADDIS_LISTEN", value_name = "ADDR:PORT")]
     listen: Option<SocketAddr>,
@@ -141,6 +149,8 @@ pub struct ServeOptions {
 pub struct Config {
     pub data: PathBuf,
     pub durability: Durability,
+    /// Where copies of the data go, and how often.
+    pub copies: Option<(PathBuf, Duration)>,
     pub listen: SocketAddr,
     /// Without a slash at the end.
     pub public_url: Option<String>,
@@ -207,6 +217,7 @@ impl Config {
         Ok(Self {
             data,
             durability: options.durability.unwrap_or_default(),
+            copies: copies(options.copies, options.copy_seconds)?,
             listen: options.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
             public_url: options.public_url.as_deref().map(origin).transpose()?,
             otlp_endpoint: options.otlp_endpoint,
@@ -266,13 +277,16 @@ impl ServeOptions {
 
     /// For a host that nobody calls, with nothing but a directory that goes with it.
     pub fn for_scratch(self, data: impl Into<PathBuf>) -> Self {
-        Self { data: Some(data.into()), listen: Some(SocketAddr::from(([127, 0, 0, 1], 0))), ..self }
+        let listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+        Self { data: Some(data.into()), listen, copies: None, copy_seconds: None, ..self }
     }
 
     fn or(self, other: Self) -> Self {
         Self {
             data: self.data.or(other.data),
             durability: self.durability.or(other.durability),
+            copies: self.copies.or(other.copies),
+            copy_seconds: self.copy_seconds.or(other.copy_seconds),
             listen: self.listen.or(other.listen),
             public_url: self.public_url.or(other.public_url),
             otlp_endpoint: self.otlp_endpoint.or(other.otlp_endpoint),
@@ -382,6 +396,17 @@ fn issuers(
 }
 
 /// The operator's maximum defaults to ours.
+fn copies(directory: Option<PathBuf>, seconds: Option<u64>) -> Result<Option<(PathBuf, Duration)>, ConfigError> {
+    let Some(directory) = directory else {
+        return match seconds {
+            None => Ok(None),
+            Some(_) => Err(ConfigError("--copy-seconds goes with --copies DIR".to_owned())),
+        };
+    };
+    let seconds = number("copy-seconds", seconds, Range { default: 60, min: 1, max: 24 * 60 * 60 })?;
+    Ok(Some((directory, Duration::from_secs(seconds))))
+}
+
 fn at_most<T: Copy>(range: Range<T>) -> Range<T> {
     Range { default: range.max, ..range }
 }

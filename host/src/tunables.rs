@@ -26,8 +26,9 @@ pub const MEMORY_LIMIT_MB: Range<u32> = Range { default: 128, min: 64, max: 1024
 /// loop, and several seconds for ordinary code.
 pub const FUEL: Range<u64> = Range { default: 10_000_000_000, min: 100_000, max: 1_000_000_000_000 };
 
-/// Fuel between two yields to the scheduler: well under a millisecond of one core, so that a loop cannot hold a thread.
-pub const FUEL_YIELD_INTERVAL: u64 = 200_000;
+/// Fuel between two yields to the scheduler: half a millisecond of one core at most, so that a loop cannot hold a thread. Most requests
+/// end before: on an idle machine a yield costs as much as half of a small request.
+pub const FUEL_YIELD_INTERVAL: u64 = 1_000_000;
 
 /// Time in host calls after which an execution yields to the scheduler: they take no fuel, so a loop of them alone would not.
 pub const HOST_TIME_BETWEEN_YIELDS: Duration = Duration::from_micros(500);

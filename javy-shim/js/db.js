@@ -44,6 +44,8 @@ function valuesOf(parameters) {
   return isIterable(parameters) ? Array.from(parameters, valueOf) : Object.values(parameters).map(valueOf);
 }
 
+const changesOf = ({ changes, lastInsertId }) => ({ changes, lastInsertId });
+
 class Transaction {
   #number;
   constructor(number) {
@@ -52,6 +54,12 @@ class Transaction {
   /** Runs a statement: `{ rows, columns, changes, lastInsertId }`. */
   async query(sql, parameters = undefined) {
     return check(native.dbRunInTransaction(this.#number, String(sql), namesOf(parameters), valuesOf(parameters)));
+  }
+  /** Runs a statement of which only what it changes matters: `{ changes, lastInsertId }`. */
+  async execute(sql, parameters = undefined) { return changesOf(await this.query(sql, parameters)); }
+  /** The rows of a statement that reads, for `for await`. Until it ends, the transaction runs no other statement. */
+  stream(sql, parameters = undefined) {
+    return new RowStream(check(native.dbOpenInTransaction(this.#number, String(sql), namesOf(parameters), valuesOf(parameters))));
   }
 }
 
@@ -100,6 +108,8 @@ class Database {
   async query(sql, parameters = undefined) {
     return check(native.dbRun(this.#number, String(sql), namesOf(parameters), valuesOf(parameters)));
   }
+  /** Runs a statement of which only what it changes matters: `{ changes, lastInsertId }`. */
+  async execute(sql, parameters = undefined) { return changesOf(await this.query(sql, parameters)); }
   /** Runs statements, each a text or `{ sql, parameters }`, in one transaction: all or none. Returns what each did. */
   async batch(statements) {
     const list = Array.from(statements, (one) => (typeof one === "object" && one !== null ? one : { sql: one }));

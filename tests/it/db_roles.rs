@@ -119,6 +119,49 @@ async fn a_stream_of_any_length_fits_into_little_memory() {
     assert_eq!((&all["one"], &all["done"]), (&json!({ "value": { "one": 1 }, "done": false }), &json!(true)));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_streams_what_it_wrote_and_goes_on() {
+    let server = start().await;
+    let code = r#"
+        export default async (_, { db }) => {
+          const made = await db.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT)");
+          const first = await db.execute("INSERT INTO t (v) VALUES (?), (:b)", ["a", "b"]);
+          const failed = await db.execute("INSERT INTO t VALUES (1, 'x')").catch(({ code }) => code);
+          const inside = await db.transaction(async (tx) => {
+            const fill = "INSERT INTO t (v) WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 3000) SELECT :v || i FROM n";
+            const filled = await tx.execute(fill, { v: "new " });
+            let [rows, busy] = [0, undefined];
+            for await (const { id } of tx.stream("SELECT id FROM t")) {
+              rows += 1;
+              busy ??= await tx.query("SELECT 1").catch(({ code }) => code);
+            }
+            for await (const { id } of tx.stream("SELECT id FROM t WHERE id > :id", { id: 7 })) {
+              await new Promise((done) => setTimeout(done));
+              if (id === 9) break;
+            }
+            const writes = (() => { try { tx.stream("DELETE FROM t") } catch ({ code }) { return code } })();
+            const twice = (() => { const one = tx.stream("SELECT 1"); try { tx.stream("SELECT 2") } catch ({ code }) { return [code, one.return()] } })();
+            await twice[1];
+            const { changes } = await tx.execute("UPDATE t SET v = 'seen' WHERE id <= ?", [rows]);
+            return { filled, rows, busy, writes, twice: twice[0], changes };
+          });
+          await db.transaction(async (tx) => {
+            tx.stream("WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n");
+            throw new Error("left open");
+          }).catch(() => {});
+          return { made, first, failed, inside, after: (await db.query("SELECT count(*) AS n FROM t WHERE v = 'seen'")).rows[0].n };
+        }"#;
+    let found = answer(&server, code).await;
+    assert_eq!(found["made"], json!({ "changes": 0, "lastInsertId": 0 }));
+    assert_eq!(
+        (&found["first"], &found["failed"]),
+        (&json!({ "changes": 2, "lastInsertId": 2 }), &json!("constraint"))
+    );
+    let expected = json!({ "filled": { "changes": 3000, "lastInsertId": 3002 }, "rows": 3002, "busy": "busy", "writes": "denied",
+        "twice": "denied", "changes": 3002 });
+    assert_eq!((&found["inside"], &found["after"]), (&expected, &json!(3002)));
+}
+
 const POLICIES: &str = r#"
     export default async (_, { db }) => {
       await db.query("CREATE TABLE posts (id INTEGER PRIMARY KEY, author TEXT, published INTEGER)");
@@ -202,6 +245,7 @@ async fn the_sdk_has_the_same() {
     let server = start().await;
     server.admin().put_component("sdk", guests::SDK_ECHO, "").await;
     let found = server.anonymous().get("sdk", "/db/roles").await.expect(StatusCode::OK).json();
-    let expected = json!({ "inserted": [1, 1, 2], "read": 4, "seen": [3, 0], "hidden": 0, "refused": true });
+    let expected =
+        json!({ "inserted": [1, 1, 2], "read": 4, "seen": [3, 0], "hidden": 0, "refused": true, "streamed": 5 });
     assert_eq!(found, expected);
 }

@@ -5,17 +5,17 @@ use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use caddis_tests::{Client, guests};
+use caddis_tests::{Client, Server, guests};
 use http::StatusCode;
 use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::start;
+use crate::{options, start};
 
 const KILLS: usize = 100;
 const WRITERS: usize = 8;
-/// Starts that are over this are counted; a loaded machine may slow a few of them.
+/// What a start may take after a kill. A test alone on the machine, so that the time is the host's own.
 const START_TIME: Duration = Duration::from_secs(2);
 
 async fn run(client: &Client, sql: &str) -> Value {
@@ -58,11 +58,11 @@ fn numbers_in(data: &std::path::Path) -> BTreeSet<i64> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_kills_in_the_middle_of_writes_lose_nothing() {
-    let mut server = start().await;
+    let mut server = Server::start(options().alone()).await;
     server.admin().put_component("sql", guests::WSTD_ECHO, "").await;
     run(&server.anonymous(), "CREATE TABLE t (n INTEGER, half TEXT)").await;
     let (numbers, acknowledged) = (Arc::default(), Arc::<Mutex<BTreeSet<i64>>>::default());
-    let mut slow_starts = 0;
+    let mut starts = Vec::new();
     for round in 0..KILLS {
         let before = acknowledged.lock().unwrap().len();
         let mut writers = JoinSet::new();
@@ -76,12 +76,13 @@ async fn a_hundred_kills_in_the_middle_of_writes_lose_nothing() {
         writers.join_all().await;
         let started = Instant::now();
         server.start_again().await;
-        slow_starts += usize::from(started.elapsed() > START_TIME);
+        starts.push(started.elapsed());
         let found = numbers_in(server.data());
         let lost: Vec<_> = acknowledged.lock().unwrap().difference(&found).copied().collect();
         assert!(lost.is_empty(), "round {round}: acknowledged and lost: {lost:?}");
     }
-    assert!(slow_starts <= KILLS / 10, "{slow_starts} of {KILLS} starts took longer than {START_TIME:?}");
+    starts.sort_unstable();
+    assert!(starts.last().is_some_and(|slowest| *slowest < START_TIME), "{starts:?}");
 }
 
 /// Accounts, and a ledger of what each transfer saw and did.

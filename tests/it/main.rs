@@ -15,6 +15,7 @@ mod butterbase;
 mod command_line;
 mod components;
 mod compression;
+mod copies;
 mod cors;
 mod crypto;
 mod db;

@@ -96,11 +96,17 @@ impl DbState {
         Ok(transaction)
     }
 
-    async fn open(&mut self, caller: Arc<Caller>, statement: wit::Statement) -> Result<Cursor, tenant::Error> {
-        if self.in_cursor {
-            let message = "this request reads from a cursor already; end it before another is opened";
-            return Err(tenant::Error::Denied(message.to_owned()));
+    /// For the same reason as one transaction, a request has at most one cursor.
+    fn may_open(&self) -> Result<(), tenant::Error> {
+        if !self.in_cursor {
+            return Ok(());
         }
+        let message = "this request reads from a cursor already; end it before another is opened";
+        Err(tenant::Error::Denied(message.to_owned()))
+    }
+
+    async fn open(&mut self, caller: Arc<Caller>, statement: wit::Statement) -> Result<Cursor, tenant::Error> {
+        self.may_open()?;
         let database = self.database_for(caller).await?;
         let cursor = database.cursor(statement.sql, statement.parameters, self.deadline).await?;
         self.in_cursor = true;
@@ -236,7 +242,8 @@ impl HostCursor for DbView<'_> {
 
     async fn drop(&mut self, cursor: Resource<Cursor>) -> wasmtime::Result<()> {
         self.state.in_cursor = false;
-        drop(self.table.delete(cursor)?);
+        // A transaction can go on only then.
+        self.table.delete(cursor)?.close().await;
         Ok(())
     }
 }
@@ -253,6 +260,21 @@ impl HostTransaction for DbView<'_> {
         let transaction = self.table.get(&transaction)?;
         let result = transaction.run(statement.sql, statement.parameters, self.state.deadline).await;
         self.state.answer(result).await
+    }
+
+    async fn open(
+        &mut self,
+        transaction: Resource<Transaction>,
+        statement: wit::Statement,
+    ) -> Answer<Resource<Cursor>> {
+        let transaction = self.table.get(&transaction)?;
+        let opened = match self.state.may_open() {
+            Ok(()) => transaction.cursor(statement.sql, statement.parameters, self.state.deadline).await,
+            Err(error) => Err(error),
+        };
+        self.state.in_cursor |= opened.is_ok();
+        let opened = self.state.answer(opened).await?;
+        self.keep(opened)
     }
 
     async fn query(

@@ -67,7 +67,7 @@ enum Command {
     },
     /// Copy everything a host keeps into one file, also while it serves
     Backup {
-        /// The file to write
+        /// The file to write, or a directory of copies, where only what has changed is written
         file: PathBuf,
         /// The host's data directory
         #[arg(long, env = "CADDIS_DATA", value_name = "DIR")]
@@ -75,7 +75,7 @@ enum Command {
     },
     /// Make a data directory of a backup
     Restore {
-        /// The backup
+        /// The backup, or the directory of copies
         file: PathBuf,
         /// The directory to make, which must not exist or be empty
         #[arg(long, env = "CADDIS_DATA", value_name = "DIR")]
@@ -83,6 +83,9 @@ enum Command {
         /// A file with the master key, to be put into the directory
         #[arg(long, value_name = "FILE")]
         master_key: Option<PathBuf>,
+        /// From a directory of copies: as it was at this time (2026-11-21T12:00:00Z), or at the last copy before it [default: the last]
+        #[arg(long, value_name = "TIME")]
+        at: Option<jiff::Timestamp>,
     },
     /// Compile a component (used by the host itself)
     #[command(name = COMPILE_COMMAND, hide = true)]
@@ -118,7 +121,7 @@ pub fn main() -> ExitCode {
         Command::Secrets { command: SecretsCommand::RotateKey { data } } => secrets::rotate_key(&data),
         Command::Build { file, output, options } => return build(&file, output, options),
         Command::Backup { file, data } => backup::write(&data, &file),
-        Command::Restore { file, data, master_key } => backup::restore(&file, &data, master_key.as_deref()),
+        Command::Restore { file, data, master_key, at } => backup::restore(&file, &data, master_key.as_deref(), at),
         Command::Db { target, action } => return database(&target, action),
         Command::Compile { memory_mb } => return compile(memory_mb),
     };

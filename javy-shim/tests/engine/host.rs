@@ -174,6 +174,11 @@ impl db::Host for State {
 }
 
 impl State {
+    fn opened(&mut self, statement: &db::Statement) -> DbResult<Resource<db::Cursor>> {
+        self.pieces = 2;
+        Ok(self.outcome(statement).map(|_| Resource::new_own(1)))
+    }
+
     fn outcome(&mut self, statement: &db::Statement) -> Result<db::Outcome, db::Error> {
         let changes = db::Changes { rows_affected: 1, last_insert_id: 7 };
         match &statement.parameters {
@@ -220,8 +225,7 @@ impl db::HostConnection for State {
     }
 
     fn open(&mut self, _: Resource<db::Connection>, statement: db::Statement) -> DbResult<Resource<db::Cursor>> {
-        self.pieces = 2;
-        Ok(self.outcome(&statement).map(|_| Resource::new_own(1)))
+        self.opened(&statement)
     }
 
     fn drop(&mut self, connection: Resource<db::Connection>) -> wasmtime::Result<()> {
@@ -252,6 +256,10 @@ impl db::HostCursor for State {
 impl db::HostTransaction for State {
     fn run(&mut self, _: Resource<db::Transaction>, statement: db::Statement) -> DbResult<db::Outcome> {
         Ok(self.outcome(&statement))
+    }
+
+    fn open(&mut self, _: Resource<db::Transaction>, statement: db::Statement) -> DbResult<Resource<db::Cursor>> {
+        self.opened(&statement)
     }
 
     fn begin(&mut self, mode: db::TransactionMode) -> DbResult<Resource<db::Transaction>> {

@@ -4,6 +4,8 @@
 //! complete. First all databases are opened and a snapshot of each is held, which takes milliseconds; then each is
 //! copied as it was in that moment, however long that takes and whatever is written meanwhile.
 
+mod copies;
+mod copying;
 mod restore;
 
 use std::fs::{self, File, OpenOptions};
@@ -22,6 +24,8 @@ use super::{EXECUTIONS_FILE, SYSTEM_FILE};
 use crate::ids::AppName;
 use crate::tunables::WRITE_LOCK_WAIT;
 
+pub use copies::{Added, Copies};
+pub use copying::Copying;
 pub use restore::restore;
 
 /// The first file: what this is.
@@ -125,22 +129,33 @@ pub fn write(data: &Path, file: &Path) -> Result<Summary, BackupError> {
 
 /// Holds a snapshot of each database there is.
 fn hold_all(data: &Path) -> Result<Vec<Held>, BackupError> {
-    let system = data.join(SYSTEM_FILE);
-    if !system.is_file() {
-        return Err(BackupError::unfit(
-            data,
-            format!("there is no {SYSTEM_FILE}: this is no data directory of caddis"),
-        ));
+    check_data(data)?;
+    let names = [SYSTEM_FILE, EXECUTIONS_FILE].map(str::to_owned).into_iter().chain(app_databases(data)?);
+    names.map(|name| hold(data, name)).collect()
+}
+
+fn check_data(data: &Path) -> Result<(), BackupError> {
+    if data.join(SYSTEM_FILE).is_file() {
+        return Ok(());
     }
-    let mut names = vec![SYSTEM_FILE.to_owned(), EXECUTIONS_FILE.to_owned()];
-    for name in entries(&data.join("apps"))? {
-        // What is being deleted has another name.
-        let is_app = name.parse::<AppName>().is_ok();
-        if is_app && data.join("apps").join(&name).join("data.sqlite").is_file() {
-            names.push(format!("apps/{name}/data.sqlite"));
-        }
+    Err(BackupError::unfit(data, format!("there is no {SYSTEM_FILE}: this is no data directory of caddis")))
+}
+
+/// The databases of apps, by their names in the data directory.
+fn app_databases(data: &Path) -> Result<Vec<String>, BackupError> {
+    // What is being deleted has another name.
+    let apps = entries(&data.join("apps"))?.into_iter().filter(|name| name.parse::<AppName>().is_ok());
+    Ok(apps.map(|name| format!("apps/{name}/data.sqlite")).filter(|name| data.join(name).is_file()).collect())
+}
+
+/// The packages, likewise.
+fn packages(data: &Path) -> Result<Vec<String>, BackupError> {
+    let mut names = Vec::new();
+    for version in entries(&data.join(PACKAGES))? {
+        let packages = entries(&data.join(PACKAGES).join(&version))?.into_iter().filter(|name| name.ends_with(".tar"));
+        names.extend(packages.map(|package| format!("{PACKAGES}/{version}/{package}")));
     }
-    names.into_iter().map(|name| hold(data, name)).collect()
+    Ok(names)
 }
 
 fn hold(data: &Path, name: String) -> Result<Held, BackupError> {
@@ -202,13 +217,8 @@ impl Archive {
             let _ = fs::remove_file(&copy);
             copied?;
         }
-        for version in entries(&data.join(PACKAGES))? {
-            for package in entries(&data.join(PACKAGES).join(&version))? {
-                let name = format!("{PACKAGES}/{version}/{package}");
-                if package.ends_with(".tar") {
-                    self.file(&name, &data.join(&name))?;
-                }
-            }
+        for name in packages(data)? {
+            self.file(&name, &data.join(&name))?;
         }
         let sums = std::mem::take(&mut self.sums);
         self.text(SUMS, &sums, file)?;

@@ -6,10 +6,11 @@ use std::io::{self, Read};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Component, Path, PathBuf};
 
+use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags};
 use sha2::{Digest, Sha256};
 
-use super::{ABOUT, BackupError, FORMAT, PACKAGES, SUMS, Summed, beside, hexadecimal, private};
+use super::{ABOUT, BackupError, FORMAT, PACKAGES, SUMS, Summed, beside, copies, hexadecimal, private};
 use crate::ids::AppName;
 use crate::store::tenant::install_allocator;
 use crate::store::{EXECUTIONS_FILE, SYSTEM_FILE};
@@ -17,13 +18,18 @@ use crate::store::{EXECUTIONS_FILE, SYSTEM_FILE};
 /// Most bytes of a text in the archive.
 const TEXT_BYTES: u64 = 64 * 1024 * 1024;
 
-/// Makes a data directory of a backup: complete and checked, or not at all. The directory must not exist, or be empty. Blocks.
-/// `key` is a file with the master key, which is no part of a backup; without one the key has to be put in place before the
+/// Makes a data directory of a backup, or of the last copy in a directory of copies that is not after `at`: complete and checked, or
+/// not at all. The directory must not exist, or be empty. Says of what time the copy is. Blocks. `key` is a file with the master key, which is no part of a backup; without one the key has to be put in place before the
 /// host is started.
 ///
 /// # Errors
 /// See [`BackupError`].
-pub fn restore(file: &Path, data: &Path, key: Option<&Path>) -> Result<(), BackupError> {
+pub fn restore(
+    file: &Path,
+    data: &Path,
+    key: Option<&Path>,
+    at: Option<Timestamp>,
+) -> Result<Option<Timestamp>, BackupError> {
     install_allocator();
     let is_free = match fs::read_dir(data) {
         Ok(mut entries) => entries.next().is_none(),
@@ -37,16 +43,26 @@ pub fn restore(file: &Path, data: &Path, key: Option<&Path>) -> Result<(), Backu
         ));
     }
     let part = beside(data, "part");
-    let restored = unpack(file, &part)
-        .and_then(|()| key.map_or(Ok(()), |key| copy_key(key, &part)))
-        .and_then(|()| put_in_place(&part, data));
+    let unpacked = match (copies::is_one(file), at) {
+        (true, at) => copies::unpack(file, at, &part).map(|(time, names)| (Some(time), names)),
+        (false, None) => unpack(file, &part).map(|names| (None, names)),
+        (false, Some(_)) => {
+            Err(BackupError::unfit(file, "a backup in one file is of one time: --at is for directories"))
+        }
+    };
+    let restored = unpacked.and_then(|(time, names)| {
+        names.iter().filter(|name| name.ends_with(".sqlite")).try_for_each(|name| check(&part.join(name)))?;
+        key.map_or(Ok(()), |key| copy_key(key, &part))?;
+        put_in_place(&part, data).map(|()| time)
+    });
     if restored.is_err() {
         let _ = fs::remove_dir_all(&part);
     }
     restored
 }
 
-fn unpack(file: &Path, part: &Path) -> Result<(), BackupError> {
+/// The names of what is in a file, unpacked.
+fn unpack(file: &Path, part: &Path) -> Result<Vec<String>, BackupError> {
     let broken = || BackupError::unfit(file, "it is not a complete backup");
     make_directory(part)?;
     let mut archive = tar::Archive::new(File::open(file).map_err(BackupError::io(file))?);
@@ -81,7 +97,7 @@ fn unpack(file: &Path, part: &Path) -> Result<(), BackupError> {
     if found.len() != expected.len() || !found.contains_key(SYSTEM_FILE) {
         return Err(broken());
     }
-    found.keys().filter(|name| name.ends_with(".sqlite")).try_for_each(|name| check(&part.join(name)))
+    Ok(found.into_keys().collect())
 }
 
 fn text(entry: &mut impl Read) -> io::Result<String> {
@@ -91,7 +107,7 @@ fn text(entry: &mut impl Read) -> io::Result<String> {
 }
 
 /// Whether a file of this name is part of a data directory.
-fn is_expected(name: &str) -> bool {
+pub(super) fn is_expected(name: &str) -> bool {
     let path = Path::new(name);
     let parts: Option<Vec<&str>> =
         path.components().map(|part| if let Component::Normal(part) = part { part.to_str() } else { None }).collect();
@@ -111,7 +127,7 @@ fn unpack_one(entry: impl Read, path: &Path) -> Result<String, BackupError> {
     Ok(hexadecimal(summed.hasher))
 }
 
-fn make_directory(path: &Path) -> Result<(), BackupError> {
+pub(super) fn make_directory(path: &Path) -> Result<(), BackupError> {
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(BackupError::io(path))
 }
 

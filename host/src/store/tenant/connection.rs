@@ -1,6 +1,7 @@
 //! One connection: how it is set up, and how it runs one statement. Everything here blocks.
 
 mod parameters;
+pub(super) mod quick;
 mod results;
 mod scripts;
 
@@ -21,6 +22,7 @@ use super::rls::shadow::{self, Shadows};
 use super::rls::{self, catalog};
 use super::text::{self, Kind};
 use parameters::bind;
+use quick::Paces;
 
 /// Prepared statements one connection keeps.
 const CACHED_STATEMENTS: usize = 64;
@@ -57,6 +59,7 @@ pub(super) struct Connection {
     role: Role,
     shadows: Option<Arc<Shadows>>,
     policies_changed: bool,
+    paces: Box<Paces>,
 }
 
 /// Times a limited statement tries to begin while others change the schema.
@@ -96,7 +99,15 @@ impl Connection {
         mathematics::install(&sqlite)?;
         let watch = guard::install(&mut sqlite)?;
         functions::install_callers(&sqlite, &watch)?;
-        Ok(Self { sqlite, watch, limits: Arc::clone(limits), role, shadows: None, policies_changed: false })
+        Ok(Self {
+            sqlite,
+            watch,
+            limits: Arc::clone(limits),
+            role,
+            shadows: None,
+            policies_changed: false,
+            paces: Box::default(),
+        })
     }
 
     /// Lets the host do something that no guest may.
@@ -144,6 +155,11 @@ impl Connection {
 
     /// Begins a transaction in which policies hold: its snapshot is the one the shadows were made from.
     pub(super) fn begin_limited(&mut self) -> Result<(), Error> {
+        self.begin_limited_unless(|| false)
+    }
+
+    /// [`Connection::begin_limited`], but a timeout where shadows are to be made and the caller has no time for it.
+    fn begin_limited_unless(&mut self, in_a_hurry: impl Fn() -> bool) -> Result<(), Error> {
         let begin = match self.role {
             Role::Writer => "BEGIN IMMEDIATE",
             Role::Reader => "BEGIN",
@@ -155,6 +171,9 @@ impl Connection {
                 return Ok(());
             }
             self.host("ROLLBACK")?;
+            if in_a_hurry() {
+                return Err(Error::Timeout);
+            }
             self.build_shadows()?;
         }
         Err(Error::Busy("the schema changes all the time: try again".to_owned()))
@@ -190,7 +209,7 @@ impl Connection {
         if self.is_in_transaction() {
             return self.run_limited(call, work);
         }
-        self.begin_limited()?;
+        self.begin_limited_unless(|| call.is_in_a_hurry())?;
         let result = self.run_limited(call, work);
         let result = match result {
             Ok(value) if self.is_in_transaction() => self.host("COMMIT").map(|()| value),
@@ -298,7 +317,7 @@ impl Connection {
 /// A row that no policy admits is not a broken constraint of the schema.
 fn explain_violation(error: Error) -> Error {
     match error {
-        Error::Constraint { message, .. } if message.starts_with(rls::VIOLATION) => {
+        Error::Constraint { message, .. } | Error::Syntax(message) if message.starts_with(rls::VIOLATION) => {
             Error::Denied(format!("{message} (42501)"))
         }
         other => other,

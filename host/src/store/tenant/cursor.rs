@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc::{Receiver, channel};
 
+use super::connection::Connection;
 use super::guard::Call;
-use super::lane::Lease;
 use super::value::{Rows, Value};
 use super::{Cancel, Error, STATEMENT_MEMORY};
 use crate::store::tenant::heap::Budget;
@@ -24,29 +24,41 @@ pub struct Cursor {
     first: Option<Vec<Vec<Value>>>,
     ended: bool,
     pieces: Receiver<Result<Rows, Error>>,
-    _cancel: Cancel,
+    cancel: Cancel,
 }
 
 impl Cursor {
-    /// Starts a statement that reads, and waits for its first rows.
-    pub(super) async fn open(mut lease: Lease, call: Arc<Call>) -> Result<Self, Error> {
+    /// Starts a statement that reads, and waits for its first rows. The connection goes back when the statement has ended.
+    pub(super) async fn open<L: Send + 'static>(
+        mut lease: L,
+        connection: fn(&mut L) -> Result<&mut Connection, Error>,
+        call: Arc<Call>,
+    ) -> Result<Self, Error> {
         let (sender, mut pieces) = channel(WAITING);
         let cancel = Cancel(Arc::clone(&call));
         threads::start(move || {
             let _budget = Budget::of(STATEMENT_MEMORY);
-            let sent = lease.connection().and_then(|connection| {
+            let sent = connection(&mut lease).and_then(|connection| {
                 connection.stream(&call, |rows| sender.blocking_send(Ok(rows)).map_err(|_| Error::Closed))
             });
             // A piece without rows is the end; a channel that closes without one is none. Whoever took the pieces may be gone.
             let _ = sender.blocking_send(sent.map(|()| Rows::default()));
+            // Before the channel closes, which is how one learns of it.
+            drop(lease);
+            drop(sender);
         });
         match pieces.recv().await {
-            Some(Ok(Rows { columns, rows })) => {
-                Ok(Self { columns, first: Some(rows), ended: false, pieces, _cancel: cancel })
-            }
+            Some(Ok(Rows { columns, rows })) => Ok(Self { columns, first: Some(rows), ended: false, pieces, cancel }),
             Some(Err(error)) => Err(error),
             None => Err(Error::internal("a cursor ended before it began")),
         }
+    }
+
+    /// Ends the statement and waits until its connection has gone back.
+    pub async fn close(self) {
+        let Self { mut pieces, cancel, .. } = self;
+        drop(cancel);
+        while pieces.recv().await.is_some() {}
     }
 
     /// The names of the columns, in order.

@@ -37,6 +37,14 @@ impl Database {
         OnBehalf { caller: Arc::clone(&self.caller), limited }
     }
 
+    /// A statement that waited for its connection while the first policies were made must not run as if there were none.
+    fn recheck(&self, limited: bool) -> Result<(), Error> {
+        if self.on_behalf().limited && !limited {
+            return Err(Error::Busy("row-level security was enabled meanwhile: try again".to_owned()));
+        }
+        Ok(())
+    }
+
     async fn apply(&self, command: Command, deadline: Instant) -> Result<(), Error> {
         self.write(false, deadline, move |connection| connection.apply(&command)).await
     }
@@ -49,6 +57,7 @@ impl Database {
         work: impl FnOnce(&mut Connection) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let mut lease = self.app.writer.lease(limited, deadline).await?;
+        self.recheck(limited)?;
         let app = Arc::clone(&self.app);
         let writing = async {
             let (value, commit) = blocking(move || {
@@ -87,7 +96,11 @@ impl Database {
         }
         let _cancel = Cancel(Arc::clone(&call));
         if call.kind == Kind::Reading {
-            let lease = self.app.readers.lease(limited, deadline).await?;
+            let mut lease = self.app.readers.lease(limited, deadline).await?;
+            self.recheck(limited)?;
+            if let Some(outcome) = lease.query_at_once(&call) {
+                return Ok(outcome);
+            }
             if let Some(rows) = run(lease, &call, deadline, Connection::query_if_readonly).await? {
                 return Ok(Outcome { rows, changes: Changes::default() });
             }
@@ -171,7 +184,8 @@ impl Database {
     ) -> Result<Cursor, Error> {
         let call = Call::new(sql, parameters, self.on_behalf(), deadline)?;
         let lease = self.app.cursors.lease(call.on_behalf.limited, deadline).await?;
-        Cursor::open(lease, call).await
+        self.recheck(call.on_behalf.limited)?;
+        Cursor::open(lease, Lease::connection, call).await
     }
 
     /// Starts a transaction.
@@ -185,6 +199,7 @@ impl Database {
         };
         let on_behalf = self.on_behalf();
         let lease = lane.lease(on_behalf.limited, deadline).await?;
+        self.recheck(on_behalf.limited)?;
         let expires = Instant::now() + self.app.limits.transaction_time;
         let runtime = Handle::current();
         let journal = Arc::clone(&self.app.journal);

@@ -13,7 +13,7 @@ use rusqlite::{Connection, Error, Result, ffi};
 use crate::tunables::VALUE_BYTES;
 
 use super::guard::Watch;
-use super::rls::Caller;
+use super::rls::{Caller, VIOLATION};
 
 pub(super) const FLAGS: FunctionFlags =
     FunctionFlags::SQLITE_UTF8.union(FunctionFlags::SQLITE_DETERMINISTIC).union(FunctionFlags::SQLITE_INNOCUOUS);
@@ -48,12 +48,19 @@ pub(super) fn install_callers(sqlite: &Connection, watch: &Arc<Watch>) -> Result
     answer("auth_email", |caller| caller.email.clone())?;
     answer("auth_jwt", |caller| caller.claims.clone())?;
     let observer = Arc::clone(watch);
-    sqlite.create_scalar_function("caddis_reads_back", 0, CALLER_FLAGS, move |_| {
-        Ok(observer.statement(|statement| statement.reads_back).unwrap_or(true))
+    // A row that a trigger inserts into another table is not what the statement shows.
+    sqlite.create_scalar_function("caddis_reads_back", 1, CALLER_FLAGS, move |context| {
+        let table = context.get_raw(0).as_str()?;
+        Ok(observer.statement(|statement| statement.reads_back && statement.writes_to(table)).unwrap_or(true))
+    })?;
+    sqlite.create_scalar_function("caddis_refuse", 1, CALLER_FLAGS, |context| -> Result<i64> {
+        let table = context.get_raw(0).as_str()?;
+        Err(Error::UserFunctionError(format!("{VIOLATION}\"{table}\"").into()))
     })?;
     let observer = Arc::clone(watch);
-    sqlite.create_scalar_function("caddis_is_upsert", 0, CALLER_FLAGS, move |_| {
-        Ok(observer.statement(|statement| statement.upsert).unwrap_or(true))
+    sqlite.create_scalar_function("caddis_writes", 1, CALLER_FLAGS, move |context| {
+        let table = context.get_raw(0).as_str()?;
+        Ok(observer.statement(|statement| statement.writes_to(table)).unwrap_or(true))
     })
 }
 

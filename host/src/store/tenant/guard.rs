@@ -1,8 +1,8 @@
 //! What a guest's SQL may do: SQLite's limits, its authorizer, and the handler that stops a running statement.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
@@ -12,14 +12,15 @@ use crate::threads;
 use crate::tunables::{STATEMENT_BYTES, VALUE_BYTES};
 
 use super::Error;
+use super::connection::quick::is_cheap;
 use super::rls::rewrite::Rewritten;
 use super::rls::shadow::Shadows;
 use super::rls::{Caller, access, catalog};
 use super::text::Kind;
 use super::value::Parameters;
 
-/// Instructions of SQLite's machine between two looks at the clock: tens of microseconds of work.
-const PROGRESS_INTERVAL: i32 = 1_000;
+/// Instructions of SQLite's machine between two looks at the clock: microseconds of work, so that a look costs little of it.
+const PROGRESS_INTERVAL: i32 = 250;
 
 /// Limits that SQLite itself holds to, with the reason where its default is not kept. The work of the parser and the
 /// code generator is recursive, on a thread with a stack of 2 MiB: the depths and the number of schema objects (a chain
@@ -61,6 +62,8 @@ pub(super) struct Call {
     /// Who it runs for.
     pub(super) on_behalf: OnBehalf,
     deadline: Instant,
+    /// When it is to stop although its time is not over, in nanoseconds since the start of the process; 0 for never.
+    hurry: AtomicU64,
     cancelled: AtomicBool,
 }
 
@@ -79,6 +82,7 @@ impl Call {
             parameters: parameters.into(),
             on_behalf,
             deadline,
+            hurry: AtomicU64::new(0),
             cancelled: AtomicBool::new(false),
         }))
     }
@@ -87,7 +91,8 @@ impl Call {
     pub(super) fn of_script(sql: String, on_behalf: OnBehalf, deadline: Instant) -> Result<Arc<Self>, Error> {
         let kind = super::text::kind(&sql)?;
         let parameters = Parameters::Positional(Vec::new());
-        Ok(Arc::new(Self { sql, kind, parameters, on_behalf, deadline, cancelled: AtomicBool::new(false) }))
+        let (hurry, cancelled) = (AtomicU64::new(0), AtomicBool::new(false));
+        Ok(Arc::new(Self { sql, kind, parameters, on_behalf, deadline, hurry, cancelled }))
     }
 
     /// Asks the statement to stop, wherever it is. Affects no other statement, however late it comes.
@@ -95,9 +100,23 @@ impl Call {
         self.cancelled.store(true, Ordering::Relaxed);
     }
 
+    /// From now on it has to be over by then, or (none) by its deadline only.
+    pub(super) fn hurry(&self, until: Option<Duration>) {
+        let until = until.map_or(0, |time| threads::since_start().saturating_add(threads::nanoseconds(time)));
+        self.hurry.store(until, Ordering::Relaxed);
+    }
+
+    /// Whether it has to be over before its deadline.
+    pub(super) fn is_in_a_hurry(&self) -> bool {
+        self.hurry.load(Ordering::Relaxed) != 0
+    }
+
     /// Whether the statement has lost its reason to run.
     pub(super) fn is_over(&self) -> bool {
-        self.cancelled.load(Ordering::Relaxed) || Instant::now() >= self.deadline
+        let until = self.hurry.load(Ordering::Relaxed);
+        self.cancelled.load(Ordering::Relaxed)
+            || Instant::now() >= self.deadline
+            || (until != 0 && threads::since_start() >= until)
     }
 }
 
@@ -112,12 +131,14 @@ struct Watched {
     call: Option<Arc<Call>>,
     limits: Option<(Arc<Shadows>, Rewritten)>,
     refusal: Option<String>,
+    /// Whether the last statement can be stopped at any moment; known when it was prepared for its call.
+    stoppable: Option<bool>,
 }
 
 impl Watch {
     /// From now on the connection works for this call, until the guard is dropped.
     pub(super) fn during(&self, call: &Arc<Call>, limits: Option<(Arc<Shadows>, Rewritten)>) -> Watching<'_> {
-        *self.lock() = Watched { call: Some(Arc::clone(call)), limits, refusal: None };
+        *self.lock() = Watched { call: Some(Arc::clone(call)), limits, refusal: None, stoppable: None };
         Watching(self)
     }
 
@@ -140,6 +161,11 @@ impl Watch {
         self.lock().limits.as_ref().map(|(_, statement)| of(statement))
     }
 
+    /// Whether the last statement can be stopped at any moment, if it was prepared for its call.
+    pub(super) fn stoppable(&self) -> Option<bool> {
+        self.lock().stoppable
+    }
+
     fn must_stop(&self) -> bool {
         threads::step_back_when_long();
         self.lock().call.as_ref().is_some_and(|call| call.is_over())
@@ -147,6 +173,11 @@ impl Watch {
 
     fn authorize(&self, context: &AuthContext<'_>) -> Authorization {
         let mut state = self.lock();
+        if state.call.is_none() {
+            return Authorization::Allow;
+        }
+        let costly = matches!(&context.action, AuthAction::Function { function_name } if !is_cheap(function_name));
+        state.stoppable = Some(!costly && state.stoppable.unwrap_or(true));
         let Some(call) = &state.call else {
             return Authorization::Allow;
         };
@@ -177,7 +208,8 @@ impl Watching<'_> {
 
 impl Drop for Watching<'_> {
     fn drop(&mut self) {
-        *self.0.lock() = Watched::default();
+        let mut state = self.0.lock();
+        *state = Watched { stoppable: state.stoppable, ..Watched::default() };
     }
 }
 

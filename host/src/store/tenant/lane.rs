@@ -8,6 +8,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout_at;
 
 use super::connection::{Connection, Role};
+use super::guard::Call;
+use super::value::Outcome;
 use super::{Error, Limits};
 
 /// Some connections to one database and a fair queue of those who wait for one. The writer lane has one connection.
@@ -95,6 +97,11 @@ impl Lease {
             None => Connection::open(&self.lane.file, self.lane.role, &self.lane.limits)?,
         };
         Ok(self.connection.insert(connection))
+    }
+
+    /// Runs a statement that reads on a connection that is open already, if it is one that is quick there.
+    pub(super) fn query_at_once(&mut self, call: &Arc<Call>) -> Option<Outcome> {
+        self.connection.as_mut()?.query_at_once(call)
     }
 
     /// Whether a transaction is open.

@@ -5,6 +5,7 @@ mod crash;
 mod durability;
 mod guarding;
 mod limits;
+mod quick;
 mod schema;
 mod speed;
 mod statements;

@@ -9,9 +9,11 @@ use tokio::task::AbortHandle;
 use crate::threads;
 
 use super::connection::Connection;
+use super::cursor::Cursor;
 use super::guard::{Call, OnBehalf};
 use super::journal::Journal;
 use super::lane::Lease;
+use super::text::Kind;
 use super::value::{Changes, Outcome, Parameters, Rows};
 use super::{Cancel, Error, blocking, database};
 
@@ -37,6 +39,13 @@ struct Session {
     on_behalf: OnBehalf,
     expires: Instant,
     state: Mutex<State>,
+}
+
+/// The connection of a transaction while a cursor has it. Blocks when it is dropped after the end of the transaction.
+struct OnLoan {
+    /// There until it is dropped.
+    lease: Option<Lease>,
+    session: Arc<Session>,
 }
 
 enum State {
@@ -82,12 +91,17 @@ impl Transaction {
         parameters: impl Into<Parameters>,
         deadline: Instant,
     ) -> Result<Outcome, Error> {
+        let call = self.call(sql, parameters.into(), deadline)?;
+        if call.kind == Kind::Reading
+            && let Some(outcome) = self.session.query_at_once(&call)?
+        {
+            return Ok(outcome);
+        }
         match self.session.mode {
-            TransactionMode::ReadWrite => self.perform(sql, parameters.into(), deadline, Connection::outcome).await,
+            TransactionMode::ReadWrite => self.perform(call, deadline, Connection::outcome).await,
             TransactionMode::ReadOnly => {
-                let read = Connection::query_if_readonly;
-                let rows = self.perform(sql, parameters.into(), deadline, read).await?.ok_or_else(denied_write)?;
-                Ok(Outcome { rows, changes: Changes::default() })
+                let rows = self.perform(call, deadline, Connection::query_if_readonly).await?;
+                rows.map(|rows| Outcome { rows, changes: Changes::default() }).ok_or_else(denied_write)
             }
         }
     }
@@ -116,9 +130,28 @@ impl Transaction {
         deadline: Instant,
     ) -> Result<Changes, Error> {
         match self.session.mode {
-            TransactionMode::ReadWrite => self.perform(sql, parameters.into(), deadline, Connection::execute).await,
+            TransactionMode::ReadWrite => {
+                let call = self.call(sql, parameters.into(), deadline)?;
+                self.perform(call, deadline, Connection::execute).await
+            }
             TransactionMode::ReadOnly => self.run(sql, parameters, deadline).await.map(|outcome| outcome.changes),
         }
+    }
+
+    /// Starts a statement that reads, to take its rows piece by piece. Until the cursor is closed the transaction runs no other.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run); `Denied` for a statement that writes.
+    pub async fn cursor(
+        &self,
+        sql: String,
+        parameters: impl Into<Parameters>,
+        deadline: Instant,
+    ) -> Result<Cursor, Error> {
+        let call = self.call(sql, parameters.into(), deadline)?;
+        let lease = Some(self.session.take()?);
+        let on_loan = OnLoan { lease, session: Arc::clone(&self.session) };
+        Cursor::open(on_loan, OnLoan::connection, call).await
     }
 
     /// Makes the writes visible and durable, all or none. Once begun it runs to its end, even when the future is dropped.
@@ -157,18 +190,22 @@ impl Transaction {
         .await
     }
 
-    async fn perform<T: Send + 'static>(
-        &self,
-        sql: String,
-        parameters: Parameters,
-        deadline: Instant,
-        work: fn(&mut Connection, &Arc<Call>) -> Result<T, Error>,
-    ) -> Result<T, Error> {
+    fn call(&self, sql: String, parameters: Parameters, deadline: Instant) -> Result<Arc<Call>, Error> {
         let deadline = deadline.min(self.session.expires);
         let call = Call::new(sql, parameters, self.session.on_behalf.clone(), deadline)?;
         if !call.on_behalf.limited && database::command_of(&call)?.is_some() {
             return Err(database::outside_of_transactions());
         }
+        Ok(call)
+    }
+
+    async fn perform<T: Send + 'static>(
+        &self,
+        call: Arc<Call>,
+        deadline: Instant,
+        work: fn(&mut Connection, &Arc<Call>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let deadline = deadline.min(self.session.expires);
         let _cancel = Cancel(Arc::clone(&call));
         let mut lease = self.session.take()?;
         let session = Arc::clone(&self.session);
@@ -192,6 +229,20 @@ impl Drop for Transaction {
     }
 }
 
+impl OnLoan {
+    fn connection(&mut self) -> Result<&mut Connection, Error> {
+        self.lease.as_mut().ok_or(Error::Closed)?.connection()
+    }
+}
+
+impl Drop for OnLoan {
+    fn drop(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            self.session.put_back(lease, false);
+        }
+    }
+}
+
 impl Session {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -208,6 +259,22 @@ impl Session {
                 Err(Error::Closed)
             }
         }
+    }
+
+    /// Runs a statement that reads, if it is one that is quick on this connection.
+    fn query_at_once(self: &Arc<Self>, call: &Arc<Call>) -> Result<Option<Outcome>, Error> {
+        let mut lease = self.take()?;
+        let outcome = lease.query_at_once(call);
+        let mut state = self.lock();
+        if matches!(*state, State::Running) && lease.is_in_transaction() {
+            *state = State::Idle(lease);
+            return Ok(outcome);
+        }
+        // Its time ran out meanwhile.
+        *state = State::Ended;
+        drop(state);
+        threads::start(move || roll_back(lease));
+        Err(Error::Closed)
     }
 
     /// Gives the connection back after a call. Blocks when that is the end of the transaction.

@@ -47,6 +47,7 @@ pub(super) fn install(native: &Object<'_>) -> Result<()> {
         "dbCommit" => commit,
         "dbRollback" => rollback,
         "dbOpen" => open,
+        "dbOpenInTransaction" => open_in_transaction,
         "dbNext" => next,
         "dbClose" => close,
     );
@@ -172,11 +173,26 @@ fn open<'js>(
 ) -> Result<Value<'js>> {
     require_request(&ctx, "The database")?;
     let statement = statement(&ctx, sql, names, values)?;
-    let opened = with_connection(connection, |connection| connection.open(&statement)).map(|cursor| {
+    opened(&ctx, with_connection(connection, |connection| connection.open(&statement)))
+}
+
+fn open_in_transaction<'js>(
+    ctx: Ctx<'js>,
+    transaction: u32,
+    sql: String,
+    names: Option<Vec<String>>,
+    values: Vec<Value<'js>>,
+) -> Result<Value<'js>> {
+    let statement = statement(&ctx, sql, names, values)?;
+    opened(&ctx, with(&TRANSACTIONS, transaction, |transaction| transaction.open(&statement)))
+}
+
+fn opened<'js>(ctx: &Ctx<'js>, cursor: Answer<Cursor>) -> Result<Value<'js>> {
+    let number = cursor.map(|cursor| {
         let columns = cursor.columns();
         hold(&CURSORS, (cursor, columns))
     });
-    answer(&ctx, opened, |ctx, number| number.into_js(ctx))
+    answer(ctx, number, |ctx, number| number.into_js(ctx))
 }
 
 /// The next rows; none at the end.

@@ -91,6 +91,16 @@ async fn roles(context: &Context) -> Result<Response> {
         read += rows.rows.len();
     }
     drop(cursor);
+    let streamed = db
+        .transaction(async |tx| {
+            tx.execute(insert, named_params! { "owner": "eve" }).await?;
+            let mut cursor = tx.cursor("SELECT id FROM notes", params![]).await?;
+            let rows = cursor.next().await?.rows.len();
+            drop(cursor);
+            tx.query("SELECT 1", params![]).await?;
+            Ok(rows)
+        })
+        .await?;
     db.execute("ALTER TABLE notes ENABLE ROW LEVEL SECURITY", params![]).await?;
     let count = "SELECT count(*) FROM notes WHERE id > :id";
     let (bob, anon) = (db.as_user("bob")?, db.as_anon()?);
@@ -102,7 +112,9 @@ async fn roles(context: &Context) -> Result<Response> {
     let hidden = hidden.await?.rows_affected;
     let refused = matches!(db.as_service(), Err(SqlError::Denied(text)) if text.contains("allow_service_role"));
     let inserted: Vec<_> = inserted.iter().map(|outcome| outcome.changes.rows_affected).collect();
-    Response::json(&json!({ "inserted": inserted, "read": read, "seen": seen, "hidden": hidden, "refused": refused }))
+    Response::json(
+        &json!({ "inserted": inserted, "read": read, "seen": seen, "hidden": hidden, "refused": refused, "streamed": streamed }),
+    )
 }
 
 fn json_from_value(value: SqlValue) -> Value {

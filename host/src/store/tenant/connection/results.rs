@@ -7,6 +7,7 @@ use rusqlite::{Row, Statement};
 use super::Connection;
 use crate::store::tenant::Error;
 use crate::store::tenant::guard::Call;
+use crate::store::tenant::text::Kind;
 use crate::store::tenant::value::{Changes, Outcome, Rows, Value};
 use crate::tunables::{CURSOR_BYTES, CURSOR_ROWS};
 
@@ -14,6 +15,11 @@ impl Connection {
     /// Runs a statement and returns its rows and what it changed. A statement that writes is undone when its result breaks
     /// a limit.
     pub(in crate::store::tenant) fn outcome(&mut self, call: &Arc<Call>) -> Result<Outcome, Error> {
+        if call.kind == Kind::Reading
+            && let Some(rows) = self.query_if_readonly(call)?
+        {
+            return Ok(self.only(rows));
+        }
         let mut room = self.limits.result_bytes;
         self.outcome_within(call, &mut room)
     }
@@ -39,17 +45,6 @@ impl Connection {
             self.host("ROLLBACK TO result; RELEASE result")?;
         }
         result
-    }
-
-    /// Runs a statement and returns its rows, unless it writes: then nothing happens and there are none.
-    pub(in crate::store::tenant) fn query_if_readonly(&mut self, call: &Arc<Call>) -> Result<Option<Rows>, Error> {
-        let mut room = self.limits.result_bytes;
-        self.run(
-            call,
-            |connection, statement| {
-                if statement.readonly() { connection.collect(statement, &mut room).map(Some) } else { Ok(None) }
-            },
-        )
     }
 
     /// Runs a statement to its end and returns what it changed; rows it yields are dropped.
@@ -123,6 +118,11 @@ impl Connection {
         })
     }
 
+    /// What a statement did that only read.
+    pub(super) fn only(&self, rows: Rows) -> Outcome {
+        Outcome { rows, changes: self.changes_since(self.sqlite.total_changes()) }
+    }
+
     fn changes_since(&self, before: u64) -> Changes {
         // SQLite's count is that of the last statement that changed anything, which need not be this one.
         let changed = self.sqlite.total_changes() != before;
@@ -132,7 +132,7 @@ impl Connection {
         }
     }
 
-    fn collect(&self, statement: &mut Statement<'_>, room: &mut usize) -> Result<Rows, Error> {
+    pub(super) fn collect(&self, statement: &mut Statement<'_>, room: &mut usize) -> Result<Rows, Error> {
         let mut columns: Option<Vec<String>> = None;
         let mut rows = Vec::new();
         let mut bytes = 0;

@@ -60,10 +60,17 @@ const NO_FUNCTIONS: [&str; 21] = [
     "USING", "CHECK", "BY", "HAVING", "VALUES", "AS",
 ];
 
+/// Casts of one statement. Each one looks for the beginning of its operand.
+const MOST_CASTS: usize = 500;
+
 /// Replaces each cast.
 pub(in crate::store::tenant) fn with_casts(all: Vec<Token>) -> Result<Vec<Token>, Error> {
-    if !all.iter().any(is_cast) {
-        return Ok(all);
+    match all.iter().filter(|token| is_cast(token)).count() {
+        0 => return Ok(all),
+        casts if casts > MOST_CASTS => {
+            return Err(Error::Limit(format!("a statement has at most {MOST_CASTS} casts (::), this one has {casts}")));
+        }
+        _ => {}
     }
     let mut done: Vec<Token> = Vec::with_capacity(all.len());
     let mut rest = all.into_iter().peekable();

@@ -2,7 +2,7 @@
 
 use crate::store::tenant::Error;
 use crate::store::tenant::rls::quoted;
-use crate::store::tenant::rls::token::{Token, from_postgres, text_of, tokens};
+use crate::store::tenant::rls::token::{Token, first_tokens, from_postgres, text_of, tokens};
 
 /// What a policy is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,11 +79,30 @@ pub(in crate::store::tenant) enum Change {
     Set { roles: Option<Vec<String>>, using: Option<String>, with_check: Option<String> },
 }
 
+/// Most bytes of a statement that is read here, where others wait for it.
+const COMMAND_BYTES: usize = 64 * 1024;
+
 /// The command a statement is, if it is one.
 pub(in crate::store::tenant) fn parse(sql: &str) -> Result<Option<Command>, Error> {
+    let sql = sql.trim_start_matches(|character: char| character == ';' || character.is_ascii_whitespace());
+    let is_one = match first_tokens(sql, 2).as_deref() {
+        Ok([verb, what]) => {
+            let changes = verb.is("CREATE") || verb.is("ALTER") || verb.is("DROP");
+            changes && (what.is("POLICY") || (verb.is("ALTER") && what.is("TABLE")))
+        }
+        _ => false,
+    };
+    if !is_one {
+        return Ok(None);
+    }
+    if sql.len() > COMMAND_BYTES {
+        return Err(Error::Limit(format!(
+            "a statement about a policy or a table has at most {COMMAND_BYTES} bytes, this one has {}",
+            sql.len()
+        )));
+    }
     let Ok(tokens) = tokens(sql) else { return Ok(None) };
     let mut reader = Reader { tokens: from_postgres(tokens)?, at: 0 };
-    while reader.symbol(';') {}
     let command = if reader.words(&["CREATE", "POLICY"]) {
         Command::Create(reader.create()?)
     } else if reader.words(&["ALTER", "POLICY"]) {

@@ -11,10 +11,15 @@ pub(in crate::store::tenant) struct Rewritten {
     pub(in crate::store::tenant) sql: String,
     /// The table it writes to, in lower case.
     pub(in crate::store::tenant) target: Option<String>,
-    /// Whether it may turn an insertion into an update.
-    pub(in crate::store::tenant) upsert: bool,
     /// Whether it shows what it inserts, so that the policies for reading hold as well.
     pub(in crate::store::tenant) reads_back: bool,
+}
+
+impl Rewritten {
+    /// Whether this is the table it writes to.
+    pub(in crate::store::tenant) fn writes_to(&self, table: &str) -> bool {
+        self.target.as_ref().is_some_and(|target| target.eq_ignore_ascii_case(table))
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,17 +44,17 @@ pub(in crate::store::tenant) fn for_limited(sql: &str, shadows: &Shadows) -> Res
     while tokens.last().is_some_and(|token| token.is_symbol(';')) {
         tokens.pop();
     }
-    while tokens.first().is_some_and(|token| token.is_symbol(';')) {
-        tokens.remove(0);
-    }
+    let semicolons = tokens.iter().take_while(|token| token.is_symbol(';')).count();
+    tokens.drain(..semicolons);
     // It would show the hidden names, and is no action the authorizer hears of.
     if tokens.first().is_some_and(|token| token.is("EXPLAIN")) {
         return Err(Error::Denied("EXPLAIN is not allowed to this role (42501)".to_owned()));
     }
+    refuse_lent_names(&tokens, shadows)?;
     let depths = depths(&tokens)?;
     let Some((position, verb)) = verb(&tokens, &depths) else {
         refuse_schemas(&tokens)?;
-        return Ok(Rewritten { sql: text_of(&tokens), target: None, upsert: false, reads_back: false });
+        return Ok(Rewritten { sql: text_of(&tokens), target: None, reads_back: false });
     };
     let at = target(&tokens, position, verb);
     let target = at.and_then(|at| tokens.get(at)).and_then(Token::name);
@@ -62,7 +67,7 @@ pub(in crate::store::tenant) fn for_limited(sql: &str, shadows: &Shadows) -> Res
     refuse_schemas(&tokens)?;
     let target = Some(name.to_ascii_lowercase());
     let Some(table) = shadows.table(&name) else {
-        return Ok(Rewritten { sql: text_of(&tokens), target, upsert: false, reads_back: false });
+        return Ok(Rewritten { sql: text_of(&tokens), target, reads_back: false });
     };
     if position_of(&tokens, &depths, position, "REPLACE").is_some_and(|found| found <= at) || table.replaces {
         return Err(Error::Denied(format!(
@@ -70,23 +75,28 @@ pub(in crate::store::tenant) fn for_limited(sql: &str, shadows: &Shadows) -> Res
         )));
     }
     let conflict = position_of(&tokens, &depths, at, "CONFLICT");
-    let upsert = verb == Verb::Insert && conflict.is_some();
     let reads_back = position_of(&tokens, &depths, at, "RETURNING").is_some()
         || conflict.is_some_and(|found| {
             tokens.get(found + 1).is_some_and(|next| next.is_symbol('('))
                 || tokens.get(found..).unwrap_or_default().iter().any(|token| token.is("UPDATE"))
         });
-    if verb != Verb::Insert {
-        let row = alias(&tokens, at).unwrap_or_else(|| format!("main.{}", super::quoted(&name)));
-        let condition = match verb {
-            Verb::Update => &table.updatable,
-            Verb::Delete | Verb::Insert => &table.deletable,
-        };
-        let visible = format!("EXISTS (SELECT 1 FROM temp.{condition} WHERE {condition}.rid = {row}.{})", table.rowid);
+    let is_named = verb != Verb::Insert || tokens.get(at + 1).is_some_and(|next| next.is("AS"));
+    let row = if is_named { alias(&tokens, at) } else { None };
+    if let Some(alias) = &row {
+        refuse_second(&tokens, &depths, at, alias)?;
+    }
+    let row = row.map(|alias| super::quoted(&alias));
+    let row = row.unwrap_or_else(|| format!("main.{}", super::quoted(&name)));
+    let condition = if verb == Verb::Delete { &table.deletable } else { &table.updatable };
+    let visible = format!("EXISTS (SELECT 1 FROM temp.{condition} WHERE {condition}.rid = {row}.{})", table.rowid);
+    if verb == Verb::Insert {
+        let refuse = format!("caddis_refuse({})", super::text(&name));
+        add_to_upserts(&mut tokens, &depths, at, &visible, &refuse)?;
+    } else {
         add_condition(&mut tokens, &depths, at, &visible);
     }
     tokens.insert(at, inserted("main."));
-    Ok(Rewritten { sql: text_of(&tokens), target, upsert, reads_back })
+    Ok(Rewritten { sql: text_of(&tokens), target, reads_back })
 }
 
 /// How many brackets are open at each token. One that closes what was not opened could end a bracket of the rewriting.
@@ -147,7 +157,7 @@ fn alias(tokens: &[Token], target: usize) -> Option<String> {
     let next = tokens.get(target + 1)?;
     let token = if next.is("AS") { tokens.get(target + 2)? } else { next };
     let is_name = !NO_ALIAS.iter().any(|word| token.is(word));
-    token.name().filter(|_| is_name).map(|name| super::quoted(&name))
+    token.name().filter(|_| is_name)
 }
 
 fn position_of(tokens: &[Token], depths: &[usize], from: usize, word: &str) -> Option<usize> {
@@ -165,6 +175,76 @@ fn add_condition(tokens: &mut Vec<Token>, depths: &[usize], target: usize, visib
             tokens.insert(start + 1, inserted(format!("CASE WHEN {visible} THEN (")));
         }
     }
+}
+
+/// `ON CONFLICT` clauses of one statement.
+const MOST_CONFLICTS: usize = 32;
+
+/// Refuses a conflict with a row that may not be updated before any expression of the statement has seen it.
+fn add_to_upserts(
+    tokens: &mut Vec<Token>,
+    depths: &[usize],
+    target: usize,
+    visible: &str,
+    refuse: &str,
+) -> Result<(), Error> {
+    let outside: Vec<usize> = (target..tokens.len()).filter(|at| depths.get(*at) == Some(&0)).collect();
+    let is = |at: usize, word: &str| tokens.get(at).is_some_and(|token| token.is(word));
+    let mut updates = Vec::new();
+    let (mut end, mut condition) = (tokens.len(), None);
+    for at in outside.into_iter().rev() {
+        if is(at, "DO") && is(at + 1, "UPDATE") {
+            updates.push((condition.take(), end));
+        } else if is(at, "WHERE") {
+            condition = Some(at);
+        } else if is(at, "ON") || is(at, "RETURNING") {
+            (end, condition) = (at, None);
+        }
+    }
+    if updates.len() > MOST_CONFLICTS {
+        return Err(Error::Limit(format!("a statement has at most {MOST_CONFLICTS} ON CONFLICT clauses")));
+    }
+    // The last ones first, so that the others are where they were found.
+    for (condition, end) in updates {
+        tokens.insert(end, inserted(format!(") ELSE {refuse} END")));
+        let before = format!("CASE WHEN {visible} THEN (");
+        match condition {
+            Some(start) => tokens.insert(start + 1, inserted(before)),
+            None => tokens.insert(end, inserted(format!("WHERE {before} true"))),
+        }
+    }
+    Ok(())
+}
+
+/// SQLite tells the authorizer the name of a common table expression as it tells that of a trigger, and triggers have the rights
+/// of the app: no such expression may be called as one is.
+fn refuse_lent_names(tokens: &[Token], shadows: &Shadows) -> Result<(), Error> {
+    let defines = |at: usize| {
+        let before = at.checked_sub(1).and_then(|before| tokens.get(before));
+        let behind = tokens.get(at + 1);
+        before.is_some_and(|token| token.is("WITH") || token.is("RECURSIVE") || token.is_symbol(','))
+            && behind.is_some_and(|token| token.is("AS") || token.is_symbol('('))
+    };
+    let is_lent = |(at, token): (usize, &Token)| token.name().filter(|name| shadows.is_trigger(name) && defines(at));
+    match tokens.iter().enumerate().find_map(is_lent) {
+        None => Ok(()),
+        Some(name) => Err(Error::Denied(format!("{name} is a trigger: nothing else may be called so here (42501)"))),
+    }
+}
+
+/// What the condition on a row calls by the alias of the target must be the target: nothing in a FROM clause may have the same name.
+fn refuse_second(tokens: &[Token], depths: &[usize], target: usize, alias: &str) -> Result<(), Error> {
+    let from = position_of(tokens, depths, target, "FROM").unwrap_or(tokens.len());
+    let ends = [position_of(tokens, depths, from, "WHERE"), position_of(tokens, depths, from, "RETURNING")];
+    let end = ends.into_iter().flatten().min().unwrap_or(tokens.len());
+    let is_qualifier = |at: usize| tokens.get(at + 1).is_some_and(|next| next.is_symbol('.'));
+    let is_name = |at: usize| tokens.get(at).is_some_and(|token| token.names(alias)) && !is_qualifier(at);
+    if alias.eq_ignore_ascii_case("excluded") || (from..end).any(is_name) {
+        return Err(Error::Denied(format!(
+            "{alias} is the alias of the table that is written to: nothing else may be called so here (42501)"
+        )));
+    }
+    Ok(())
 }
 
 /// Only the shadows may be read, and they have no schema in front.

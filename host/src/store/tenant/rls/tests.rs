@@ -80,6 +80,7 @@ async fn writes_reach_the_callers_rows_only() {
     for (sql, affected) in [
         ("UPDATE notes SET body = body || '!'", 2),
         ("UPDATE notes AS n SET body = 'x' WHERE n.id = 3 OR body = 'secret'", 0),
+        ("UPDATE notes AS v SET body = v.body WHERE v.id IN (SELECT v FROM plain AS v)", 0),
         ("DELETE FROM notes WHERE id >= 2", 1),
         ("WITH w AS (SELECT 1 AS id) UPDATE notes SET body = 'w' FROM w WHERE notes.id = w.id", 1),
         ("INSERT INTO notes (owner, body) VALUES ('ann', 'new') RETURNING id", 1),
@@ -155,6 +156,15 @@ async fn no_statement_gets_around_a_policy() {
         "SELECT 1; DELETE FROM notes",
         "SAVEPOINT s",
         "SELECT rowid FROM notes",
+        // The target of an UPDATE is no table of its FROM.
+        "UPDATE notes AS x SET body = x.body FROM plain JOIN plain AS p ON json(x.body)",
+        "UPDATE notes AS x SET body = x.body FROM plain, json_each(x.body)",
+        "UPDATE notes AS x SET owner = 'ann' FROM (SELECT 1 AS rowid) AS x",
+        "UPDATE notes x SET owner = 'ann' FROM (SELECT 1 AS rowid) x",
+        "UPDATE notes AS x SET owner = 'ann' FROM (plain JOIN (SELECT 1 AS rowid) AS [X] ON 1)",
+        "WITH x AS (SELECT 1 AS rowid) UPDATE notes AS x SET owner = 'ann' FROM x",
+        "INSERT INTO notes AS excluded VALUES (1, 'ann', 'secret') ON CONFLICT (body) DO UPDATE SET owner = 'ann' ON CONFLICT DO NOTHING",
+        "DELETE FROM notes ORDER BY json(body) LIMIT 1",
     ] {
         let result = query(&ann, sql).await;
         assert!(result.is_err(), "{sql}: {result:?}");
@@ -174,11 +184,215 @@ async fn hidden_rows_do_not_show_by_what_fails() {
         format!("SELECT * FROM all_notes WHERE {probe}"),
         format!("SELECT * FROM plain JOIN notes ON {probe}"),
         format!("UPDATE notes SET body = body WHERE {probe}"),
+        format!(
+            "UPDATE notes AS x SET body = x.body FROM plain WHERE x.id = plain.id AND {}",
+            probe.replace("body", "x.body")
+        ),
+        format!("DELETE FROM notes AS x WHERE x.id IN (SELECT {} FROM plain) AND 0", probe.replace("body", "x.body")),
         format!("UPDATE notes SET body = {probe} WHERE id = 3"),
         format!("DELETE FROM notes WHERE {probe} AND 0"),
     ] {
         query(&ann, &sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
     }
+}
+
+#[tokio::test]
+async fn a_conflict_with_a_hidden_row_tells_nothing_of_it() {
+    let host = Host::new();
+    let service = database(&host).await;
+    let ann = user(&service, "ann");
+    let before = dump(&service).await;
+    let probe = "CASE WHEN notes.body = 'secret' THEN json('no JSON') ELSE 1 END";
+    for update in [
+        "DO UPDATE SET owner = 'ann' WHERE notes.body = 'secret'".to_owned(),
+        "DO UPDATE SET owner = 'ann' WHERE notes.body = 'a guess'".to_owned(),
+        format!("DO UPDATE SET owner = 'ann' WHERE {probe}"),
+        format!("DO UPDATE SET owner = {probe}"),
+        format!("DO UPDATE SET owner = {probe} WHERE 1 RETURNING id"),
+        format!("DO NOTHING ON CONFLICT (id) DO UPDATE SET owner = {probe} ON CONFLICT DO NOTHING"),
+    ] {
+        let target = if update.starts_with("DO NOTHING") { "(body)" } else { "(id)" };
+        let result =
+            query(&ann, &format!("INSERT INTO notes VALUES (3, 'ann', 'x') ON CONFLICT {target} {update}")).await;
+        assert!(matches!(&result, Err(Error::Denied(text)) if text.contains("row violates")), "{update}: {result:?}");
+        let named = update.replace("notes.", "n.");
+        let result =
+            query(&ann, &format!("INSERT INTO notes AS n VALUES (3, 'ann', 'x') ON CONFLICT {target} {named}")).await;
+        assert!(matches!(&result, Err(Error::Denied(text)) if text.contains("row violates")), "{named}: {result:?}");
+    }
+    assert_eq!(dump(&service).await, before);
+    for (sql, affected) in [
+        (
+            "INSERT INTO notes VALUES (1, 'ann', 'x') ON CONFLICT (id) DO UPDATE SET body = notes.body || '!' WHERE notes.id = 2",
+            0,
+        ),
+        (
+            "INSERT INTO notes AS n VALUES (1, 'ann', 'x') ON CONFLICT (id) DO UPDATE SET body = n.body || '!' WHERE n.id = 1",
+            1,
+        ),
+        ("INSERT INTO notes SELECT 2, 'ann', 'y' WHERE true ON CONFLICT DO UPDATE SET body = excluded.body", 1),
+    ] {
+        assert_eq!(execute(&ann, sql).await.unwrap().rows_affected, affected, "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_of_the_app_lends_no_rights() {
+    let host = Host::new();
+    let service = database(&host).await;
+    execute(&service, "CREATE TRIGGER log AFTER INSERT ON plain BEGIN SELECT count(*) FROM notes; END").await.unwrap();
+    let ann = user(&service, "ann");
+    for sql in [
+        "WITH log AS (SELECT * FROM sqlite_schema) SELECT * FROM log",
+        "WITH x AS (SELECT 1), \"log\"(a) AS NOT MATERIALIZED (SELECT sql FROM sqlite_schema) SELECT * FROM log",
+        "WITH RECURSIVE 'log' AS (SELECT * FROM sqlite_schema) SELECT * FROM log",
+        "SELECT * FROM (WITH log AS MATERIALIZED (SELECT * FROM pragma_table_info('notes')) SELECT * FROM log)",
+        "WITH log AS (SELECT * FROM sqlite_schema) INSERT INTO plain (v) SELECT sql FROM log",
+        "INSERT INTO plain (v) WITH log AS (SELECT sql FROM sqlite_schema) SELECT * FROM log",
+        "INSERT INTO plain (v) SELECT sql FROM (SELECT sql FROM sqlite_schema) AS log",
+        "WITH all_notes AS (SELECT * FROM sqlite_schema) SELECT * FROM all_notes",
+    ] {
+        let result = query(&ann, sql).await;
+        assert!(matches!(result, Err(Error::Denied(_))), "{sql}: {result:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_target_of_an_update_is_what_its_condition_is_about() {
+    let host = Host::new();
+    let service = database(&host).await;
+    let before = dump(&service).await;
+    let ann = user(&service, "ann");
+    for sql in [
+        "UPDATE notes SET owner = 'ann' FROM (SELECT 3 AS rowid, 3 AS id) AS notes WHERE notes.id = 3",
+        "WITH notes AS (SELECT 1 AS rowid, 3 AS id) UPDATE notes SET owner = 'ann' FROM notes WHERE main.notes.id = 3",
+        "UPDATE notes SET owner = 'ann' FROM (SELECT 1 AS rowid) AS main",
+        "UPDATE notes SET owner = 'ann' FROM (SELECT 1 AS rowid) AS notes",
+        "UPDATE notes SET owner = 'ann' FROM (plain JOIN (SELECT 1 AS rowid) AS notes ON 1)",
+        "UPDATE notes AS y SET owner = 'ann' FROM (SELECT 1 AS rowid) AS x WHERE y.id > 2",
+    ] {
+        // Its own rows stay as they are; those of others too, whether it is refused or reaches none.
+        let _ = execute(&ann, sql).await;
+        assert_eq!(dump(&service).await, before, "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn long_statements_are_read_in_the_time_their_length_takes() {
+    let host = Host::new();
+    let service = database(&host).await;
+    let ann = user(&service, "ann");
+    let megabyte = |part: &str| part.repeat(1_000_000 / part.len());
+    for sql in [
+        format!("SELECT {}1", megabyte("auth,")),
+        format!("SELECT {}1", megabyte("auth.uid(),")),
+        format!("CREATE TABLE {}", megabyte("auth ")),
+        format!("CREATE POLICY {}", megabyte("auth ")),
+        format!("ALTER TABLE notes {}", megabyte("auth ")),
+        format!("SELECT 1{}", megabyte("::text")),
+        format!("SELECT {}1{}", "(".repeat(200_000), ")::int".repeat(100_000)),
+        format!("{}SELECT 1", megabyte(";")),
+        format!("SELECT 1{}", megabyte(";")),
+        format!("INSERT INTO notes VALUES (1) {}", megabyte("ON CONFLICT (id) DO UPDATE SET id = 1 ")),
+        format!("INSERT INTO notes VALUES (1) ON CONFLICT {}", megabyte("DO UPDATE WHERE ")),
+        format!("UPDATE notes AS x SET {}", megabyte("x.")),
+        format!("WITH {}", megabyte("x AS (")),
+        format!("DELETE FROM notes WHERE {}", megabyte("WHERE ")),
+        format!("SELECT {}", megabyte("/**/")),
+        format!("SELECT '{}", megabyte("''")),
+    ] {
+        for database in [&service, &ann] {
+            let started = std::time::Instant::now();
+            let _ = query(database, &sql).await;
+            let took = started.elapsed();
+            assert!(took < std::time::Duration::from_secs(20), "{took:?}: {}", sql.get(..40).unwrap());
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_waited_while_the_first_policy_was_made_does_not_run_without_it() {
+    let host = Host::new();
+    let service = host.app("app").await;
+    execute(&service, "CREATE TABLE notes (id INTEGER PRIMARY KEY, owner TEXT)").await.unwrap();
+    let ann = user(&service, "ann");
+    let blocking = service.begin(TransactionMode::ReadWrite, soon()).await.unwrap();
+    let enabling = execute(&service, "ALTER TABLE notes ENABLE ROW LEVEL SECURITY");
+    let inserting = execute(&ann, "INSERT INTO notes VALUES (1, 'bob')");
+    let unblock = async {
+        tokio::task::yield_now().await;
+        blocking.rollback().await.unwrap();
+    };
+    let (enabled, inserted, ()) = tokio::join!(enabling, inserting, unblock);
+    enabled.unwrap();
+    assert!(matches!(inserted, Err(Error::Busy(_))), "{inserted:?}");
+    let again = execute(&ann, "INSERT INTO notes VALUES (1, 'bob')").await;
+    assert!(matches!(again, Err(Error::Denied(_))), "{again:?}");
+}
+
+/// Everybody reads and writes in every way there is while policies and the schema change, and statements are given up halfway.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_meets_rows_of_others_while_everything_changes() {
+    let host = Host::new();
+    let service = database(&host).await;
+    execute(&service, "CREATE TRIGGER log AFTER UPDATE ON notes BEGIN UPDATE plain SET v = NEW.id; END").await.unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..12 {
+        let name = ["ann", "bob", "eve"][number % 3];
+        let own = user(&service, name);
+        tasks.spawn(async move {
+            let mine = async |sql: &str| match query(&own, sql).await {
+                Ok(rows) => assert!(
+                    rows.rows.iter().all(|row| row[0] == Value::Text(name.to_owned())),
+                    "{name}: {sql}: {rows:?}"
+                ),
+                Err(Error::Busy(_)) => {}
+                Err(error) => panic!("{name}: {sql}: {error}"),
+            };
+            for round in 0..25 {
+                mine("SELECT owner FROM notes").await;
+                mine(&format!("INSERT INTO notes (owner, body) VALUES ('{name}', '{number} {round}') RETURNING owner"))
+                    .await;
+                mine(&format!("UPDATE notes SET body = body || '.' WHERE id % 5 = {} RETURNING owner", round % 5))
+                    .await;
+                mine(&format!("DELETE FROM notes WHERE body LIKE '%{}%' AND id > 3 RETURNING owner", round % 7)).await;
+                let given_up = query(
+                    &own,
+                    "UPDATE notes SET body = body || (SELECT count(*) FROM notes AS a, notes AS b, notes AS c)",
+                );
+                let _ = tokio::time::timeout(std::time::Duration::from_micros(300 * (round % 8)), given_up).await;
+                if let Ok(mut cursor) = own.cursor("SELECT owner FROM notes".to_owned(), vec![], soon()).await {
+                    let rows = cursor.next().await.unwrap();
+                    assert!(rows.iter().all(|row| row[0] == Value::Text(name.to_owned())), "{name}: {rows:?}");
+                }
+                if round % 6 == 0
+                    && let Ok(transaction) = own.begin(TransactionMode::ReadWrite, soon()).await
+                {
+                    for sql in ["UPDATE notes SET owner = owner RETURNING owner", "SELECT owner FROM notes"] {
+                        let rows = transaction.query(sql.to_owned(), vec![], soon()).await.unwrap();
+                        assert!(rows.rows.iter().all(|row| row[0] == Value::Text(name.to_owned())), "{name}: {rows:?}");
+                    }
+                }
+            }
+        });
+    }
+    for round in 0..40 {
+        for sql in [
+            format!("CREATE POLICY p{round} ON notes AS RESTRICTIVE USING (id <> -{round} - 1)"),
+            format!("ALTER TABLE plain ADD COLUMN c{round}"),
+            format!("CREATE INDEX i{round} ON notes (owner, id)"),
+            format!("DROP POLICY p{round} ON notes"),
+            format!("DROP INDEX i{round}"),
+        ] {
+            while let Err(error) = execute(&service, &sql).await {
+                assert!(matches!(error, Error::Busy(_)), "{sql}: {error}");
+            }
+        }
+    }
+    while let Some(ended) = tasks.join_next().await {
+        ended.unwrap();
+    }
+    assert_eq!(value(&service, "SELECT owner FROM notes WHERE id = 3").await, Value::Text("bob".to_owned()));
 }
 
 #[tokio::test]
@@ -297,6 +511,25 @@ async fn triggers_act_for_the_app_but_their_rows_pass_the_policies() {
     execute(&service, "ALTER TABLE audit ENABLE ROW LEVEL SECURITY").await.unwrap();
     let refused = execute(&ann, "UPDATE notes SET body = 'x' WHERE id = 1").await;
     assert!(matches!(refused, Err(Error::Denied(text)) if text.contains("table \"audit\"")));
+}
+
+#[tokio::test]
+async fn what_a_trigger_writes_elsewhere_need_not_be_readable() {
+    let host = Host::new();
+    let service = database(&host).await;
+    for sql in [
+        "CREATE TABLE audit (what TEXT)",
+        "CREATE TRIGGER log AFTER DELETE ON notes BEGIN INSERT INTO audit VALUES (OLD.id); END",
+        "ALTER TABLE audit ENABLE ROW LEVEL SECURITY",
+        "CREATE POLICY written ON audit FOR INSERT WITH CHECK (true)",
+    ] {
+        execute(&service, sql).await.unwrap();
+    }
+    let ann = user(&service, "ann");
+    let deleted = query(&ann, "DELETE FROM notes WHERE id = 1 RETURNING id").await.unwrap();
+    assert_eq!(deleted.rows, [[Value::Integer(1)]]);
+    assert!(query(&ann, "INSERT INTO audit VALUES ('x') RETURNING what").await.is_err(), "its own rows it shows");
+    assert_eq!(value(&service, "SELECT count(*) FROM audit").await, Value::Integer(1));
 }
 
 #[tokio::test]

@@ -64,10 +64,17 @@ pub(in crate::store::tenant) fn inserted(text: impl Into<String>) -> Token {
 
 /// The tokens of a text; comments are left out.
 pub(in crate::store::tenant) fn tokens(sql: &str) -> Result<Vec<Token>, Error> {
+    first_tokens(sql, usize::MAX)
+}
+
+/// The first tokens of a text, so many at most.
+pub(in crate::store::tenant) fn first_tokens(sql: &str, most: usize) -> Result<Vec<Token>, Error> {
     let mut found = Vec::new();
     let mut rest = sql;
     let mut spaced = false;
-    while let Some(first) = rest.chars().next() {
+    while found.len() < most
+        && let Some(first) = rest.chars().next()
+    {
         if matches!(first, ' ' | '\t' | '\n' | '\r' | '\u{c}') {
             rest = rest.get(1..).unwrap_or_default();
             spaced = true;
@@ -107,17 +114,21 @@ pub(in crate::store::tenant) fn from_postgres(tokens: Vec<Token>) -> Result<Vec<
 /// Turns `auth.uid(` and its siblings into the functions SQLite knows.
 fn with_auth_functions(tokens: Vec<Token>) -> Vec<Token> {
     const FUNCTIONS: [&str; 4] = ["uid", "role", "email", "jwt"];
+    let function = |at: usize| match tokens.get(at..at + 4)? {
+        [auth, dot, function, bracket] if auth.names("auth") && dot.is_symbol('.') && bracket.is_symbol('(') => {
+            FUNCTIONS.iter().find(|name| function.names(name))
+        }
+        _ => None,
+    };
+    let found: Vec<_> = (0..tokens.len()).filter_map(|at| Some((at, function(at)?))).collect();
+    let mut found = found.into_iter().peekable();
     let mut result: Vec<Token> = Vec::with_capacity(tokens.len());
-    let mut rest = tokens.into_iter().peekable();
-    while let Some(mut token) = rest.next() {
-        let ahead: Vec<Token> = if token.names("auth") { rest.clone().take(3).collect() } else { Vec::new() };
-        if let [dot, function, bracket] = ahead.as_slice()
-            && dot.is_symbol('.')
-            && bracket.is_symbol('(')
-            && let Some(name) = FUNCTIONS.iter().find(|name| function.names(name))
-        {
+    let mut rest = tokens.into_iter().enumerate();
+    while let Some((at, mut token)) = rest.next() {
+        if let Some((_, name)) = found.next_if(|(place, _)| *place == at) {
             token.text = format!("auth_{name}");
             token.kind = TokenKind::Word;
+            // The dot and the name.
             rest.nth(1);
         }
         result.push(token);

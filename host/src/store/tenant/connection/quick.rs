@@ -1,0 +1,146 @@
+//! Statements that are over before another thread could take them: reads of a few rows, by texts that were quick before.
+//!
+//! To hand a statement to a thread for blocking work and its rows back costs two wake-ups, many times what a read by a key takes.
+//! A text that was prepared and run on such a thread within [`QUICK`] is run by its caller the next time, for at most
+//! [`AT_ONCE`]; when that is not enough it is stopped and begun anew on a thread. It only reads, so it may be.
+//! The clock is looked at every few instructions of SQLite's machine, so none of them may take long: statements with
+//! functions other than those of [`CHEAP`] always go to a thread.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{CACHED_STATEMENTS, CACHED_TEXT_BYTES, Connection};
+use crate::store::tenant::guard::Call;
+use crate::store::tenant::heap::Budget;
+use crate::store::tenant::value::{Outcome, Rows};
+use crate::store::tenant::{Error, STATEMENT_MEMORY};
+
+/// What a text may take on a thread to be tried without one, prepared anew or not.
+const QUICK: Duration = Duration::from_millis(1);
+
+/// What a statement may take without one.
+const AT_ONCE: Duration = Duration::from_micros(200);
+
+/// What its rows may take, in bytes.
+const BYTES_AT_ONCE: usize = 64 * 1024;
+
+/// Functions that take no longer for large values than for small ones, or a step for each row.
+const CHEAP: [&str; 22] = [
+    "abs",
+    "auth_email",
+    "auth_jwt",
+    "auth_role",
+    "auth_uid",
+    "avg",
+    "coalesce",
+    "count",
+    "date",
+    "datetime",
+    "ifnull",
+    "iif",
+    "last_insert_rowid",
+    "max",
+    "min",
+    "nullif",
+    "random",
+    "round",
+    "row_number",
+    "sum",
+    "total",
+    "unixepoch",
+];
+
+#[cfg(test)]
+thread_local! {
+    /// Statements this thread has run for itself.
+    pub(in crate::store::tenant) static RUN_AT_ONCE: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
+/// Whether a statement with this function may be quick.
+pub(in crate::store::tenant) fn is_cheap(function: &str) -> bool {
+    CHEAP.iter().any(|cheap| cheap.eq_ignore_ascii_case(function))
+}
+
+/// What a connection knows of the texts it has prepared.
+#[derive(Default)]
+pub(super) struct Paces(HashMap<String, Pace>);
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pace {
+    /// Has nothing in it that could not be stopped.
+    Unknown,
+    /// And was quick the last time.
+    Quick,
+}
+
+impl Paces {
+    fn is_quick(&self, sql: &str) -> bool {
+        self.0.get(sql) == Some(&Pace::Quick)
+    }
+
+    /// Notes a run on a thread. `stoppable` is known when the statement was prepared for it.
+    fn ran(&mut self, sql: &str, took: Duration, stoppable: Option<bool>) {
+        match stoppable {
+            Some(false) => drop(self.0.remove(sql)),
+            Some(true) if sql.len() <= CACHED_TEXT_BYTES => {
+                if self.0.len() >= CACHED_STATEMENTS {
+                    self.0.clear();
+                }
+                self.0.insert(sql.to_owned(), Pace::Unknown);
+            }
+            _ => {}
+        }
+        if took <= QUICK
+            && let Some(pace) = self.0.get_mut(sql)
+        {
+            *pace = Pace::Quick;
+        }
+    }
+
+    fn failed(&mut self, sql: &str) {
+        if let Some(pace) = self.0.get_mut(sql) {
+            *pace = Pace::Unknown;
+        }
+    }
+}
+
+impl Connection {
+    /// Runs a statement that reads, if it is one that is quick. None when it has to be run on a thread: nothing has happened then.
+    pub(in crate::store::tenant) fn query_at_once(&mut self, call: &Arc<Call>) -> Option<Outcome> {
+        if !self.paces.is_quick(&call.sql) {
+            return None;
+        }
+        let _budget = Budget::of(STATEMENT_MEMORY);
+        call.hurry(Some(AT_ONCE));
+        let result = self.read(call, BYTES_AT_ONCE);
+        call.hurry(None);
+        if let Ok(Some(rows)) = result {
+            #[cfg(test)]
+            RUN_AT_ONCE.set(RUN_AT_ONCE.get() + 1);
+            return Some(self.only(rows));
+        }
+        // Whatever it failed with, a thread finds out.
+        self.paces.failed(&call.sql);
+        None
+    }
+
+    /// Runs a statement and returns its rows, unless it writes: then nothing happens and there are none.
+    pub(in crate::store::tenant) fn query_if_readonly(&mut self, call: &Arc<Call>) -> Result<Option<Rows>, Error> {
+        let begun = Instant::now();
+        let rows = self.read(call, self.limits.result_bytes)?;
+        if rows.is_some() {
+            self.paces.ran(&call.sql, begun.elapsed(), self.watch.stoppable());
+        }
+        Ok(rows)
+    }
+
+    fn read(&mut self, call: &Arc<Call>, mut room: usize) -> Result<Option<Rows>, Error> {
+        self.run(
+            call,
+            |connection, statement| {
+                if statement.readonly() { connection.collect(statement, &mut room).map(Some) } else { Ok(None) }
+            },
+        )
+    }
+}
