@@ -22,6 +22,7 @@ use crate::deploy::components::Components;
 use crate::deploy::packages::{Npm, Registries};
 use crate::deploy::script::Scripts;
 use crate::error::Error;
+use crate::files::{FileLimits, Files};
 use crate::http::listener::Listener;
 use crate::http::rate::Limiter;
 use crate::http::service::Service;
@@ -43,7 +44,7 @@ use crate::secrets::Secret;
 use crate::store::backup::{Copies, Copying};
 use crate::store::tenant::Databases;
 use crate::store::{Store, StoreError, api_keys, tokens};
-use crate::tunables::{ADMISSION_QUEUE_FACTOR, ADMISSION_WAIT, MANAGEMENT_MEMORY_BYTES, STREAMS};
+use crate::tunables::{ADMISSION_QUEUE_FACTOR, ADMISSION_WAIT, FILES_ENTRIES, MANAGEMENT_MEMORY_BYTES, STREAMS};
 
 /// Why a host does not start, in one line.
 pub type StartError = Box<dyn std::error::Error>;
@@ -80,7 +81,7 @@ impl App {
     pub async fn start(config: Config) -> Result<Started, StartError> {
         raise_file_limit();
         return_large_blocks();
-        let (store, sealer) = data::open(&config.data, config.keys.master_key.as_ref())?;
+        let (store, sealer) = data::open(&config.data, config.keys.master_key.as_ref(), config.retention)?;
         store.ensure_default_app(config.keys.jwt_secret).await?;
         let (admin_token, new_admin_token) = admin_token(&store, config.keys.admin_token).await?;
         let tokens = Arc::new(ManagementTokens::new(admin_token, store.read(tokens::principals).await?));
@@ -109,6 +110,7 @@ impl App {
         let npm = Arc::new(Npm::open(registries, &config.data.join("packages"))?);
         let dialer = Arc::new(Dialer::new(b"")?);
         let verifiers = Verifiers::new(dialer.clone(), config.allow_egress.clone(), config.issuers);
+        let files = FileLimits { bytes: u64::from(config.files_mb) * 1024 * 1024, entries: FILES_ENTRIES };
         let resources = Arc::new(Resources {
             store: store.clone(),
             databases: Databases::new(config.data.clone(), config.durability),
@@ -116,6 +118,7 @@ impl App {
             egress: Arc::new(EgressPolicy::new(config.allow_egress)),
             origin: origin.clone(),
             memory: MemoryBudget::new(mebibytes(config.guest_memory_mb)),
+            files: Arc::new(Files::new(&config.data, files)),
         });
         let components = Arc::new(Components {
             store: store.clone(),
@@ -132,6 +135,7 @@ impl App {
             admission: admission.clone(),
             maxima: config.maxima,
             databases: resources.databases.clone(),
+            files: resources.files.clone(),
             verifiers,
             apps: Mutex::default(),
             deleting: Mutex::default(),

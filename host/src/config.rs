@@ -17,8 +17,9 @@ use crate::secrets::Secret;
 use crate::settings::Maxima;
 use crate::settings::issuer::IssuerSettings;
 use crate::settings::rate::{HostRates, RateLimits};
+use crate::store::executions::Retention;
 use crate::store::tenant::Durability;
-use crate::tunables::{FUEL, MEMORY_LIMIT_MB, Range, TIMEOUT_SECONDS};
+use crate::tunables::{EXECUTIONS_KEPT, EXECUTIONS_KEPT_DAYS, FILES_MB, FUEL, MEMORY_LIMIT_MB, Range, TIMEOUT_SECONDS};
 
 /// What `caddis serve` can be told. Each option is a flag, a variable `CADDIS_…` and a key of `caddis.toml`; in that order the first
 /// one that is given counts.
@@ -97,6 +98,18 @@ pub struct ServeOptions {
     #[arg(long, env = "CADDIS_GUEST_MEMORY_MB", value_name = "MIB")]
     guest_memory_mb: Option<u32>,
 
+    /// What the files of one function may take, in MiB [default: 64]
+    #[arg(long, env = "CADDIS_FILES_MB", value_name = "MIB")]
+    files_mb: Option<u32>,
+
+    /// Executions kept in the log of each function, 0 to 10000000; 0 records none [default: 100000]
+    #[arg(long, env = "CADDIS_KEEP_EXECUTIONS", value_name = "COUNT")]
+    keep_executions: Option<u32>,
+
+    /// Days that executions and statistics are kept, 1 to 3650 [default: 30]
+    #[arg(long, env = "CADDIS_KEEP_EXECUTIONS_DAYS", value_name = "DAYS")]
+    keep_executions_days: Option<u32>,
+
     /// Largest uploaded component, in bytes [default: 33554432]
     #[arg(long, env = "CADDIS_MAX_COMPONENT_BYTES", value_name = "BYTES")]
     max_component_bytes: Option<usize>,
@@ -155,6 +168,9 @@ pub struct Config {
     pub max_executions: u32,
     pub max_connections: usize,
     pub guest_memory_mb: u32,
+    pub files_mb: u32,
+    /// What is kept of the log of executions.
+    pub retention: Retention,
     pub max_component_bytes: usize,
     pub compile_time: Duration,
     pub compile_memory_mb: u32,
@@ -228,6 +244,11 @@ impl Config {
                 options.guest_memory_mb,
                 Range { default: half_of_memory_mb(), min: MEMORY_LIMIT_MB.min, max: u32::MAX },
             )?,
+            files_mb: number("files-mb", options.files_mb, FILES_MB)?,
+            retention: Retention::new(
+                number("keep-executions", options.keep_executions, EXECUTIONS_KEPT)?,
+                number("keep-executions-days", options.keep_executions_days, EXECUTIONS_KEPT_DAYS)?,
+            ),
             max_component_bytes: options.max_component_bytes.unwrap_or(32 * 1024 * 1024),
             compile_time: Duration::from_secs(options.compile_seconds.unwrap_or(60)),
             compile_memory_mb: options.compile_memory_mb.unwrap_or(2_048),
@@ -280,6 +301,9 @@ impl ServeOptions {
             max_executions: self.max_executions.or(other.max_executions),
             max_connections: self.max_connections.or(other.max_connections),
             guest_memory_mb: self.guest_memory_mb.or(other.guest_memory_mb),
+            files_mb: self.files_mb.or(other.files_mb),
+            keep_executions: self.keep_executions.or(other.keep_executions),
+            keep_executions_days: self.keep_executions_days.or(other.keep_executions_days),
             max_component_bytes: self.max_component_bytes.or(other.max_component_bytes),
             compile_seconds: self.compile_seconds.or(other.compile_seconds),
             compile_memory_mb: self.compile_memory_mb.or(other.compile_memory_mb),
@@ -458,5 +482,8 @@ mod tests {
         let options =
             ServeOptions { max_memory_limit_mb: Some(2000), data: Some("x".into()), ..ServeOptions::default() };
         assert_eq!(error(options, ""), "--max-memory-limit-mb must be between 64 and 1024, got 2000");
+        let (kept, days) = ("data = \"x\"\nkeep_executions = 10000001\n", "data = \"x\"\nkeep_executions_days = 0\n");
+        assert!(error(ServeOptions::default(), kept).contains("--keep-executions must be between 0 and 10000000"));
+        assert!(error(ServeOptions::default(), days).contains("--keep-executions-days must be between 1 and 3650"));
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::secrets::seal::{KeyError, MasterKey, Sealer};
 use crate::secrets::{Secret, rotation};
+use crate::store::executions::Retention;
 use crate::store::reseal::reseal;
 use crate::store::{OpenError, Store, StoreError};
 
@@ -29,23 +30,23 @@ pub enum DataError {
     NoNewKey,
 }
 
-/// Opens a data directory, and makes it at the first start.
+/// Opens a data directory, and makes it at the first start. So much is kept of the log of executions.
 ///
 /// # Errors
 /// See [`DataError`]. Where there is data but no key, nothing is written.
-pub fn open(directory: &Path, given: Option<&Secret>) -> Result<(Store, Arc<Sealer>), DataError> {
+pub fn open(directory: &Path, given: Option<&Secret>, retention: Retention) -> Result<(Store, Arc<Sealer>), DataError> {
     let file = directory.join(KEY_FILE);
     let master = match Store::exists(directory) {
         true => MasterKey::existing(given, &file)?,
         false => MasterKey::load(given, &file)?,
     };
     let sealer = Arc::new(Sealer::new(&master));
-    match Store::open(directory, sealer.clone()) {
+    match Store::open_keeping(directory, sealer.clone(), retention) {
         // The key was being replaced when the process ended, and the data has the new one already.
         Err(OpenError::WrongMasterKey(path)) if given.is_none() => {
             let Some(next) = rotation::next(&file)? else { return Err(OpenError::WrongMasterKey(path).into()) };
             let sealer = Arc::new(Sealer::new(&next));
-            let store = Store::open(directory, sealer.clone())?;
+            let store = Store::open_keeping(directory, sealer.clone(), retention)?;
             rotation::adopt_next(&file)?;
             Ok((store, sealer))
         }
@@ -69,7 +70,7 @@ pub async fn rotate_key(directory: &Path, given: Option<&Secret>, new: Option<&S
     if given.is_some() && new.is_none() {
         return Err(DataError::NoNewKey);
     }
-    let (store, _) = open(directory, given)?;
+    let (store, _) = open(directory, given, Retention::everything())?;
     let file = directory.join(KEY_FILE);
     let master = match new {
         Some(_) => MasterKey::load(new, &file)?,

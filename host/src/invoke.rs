@@ -149,9 +149,13 @@ impl Invoker {
         let permit = self.admission.enter(&function.gate).await.map_err(|_| no_room())?;
         let linked = self.deployer.linked(&function).await?;
         let environment = self.environment(&call.app, &function).await?;
+        let FunctionVersion { id: function_id, settings, .. } = &function.version;
+        let files = match linked.files {
+            true => self.resources.directory(&call.app.name, *function_id, settings).await?,
+            false => None,
+        };
 
         let id = ExecutionId::generate();
-        let settings = &function.version.settings;
         let deadline = Instant::now() + timeout;
         let sent = match settings.log_response {
             true => SentResponse::copied(environment.clone()),
@@ -183,6 +187,7 @@ impl Invoker {
             caller: caller(&identity),
             log,
             responder,
+            files,
             siblings: self.siblings(&call.app, &identity, call.origin),
             trace,
         };

@@ -5,7 +5,7 @@
 //! Edges go downwards only:
 //!
 //! ```text
-//! cli → app → http → { router, api } → { invoke, deploy } → { sandbox, js } → runtime → bindings → { store, secrets } → { error, ids, settings, threads, tunables }
+//! cli → app → http → { router, api } → { invoke, deploy } → { sandbox, js } → runtime → bindings → { store, secrets, files } → { error, ids, settings, threads, tunables }
 //! ```
 //!
 //! `auth` stands beside `invoke`, `data` (the data directory with its key) beside `app`; `observe` serves all. What is *not* there matters as much:
@@ -30,6 +30,7 @@ pub mod config;
 pub mod data;
 pub mod deploy;
 pub mod error;
+pub mod files;
 pub mod http;
 pub mod ids;
 pub mod invoke;

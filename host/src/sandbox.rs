@@ -13,7 +13,10 @@ use crate::bindings::db::DbState;
 use crate::bindings::egress::EgressPolicy;
 use crate::bindings::env::Environment;
 use crate::bindings::fetch::{Dialer, Fetch, Siblings};
+use crate::bindings::files::FileAccess;
 use crate::bindings::outgoing::Responder;
+use crate::error::Error;
+use crate::files::Files;
 use crate::ids::{AppName, FunctionId};
 use crate::observe::capture::LogCapture;
 use crate::observe::trace::TraceContext;
@@ -25,6 +28,7 @@ use crate::settings::Settings;
 use crate::store::secrets::Changes;
 use crate::store::tenant::{Caller, Databases};
 use crate::store::{Reader, Store, StoreError, apps, secrets};
+use crate::threads;
 
 /// The host's resources.
 pub struct Resources {
@@ -40,6 +44,8 @@ pub struct Resources {
     pub origin: Origin,
     /// What guests may use of the host's memory.
     pub memory: Arc<MemoryBudget>,
+    /// Functions' own directories.
+    pub files: Arc<Files>,
 }
 
 /// What one execution brings along.
@@ -58,6 +64,8 @@ pub struct Occasion {
     pub log: LogCapture,
     /// Where the response goes.
     pub responder: Responder,
+    /// The function's directory, if it has one.
+    pub files: Option<FileAccess>,
     /// The app's other functions, if they may be called.
     pub siblings: Option<Box<dyn Siblings>>,
     /// The trace its outgoing requests belong to.
@@ -67,13 +75,14 @@ pub struct Occasion {
 impl Resources {
     /// What goes into the store of one execution.
     pub fn parts(&self, app: &AppName, settings: &Settings, occasion: Occasion) -> CtxParts {
-        let Occasion { deadline, environment, wasi_environment, user, caller, log, responder, siblings, trace } =
+        let Occasion { deadline, environment, wasi_environment, user, caller, log, responder, files, siblings, trace } =
             occasion;
         CtxParts {
             fetch: Fetch::new(self.dialer.clone(), self.egress.clone(), settings.allow_net, siblings)
                 .with_own_host(self.origin.address())
                 .only_to(settings.allowed_hosts.clone())
                 .in_trace(trace),
+            files,
             db: DbState::new(self.databases.clone(), app.clone(), caller, settings.allow_service_role, deadline),
             crypto: CryptoState::new(deadline),
             environment,
@@ -83,6 +92,29 @@ impl Resources {
             responder,
             memory: MemoryLimiter::new(mebibytes(settings.memory_limit_mb), self.memory.clone()),
         }
+    }
+
+    /// The directory of a function, if its settings give it one.
+    ///
+    /// # Errors
+    /// When it cannot be made or read.
+    pub async fn directory(
+        &self,
+        app: &AppName,
+        function: FunctionId,
+        settings: &Settings,
+    ) -> Result<Option<FileAccess>, Error> {
+        let Settings { allow_read: read, allow_write: write, .. } = *settings;
+        if !read && !write {
+            return Ok(None);
+        }
+        let directory = self.files.of(app, function);
+        if directory.root().is_none() {
+            let prepared = directory.clone();
+            let prepared = threads::blocking(move || prepared.prepare()).await;
+            prepared.map_err(Error::internal)?.map_err(Error::internal)?;
+        }
+        Ok(Some(FileAccess { files: self.files.clone(), directory, read, write }))
     }
 
     /// The variables of a function as they are now, or as they would be with these changes. One that does not exist yet has none of

@@ -43,9 +43,9 @@ pub struct Settings {
     pub allow_env: bool,
     /// Whether the function may act as `service_role` in the database for callers that are none.
     pub allow_service_role: bool,
-    /// Reserved: reading a private directory.
+    /// Whether the function may read the files in its private directory.
     pub allow_read: bool,
-    /// Reserved: writing a private directory.
+    /// Whether it may make, change and remove them.
     pub allow_write: bool,
     /// Reserved: a cron expression.
     pub cron_schedule: Option<String>,
@@ -229,6 +229,8 @@ impl SettingsPatch {
         set(&mut settings.allowed_hosts, patch.allowed_hosts);
         set(&mut settings.allow_env, patch.allow_env);
         set(&mut settings.allow_service_role, patch.allow_service_role);
+        set(&mut settings.allow_read, patch.allow_read);
+        set(&mut settings.allow_write, patch.allow_write);
         set(&mut settings.cors, patch.cors);
         set(&mut settings.rate_limit, patch.rate_limit);
         set(&mut settings.log_response, patch.log_response);
@@ -238,14 +240,9 @@ impl SettingsPatch {
 
     /// A setting that would be accepted and then do nothing is worse than an error.
     fn refuse_what_is_not_there(&self) -> Result<(), Error> {
-        let later = [
-            ("allow_read", self.allow_read == Some(true)),
-            ("allow_write", self.allow_write == Some(true)),
-            ("cron_schedule", matches!(self.cron_schedule, Some(Some(_)))),
-        ];
-        match later.iter().find(|(_, wanted)| *wanted) {
-            Some((field, _)) => Err(Error::invalid(format!("{field} is not supported yet; leave it out"))),
-            None => Ok(()),
+        match self.cron_schedule {
+            Some(Some(_)) => Err(Error::invalid("cron_schedule is not supported yet; leave it out")),
+            Some(None) | None => Ok(()),
         }
     }
 }

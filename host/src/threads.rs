@@ -113,6 +113,18 @@ pub fn step_back_when_long() {
     }
 }
 
+/// Lets this thread wait for its turn when it wakes up, where it would interrupt others otherwise. What it gets of the CPU stays the same.
+#[expect(unsafe_code, reason = "POSIX's scheduling of threads is a C function")]
+pub fn do_not_interrupt() {
+    let parameters = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the thread is the one that runs, and the parameters live as long as the call.
+    let refused =
+        unsafe { libc::pthread_setschedparam(libc::pthread_self(), libc::SCHED_BATCH, &raw const parameters) };
+    if refused != 0 {
+        tracing::warn!(error = refused, "a thread of the host runs at normal priority");
+    }
+}
+
 /// CPU time of this thread.
 fn cpu_time() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()

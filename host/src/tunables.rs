@@ -308,14 +308,36 @@ pub const EXECUTION_QUEUE: usize = 10_000;
 /// Rows of the execution log in one transaction.
 pub const EXECUTION_BATCH: usize = 500;
 
-/// How long a row of the execution log waits for company.
-pub const EXECUTION_BATCH_DELAY: Duration = Duration::from_millis(20);
+/// How long a row of the execution log waits for company: each transaction costs as much as some dozen rows. Whoever reads the log has what
+/// waits written at once.
+pub const EXECUTION_BATCH_DELAY: Duration = Duration::from_millis(100);
 
-/// Executions kept for one function.
-pub const EXECUTIONS_KEPT: u32 = 100_000;
+/// Bytes of a function's files, in MiB, unless the operator says otherwise. Each file counts in whole blocks of 4 KiB, each directory as one.
+pub const FILES_MB: Range<u32> = Range { default: 64, min: 1, max: 1_048_576 };
 
-/// How long executions are kept.
-pub const EXECUTIONS_KEPT_FOR: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// Files and directories of a function.
+pub const FILES_ENTRIES: u64 = 4_096;
+
+/// How deep directories are in one another: whoever removes them opens one after the other.
+pub const FILES_DEPTH: usize = 32;
+
+/// Files and directories one execution has open at a time.
+pub const FILES_OPEN: usize = 32;
+
+/// The same for all executions: connections need handles too.
+pub const FILES_OPEN_ON_HOST: usize = 1_024;
+
+/// Bytes a program reads or writes in one call.
+pub const WHOLE_FILE_BYTES: usize = 8 * 1024 * 1024;
+
+/// Bytes of one write to a file as a stream.
+pub const FILE_WRITE_BYTES: usize = 64 * 1024;
+
+/// Executions kept for one function, unless the operator says otherwise; 0: none is recorded.
+pub const EXECUTIONS_KEPT: Range<u32> = Range { default: 100_000, min: 0, max: 10_000_000 };
+
+/// How long executions are kept, in days, unless the operator says otherwise.
+pub const EXECUTIONS_KEPT_DAYS: Range<u32> = Range { default: 30, min: 1, max: 3_650 };
 
 /// Functions that have series of their own in `/metrics`; what others count is added up.
 pub const METRICS_FUNCTIONS: usize = 1_000;

@@ -1,6 +1,7 @@
 // What programs see of the place they run in: Deno, process, navigator, EdgeRuntime, and what is missing there.
 
 import { defineGlobals, native } from "./native.js";
+import { files } from "./files.js";
 import { inspect } from "./inspect.js";
 import { waitUntil } from "./tasks.js";
 
@@ -70,6 +71,7 @@ const Deno = {
   build: { target: "wasm32-unknown-unknown", arch: "wasm32", os: "linux", vendor: "unknown", env: "gnu" },
   version: { deno: "2.0.0", v8: "", typescript: "" },
   cwd: () => "/",
+  ...files,
 };
 
 /** A stream that is the log. */

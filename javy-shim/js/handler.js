@@ -121,7 +121,7 @@ async function invokeLegacy(handler, method, url, path, fields, body) {
     path,
     params: Object.fromEntries(new URL(url).searchParams),
     user: who,
-    user_id: who?.id ?? null,
+    user_id: who?.id,
     user_email: who?.email ?? null,
     user_role: who?.role ?? null,
     session_id: who?.claims.session_id ?? null,

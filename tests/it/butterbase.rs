@@ -179,6 +179,31 @@ async fn bb8_a_page_calls_a_function_by_any_method() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn bb8_the_path_the_token_and_every_other_method_reach_the_function() {
+    let server = start().await;
+    let app = shop(&server).await;
+    let code = "export default (req, ctx) => new Response(req.method === 'HEAD' ? null : JSON.stringify({
+        method: req.method, at: req.url.split('/fn/')[1], token: req.headers.get('authorization'), user: ctx.user?.id ?? null,
+    }), { headers: { 'x-method': req.method } })";
+    deploy(&app, json!({ "name": "f", "code": code, "trigger": { "type": "http", "config": { "auth": "optional" } } }))
+        .await
+        .expect(StatusCode::CREATED);
+    let token = app.user_token(json!({ "sub": "u1" })).await;
+    for method in ["OPTIONS", "HEAD", "PROPFIND", "QUERY", "M-SEARCH"] {
+        let call = server.anonymous().call(method.parse().unwrap(), "/v1/shop/fn/f/a/b?c=d").bearer(&token);
+        let reply = call.send().await.expect(StatusCode::OK);
+        assert_eq!(reply.header("x-method"), [method]);
+        if method != "HEAD" {
+            let expected =
+                json!({ "method": method, "at": "f/a/b?c=d", "token": format!("Bearer {token}"), "user": "u1" });
+            assert_eq!(reply.json(), expected);
+        }
+    }
+    let nobody = server.anonymous().call(Method::GET, "/v1/shop/fn/f").send().await.expect(StatusCode::OK).json();
+    assert_eq!((&nobody["token"], &nobody["user"]), (&Value::Null, &Value::Null));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn bb10_a_function_shows_its_metrics() {
     let server = start().await;
     let app = shop(&server).await;

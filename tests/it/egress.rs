@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use caddis_tests::{Guest, Server, guests};
-use http::StatusCode;
+use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
+use crate::observe::{opened_to, recorder};
 use crate::{options, start};
 
 /// A server on loopback that counts its connections and greets.
@@ -99,4 +100,51 @@ async fn a_function_without_network_reaches_nothing() {
     assert_eq!(neighbour.connections(), 0);
     server.admin().change("f", &json!({ "allow_net": true })).await.expect(StatusCode::OK);
     assert_eq!(fetch(&server, &url).await["status"], 201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn allowed_hosts_are_the_only_ones_a_component_reaches() {
+    let (service, seen) = recorder().await;
+    let server = Server::start(opened_to(&service)).await;
+    let admin = server.admin();
+    let (host, port) = (service.address().ip(), service.address().port());
+    let mut reached = 0;
+    for guest in WORLDS {
+        for (hosts, open) in [
+            (json!([]), true),
+            (json!(["api.example.com"]), false),
+            (json!([format!("{host}")]), true),
+            (json!([format!("{host}:{port}")]), true),
+            (json!([format!("{host}:1")]), false),
+            (json!(["*.example.com", format!("{host}:{port}")]), true),
+        ] {
+            admin.put_component("f", guest, "").await;
+            admin.change("f", &json!({ "allowed_hosts": hosts })).await.expect(StatusCode::OK);
+            let result = fetch(&server, &service.url()).await;
+            let expected = if open { &result["status"] } else { &result["error"] };
+            assert!(!expected.is_null(), "{} {hosts}: {result}", guest.name);
+            reached += usize::from(open);
+            assert_eq!(seen.lock().unwrap().len(), reached, "what is closed is never asked");
+        }
+        admin.change("f", &json!({ "allowed_hosts": [] })).await.expect(StatusCode::OK);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trace_goes_through_components_to_what_they_call() {
+    let (service, seen) = recorder().await;
+    let server = Server::start(opened_to(&service)).await;
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    for guest in WORLDS {
+        server.admin().put_component("f", guest, "").await;
+        let call = || server.anonymous().invoke(Method::GET, "f", &format!("/fetch?{}", service.url()));
+        call().header("traceparent", parent).header("tracestate", "vendor=1").send().await.expect(StatusCode::OK);
+        call().send().await.expect(StatusCode::OK);
+        let [traced, plain] = &std::mem::take(&mut *seen.lock().unwrap())[..] else { panic!("two requests") };
+        let sent = &traced["traceparent"];
+        assert!(sent.starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-") && sent.ends_with("-01"), "{sent}");
+        assert_ne!(sent, parent, "the execution is a span of its own");
+        assert_eq!(traced["tracestate"], "vendor=1");
+        assert_eq!(plain.get("traceparent"), None, "{}", guest.name);
+    }
 }

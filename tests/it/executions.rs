@@ -4,7 +4,7 @@ use caddis_tests::{Server, eventually, guests};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::{keys, refused, start};
+use crate::{keys, options, refused, start};
 
 async fn serve() -> Server {
     let server = start().await;
@@ -179,4 +179,42 @@ async fn records_are_still_there_after_a_restart() {
     let reply = server.anonymous().get("limits", "/ok").await.expect(StatusCode::OK);
     server.restart().await;
     assert_eq!(ids(&server.admin().executions("limits", "").await), [reply.execution_id()]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operator_says_how_many_records_are_kept() {
+    let mut server = Server::start(options().variable("CADDIS_KEEP_EXECUTIONS", 50)).await;
+    let admin = server.admin();
+    admin.put_component("limits", guests::LIMITS, "").await;
+    let mut session = admin.session().await;
+    let mut newest = Vec::new();
+    for _ in 0..300 {
+        let reply = session.send(admin.invoke(Method::GET, "limits", "/ok")).await.expect(StatusCode::OK);
+        newest.insert(0, reply.execution_id());
+    }
+    // What is over the number goes with the next hundred.
+    eventually("the oldest to go", async || (admin.executions("limits", "limit=1000").await.len() < 200).then_some(()))
+        .await;
+    let stats = admin.manage(Method::GET, "/functions/limits/stats").send().await.expect(StatusCode::OK).json();
+    assert_eq!(stats["count"], 300, "statistics count what is gone");
+    server.restart().await;
+    let kept = eventually("a round of retention", async || {
+        Some(server.admin().executions("limits", "limit=1000").await).filter(|kept| kept.len() == 50)
+    });
+    assert_eq!(ids(&kept.await), newest[..50]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_keeps_no_records_writes_none_and_shows_them_all_the_same() {
+    let server = Server::start(options().flag("--keep-executions", 0)).await;
+    let admin = server.admin();
+    admin.put_component("limits", guests::LIMITS, "").await;
+    let mut stream = admin.manage(Method::GET, "/functions/limits/executions/stream").start().await;
+    stream.next().await.unwrap().unwrap();
+    let reply = server.anonymous().get("limits", "/ok").await.expect(StatusCode::OK);
+    let event = String::from_utf8(stream.next().await.unwrap().unwrap().to_vec()).unwrap();
+    assert!(event.contains(&reply.execution_id()), "{event}");
+    assert_eq!(admin.executions("limits", "").await, [Value::Null; 0]);
+    let stats = admin.manage(Method::GET, "/functions/limits/stats").send().await.expect(StatusCode::OK).json();
+    assert_eq!(stats["count"], 0);
 }

@@ -1,10 +1,10 @@
 //! The native API is that of the Fluxbase reference: each line of it by its id.
 
-use caddis_tests::{Client, Reply, Server};
+use caddis_tests::{Client, Reply, Server, eventually};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::{failed, keys, refused, start};
+use crate::{failed, keys, options, refused, start};
 
 const ECHO: &str = "async function handler(req) {
     const data = JSON.parse(req.body);
@@ -34,6 +34,17 @@ async fn fx1_management_needs_a_token_and_invocation_may_not() {
         (Method::GET, "/functions/f/executions"),
     ] {
         refused(&server.anonymous().manage(method, path).send().await, 401, "unauthorized", &["admin token"]);
+    }
+    let document = server.anonymous().call(Method::GET, "/openapi.json").send().await.expect(StatusCode::OK).json();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            if operation.get("security").is_none() {
+                let (method, named) = (method.to_uppercase().parse().unwrap(), path.replace("{name}", "f"));
+                let named = named.replace("{slug}", "f").replace("{app}", "default").replace("{id}", "x");
+                let reply = server.anonymous().call(method, &named).send().await;
+                refused(&reply, 401, "unauthorized", &["admin token"]);
+            }
+        }
     }
     server.admin().change("f", &json!({ "access": { "policy": "public" } })).await.expect(StatusCode::OK);
     let invoked = server.anonymous().call(Method::POST, "/api/v1/functions/f/invoke").body(r#"{"email":"a@b"}"#);
@@ -89,12 +100,46 @@ async fn fx2_fx3_create_has_the_defaults_of_the_reference() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn fx2_fx3_create_keeps_what_is_given_up_to_the_ends_of_each_range() {
+    let server = start().await;
+    let admin = server.admin();
+    for (name, timeout, memory) in [("least", 1, 64), ("most", 300, 1024)] {
+        let given = json!({
+            "name": name, "description": "Sends welcome email to new users", "code": ECHO, "enabled": true,
+            "timeout_seconds": timeout, "memory_limit_mb": memory, "allow_net": false, "allow_env": false,
+            "allow_read": false, "allow_write": false, "cron_schedule": null,
+        });
+        let created = create(&admin, given.clone()).await.expect(StatusCode::CREATED).json();
+        for (field, value) in given.as_object().unwrap() {
+            assert_eq!(&created[field], value, "{field} in {created}");
+        }
+        assert_eq!(created["created_at"], created["updated_at"]);
+        let read = admin.manage(Method::GET, &format!("/functions/{name}")).send().await.expect(StatusCode::OK);
+        assert_eq!(read.json(), created);
+    }
+    let not_json = admin.manage(Method::POST, "/functions").header("content-type", "application/json").body("{");
+    refused(&not_json.send().await, 400, "invalid_request", &["body"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn fx4_fx5_the_list_has_no_code_and_one_function_has() {
     let server = serve(ECHO).await;
     let admin = server.admin();
     let list = admin.manage(Method::GET, "/functions").send().await.expect(StatusCode::OK).json();
     let [function] = list.as_array().unwrap().as_slice() else { panic!("{list}") };
     assert_eq!((function["name"].as_str(), function.get("code")), (Some("f"), None));
+    let of_the_reference = [
+        "id",
+        "name",
+        "description",
+        "version",
+        "enabled",
+        "timeout_seconds",
+        "memory_limit_mb",
+        "created_at",
+        "updated_at",
+    ];
+    assert!(of_the_reference.iter().all(|field| keys(function).contains(field)), "{function}");
     let function = admin.manage(Method::GET, "/functions/f").send().await.expect(StatusCode::OK).json();
     assert_eq!(function["code"], ECHO);
     refused(&admin.manage(Method::GET, "/functions/other").send().await, 404, "not_found", &["function"]);
@@ -112,7 +157,32 @@ async fn fx6_an_update_is_the_next_version_and_keeps_what_it_does_not_name() {
         (&json!(2), &json!(60), &json!(true))
     );
     assert_eq!(admin.call(Method::POST, "/api/v1/functions/f/invoke").send().await.text(), "new");
+    let mut version = 2;
+    let mut last = updated;
+    for change in [
+        json!({ "description": "x" }),
+        json!({ "enabled": false }),
+        json!({ "timeout_seconds": 7 }),
+        json!({ "memory_limit_mb": 64 }),
+        json!({ "allow_net": false }),
+        json!({ "allow_env": false }),
+        json!({ "description": null, "enabled": true }),
+    ] {
+        let changed = admin.change("f", &change).await.expect(StatusCode::OK).json();
+        version += 1;
+        for (field, value) in last.as_object().unwrap() {
+            let expected = match field.as_str() {
+                "version" => &json!(version),
+                "updated_at" => continue,
+                field => change.get(field).unwrap_or(value),
+            };
+            assert_eq!(&changed[field], expected, "{field} after {change}");
+        }
+        assert!(changed["updated_at"].as_str() > last["updated_at"].as_str(), "{changed}");
+        last = changed;
+    }
     refused(&admin.change("other", &json!({ "enabled": true })).await, 404, "not_found", &["function"]);
+    refused(&admin.change("f", &json!({ "timeout_seconds": 301 })).await, 400, "invalid_request", &["timeout_seconds"]);
     refused(&admin.change("f", &json!({ "colour": "red" })).await, 400, "invalid_request", &["colour"]);
 }
 
@@ -127,8 +197,11 @@ async fn fx7_a_deleted_function_is_gone_with_its_history() {
     for path in ["/functions/f", "/functions/f/executions"] {
         refused(&admin.manage(Method::GET, path).send().await, 404, "not_found", &["function"]);
     }
+    refused(&admin.manage(Method::DELETE, "/functions/f").send().await, 404, "not_found", &["function"]);
     create(&admin, json!({ "name": "f", "code": ECHO })).await.expect(StatusCode::CREATED);
     assert_eq!(admin.executions("f", "").await, Vec::<Value>::new());
+    let stats = admin.manage(Method::GET, "/functions/f/stats").send().await.expect(StatusCode::OK).json();
+    assert_eq!(stats["count"], 0, "{stats}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -163,6 +236,18 @@ async fn fx8_invocation_has_the_status_codes_of_the_reference() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn fx8_without_room_for_it_the_status_is_503() {
+    // One function may not have the memory of all together.
+    let server = Server::start(options().flag("--guest-memory-mb", 64)).await;
+    let large = json!({ "name": "large", "enabled": true, "memory_limit_mb": 256,
+        "code": "function handler() { const all = []; for (;;) all.push(new Uint8Array(1 << 20).fill(1)) }" });
+    create(&server.admin(), large).await.expect(StatusCode::CREATED);
+    let reply = server.admin().call(Method::POST, "/api/v1/functions/large/invoke").body("{}").send().await;
+    failed(&reply, 503, "overloaded", "large");
+    assert_eq!(reply.header("retry-after").len(), 1, "{:?}", reply.headers);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn fx9_history_is_paged_and_filtered() {
     let server = serve(
         "function handler(req) { if (req.body === 'fail') throw new Error('no'); return { status: 200, body: 'ok' } }",
@@ -186,6 +271,8 @@ async fn fx9_history_is_paged_and_filtered() {
     assert_eq!(found("status=timeout").await, Vec::<String>::new());
     assert_eq!(found("trigger_type=http").await, ids);
     assert_eq!(found("trigger_type=cron").await, Vec::<String>::new());
+    assert_eq!(found("trigger_type=trigger").await, Vec::<String>::new());
+    assert_eq!(found("trigger_type=http&status=error").await, [ids[1].as_str(), ids[3].as_str()]);
     for (query, part) in [
         ("limit=0", "limit"),
         ("limit=1001", "limit"),
@@ -196,6 +283,55 @@ async fn fx9_history_is_paged_and_filtered() {
     ] {
         let reply = admin.manage(Method::GET, &format!("/functions/f/executions?{query}")).send().await;
         refused(&reply, 400, "invalid_request", &[part]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fx9_a_page_has_50_rows_unless_asked_for_up_to_1000() {
+    let server = serve("function handler() { return { status: 200, body: '' } }").await;
+    let admin = server.admin();
+    let mut session = admin.session().await;
+    for _ in 0..1_001 {
+        session.send(admin.invoke(Method::POST, "f", "/")).await.expect(StatusCode::OK);
+    }
+    let rows = eventually("all rows", async || {
+        let oldest = admin.executions("f", "offset=1000").await;
+        (!oldest.is_empty()).then_some(oldest)
+    });
+    assert_eq!(rows.await.len(), 1);
+    assert_eq!(admin.executions("f", "").await.len(), 50);
+    assert_eq!(admin.executions("f", "limit=1").await.len(), 1);
+    assert_eq!(admin.executions("f", "limit=1000").await.len(), 1_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fx10_lines_are_one_below_the_other_and_the_duration_is_that_of_the_run() {
+    let server = serve(
+        "async function handler(req) {
+            console.log('Sending email to user@example.com');
+            await new Promise((resolve) => setTimeout(resolve, 120));
+            console.error('Failed to connect to email service');
+            if (req.body) throw new Error('ECONNREFUSED');
+            return { status: 202, body: 'sent' };
+        }",
+    )
+    .await;
+    let admin = server.admin();
+    let logs = "console.log: Sending email to user@example.com\nconsole.error: Failed to connect to email service";
+    for (body, status, code, result, error) in [
+        ("", "success", 202, json!("sent"), Value::Null),
+        ("x", "error", 500, Value::Null, json!("Error: ECONNREFUSED")),
+    ] {
+        let reply = admin.call(Method::POST, "/api/v1/functions/f/invoke").body(body).send().await;
+        let record = admin.execution("f", &reply).await;
+        let seen =
+            [&record["status"], &record["status_code"], &record["result"], &record["error_message"], &record["logs"]];
+        assert_eq!(seen, [&json!(status), &json!(code), &result, &error, &json!(logs)], "{record}");
+        let duration = record["duration_ms"].as_i64().unwrap();
+        assert!((120..30_000).contains(&duration), "{record}");
+        let time = |field: &str| record[field].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+        let between = time("completed_at").duration_since(time("executed_at")).as_millis();
+        assert!((between - i128::from(duration)).abs() <= 50, "{record}");
     }
 }
 
@@ -256,6 +392,10 @@ async fn fx11_the_request_is_the_object_of_the_reference() {
     let call = user.call(Method::POST, "/api/v1/functions/f/invoke").header("content-type", "text/plain").body("raw");
     let expected = json!({ "method": "POST", "path": "/api/v1/functions/f/invoke", "type": "text/plain", "body": "raw", "user_id": "u7" });
     assert_eq!(call.send().await.expect(StatusCode::CREATED).json(), expected);
+    server.admin().change("f", &json!({ "access": { "policy": "public" } })).await.expect(StatusCode::OK);
+    let call = server.anonymous().call(Method::PATCH, "/api/v1/functions/f/invoke").body("{}");
+    let expected = json!({ "method": "PATCH", "path": "/api/v1/functions/f/invoke", "body": "{}" });
+    assert_eq!(call.send().await.expect(StatusCode::CREATED).json(), expected, "and no user_id without a token");
 }
 
 /// A form with a description and files.

@@ -75,6 +75,23 @@ async fn kl6_the_log_says_who_when_and_what_came_back() {
         (&record["method"], &record["path"], &record["status"]),
         (&json!("GET"), &json!("/report"), &json!("success"))
     );
+    assert!(record["executed_at"].as_str().unwrap() <= record["completed_at"].as_str().unwrap(), "{record}");
+    assert!(record["duration_ms"].is_u64() && record["error_message"].is_null(), "{record}");
+
+    let code = "export default async () => {
+        console.debug('begins');
+        await new Promise((resolve) => setTimeout(resolve, 60));
+        throw new RangeError('out of stock');
+    }";
+    admin.change("f", &json!({ "code": code })).await.expect(StatusCode::OK);
+    let reply = user.get("f", "/order").await.expect(StatusCode::INTERNAL_SERVER_ERROR);
+    let record = admin.execution("f", &reply).await;
+    assert_eq!(
+        (&record["status"], &record["error_message"], &record["logs"], &record["user_id"]),
+        (&json!("error"), &json!("RangeError: out of stock"), &json!("console.debug: begins"), &json!("u"))
+    );
+    assert!(record["error_stack"].as_str().unwrap().contains("index.ts:4"), "{record}");
+    assert!((60..30_000).contains(&record["duration_ms"].as_u64().unwrap()), "{record}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -24,6 +24,7 @@ mod density;
 mod durability;
 mod egress;
 mod executions;
+mod files;
 mod floods;
 mod fluxbase;
 mod http;
@@ -63,6 +64,7 @@ mod proof {
     pub(crate) use crate::benchmarks::the_guests_of_the_benchmarks_answer as bench_lean;
     pub(crate) use crate::components::the_examples_of_the_sdk_answer as hello;
     pub(crate) use crate::components::the_examples_of_the_sdk_answer as whoami;
+    pub(crate) use crate::files::files_are_private_and_outlive_what_made_them as files;
     pub(crate) use crate::floods::a_loop_of_host_calls_ends_when_its_time_does as floods;
     pub(crate) use crate::http::sdk_echo::a_get_arrives_as_it_was_sent as sdk_echo;
     pub(crate) use crate::http::wasip3_echo::a_get_arrives_as_it_was_sent as wasip3_echo;

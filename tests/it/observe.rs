@@ -117,12 +117,12 @@ async fn deploy_again(app: &Client) {
 }
 
 /// Options that open the stub to functions.
-fn opened_to(stub: &Stub) -> Options {
+pub(crate) fn opened_to(stub: &Stub) -> Options {
     options().flag("--allow-egress", stub.address())
 }
 
 /// A service that keeps the header fields of each request.
-async fn recorder() -> (Stub, Arc<Mutex<Vec<BTreeMap<String, String>>>>) {
+pub(crate) async fn recorder() -> (Stub, Arc<Mutex<Vec<BTreeMap<String, String>>>>) {
     let seen: Arc<Mutex<Vec<BTreeMap<String, String>>>> = Arc::default();
     let keeps = seen.clone();
     let stub = Stub::start(move |request| {

@@ -305,6 +305,64 @@ async fn sb10_sb12_sb13_the_function_of_the_reference_runs_as_it_is() {
     assert_eq!((reply.status.as_u16(), reply.json()), (500, json!({ "error": "No authorization header" })));
 }
 
+/// Responses as the reference has its functions send them.
+const ENVELOPES: &str = r#"
+const corsHeaders = {
+  "Access-Control-Allow-Origin": "*",
+  "Access-Control-Allow-Headers": "authorization, x-client-info, apikey, content-type",
+};
+Deno.serve(async (req) => {
+  if (req.method === "OPTIONS") return new Response("ok", { headers: corsHeaders });
+  const headers = { ...corsHeaders, "Content-Type": "application/json" };
+  try {
+    const { name } = await req.json();
+    if (!name) {
+      return new Response(JSON.stringify({ error: "Invalid input", details: "Name is required" }), { status: 400, headers });
+    }
+    const result = { greeting: `Hello ${name.trim()}` };
+    return new Response(JSON.stringify({ data: result }), { status: 200, headers });
+  } catch {
+    return new Response(JSON.stringify({ error: "Internal server error" }), { status: 500, headers });
+  }
+});
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sb13_the_three_envelopes_arrive_as_the_reference_has_them() {
+    let server = start().await;
+    let admin = server.admin();
+    deploy(&admin, "f", ENVELOPES, "key").await;
+    let anon = project(&admin).await["anon_key"].as_str().unwrap().to_owned();
+    let cases = [
+        (json!({ "name": "Ada" }), 200, json!({ "data": { "greeting": "Hello Ada" } })),
+        (json!({}), 400, json!({ "error": "Invalid input", "details": "Name is required" })),
+        (json!({ "name": 7 }), 500, json!({ "error": "Internal server error" })),
+    ];
+    for (body, status, envelope) in &cases {
+        let call = server.anonymous().with_token(&anon).call(Method::POST, "/functions/v1/f").json(body);
+        let reply = call.header("origin", "https://app.example.com").send().await;
+        assert_eq!((reply.status.as_u16(), &reply.json()), (*status, envelope));
+        assert_eq!(reply.header("content-type"), ["application/json"]);
+        assert_eq!(reply.header("access-control-allow-origin"), ["*"]);
+    }
+    // The page's own helper, on the client as it is.
+    let call_api = "(async () => {
+        async function callApi(functionName, body) {
+            const { data, error } = await supabase.functions.invoke(functionName, { body });
+            if (error) throw Object.assign(new Error(error.message || 'API call failed'), { cause: error });
+            return data;
+        }
+        const seen = [];
+        for (const body of [{ name: 'Ada' }, {}, { name: 7 }]) {
+            try { seen.push(await callApi('f', body)); }
+            catch (error) { seen.push([error.cause.context.status, await error.cause.context.json()]); }
+        }
+        return seen;
+    })()";
+    let [(_, _, fine), (_, _, invalid), (_, _, broken)] = cases;
+    assert_eq!(with_client(&admin, "anon_key", call_api, &[]).await, json!([fine, [400, invalid], [500, broken]]));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_function_reaches_of_its_host_what_is_its_app_s_and_nothing_else() {
     let server = start().await;

@@ -1,13 +1,14 @@
 //! Versions: kept, looked at, gone back to, and given a share of the requests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use caddis_tests::{Client, Server, guests};
+use caddis_tests::{Client, Server, eventually, guests, within_patience};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::{options, refused, start};
@@ -166,47 +167,106 @@ async fn the_oldest_versions_go_but_not_the_active_one() {
     assert_eq!((kept.len(), kept[0], kept[50]), (51, (61, false, 0), (1, true, 100)));
 }
 
-/// Requests in flight while versions change under them.
+/// Requests that are served while versions change under them, and what changes them.
 const REQUESTS: usize = 20_000;
-const CHANGES: u32 = 50;
+const DEPLOYMENTS: u32 = 25;
+const CLIENTS: usize = 8;
+
+/// A change, and the versions that serve after it. Deployments and rollbacks alternate, and after each rollback the version that was
+/// left gets half of the requests.
+fn changes() -> Vec<(&'static str, Value, Vec<u32>)> {
+    let round = |newest: u32| {
+        let before = newest - 1;
+        [
+            ("", json!({ "code": stamped(newest) }), vec![newest]),
+            ("/rollback", json!({ "version": before }), vec![before]),
+            ("/traffic", json!({ newest.to_string(): 50 }), vec![before, newest]),
+        ]
+    };
+    (2..2 + DEPLOYMENTS).flat_map(round).collect()
+}
+
+/// The version is in the module, in the header and in the body: a mixture would show.
+fn stamped(version: u32) -> String {
+    format!(
+        "const version = '{version}'; export default () => new Response(version, {{ headers: {{ version: '{version}' }} }})"
+    )
+}
+
+/// How far the changes are: how many were sent, and how many of them acknowledged.
+#[derive(Default)]
+struct Progress {
+    sent: AtomicUsize,
+    acknowledged: AtomicUsize,
+    done: AtomicBool,
+}
+
+/// Calls until the changes are done. A response is of a version that served at some time between its request and itself. Returns how
+/// often each version answered after each change.
+async fn call_on(client: Client, progress: Arc<Progress>, served: Arc<watch::Sender<usize>>) -> BTreeSet<(usize, u32)> {
+    let serving: Vec<Vec<u32>> =
+        [vec![1]].into_iter().chain(changes().into_iter().map(|(.., serving)| serving)).collect();
+    let mut seen = BTreeSet::new();
+    let mut session = client.session().await;
+    while !progress.done.load(Ordering::SeqCst) {
+        let earliest = progress.acknowledged.load(Ordering::SeqCst);
+        let reply = session.send(client.invoke(Method::GET, "f", "/")).await.expect(StatusCode::OK);
+        let latest = progress.sent.load(Ordering::SeqCst);
+        assert_eq!(reply.header("version"), [reply.text()]);
+        let version: u32 = reply.text().parse().unwrap();
+        let may_serve = &serving[earliest..=latest];
+        assert!(may_serve.iter().flatten().any(|serves| *serves == version), "{version}, not {may_serve:?}");
+        if earliest == latest {
+            seen.insert((earliest, version));
+        }
+        served.send_modify(|served| *served += 1);
+    }
+    seen
+}
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_request_fails_or_mixes_versions_while_they_are_deployed_and_rolled_back() {
+async fn no_request_fails_or_mixes_versions_while_they_are_deployed_rolled_back_and_given_shares() {
     let server = Server::start(options().alone()).await;
     let admin = server.admin();
-    // The version is in the module, in the header and in the body: a mixture would show.
-    let code = |version: u32| {
-        format!(
-            "const version = '{version}'; export default () => new Response(version, {{ headers: {{ version: '{version}' }} }})"
-        )
-    };
-    let body = json!({ "name": "f", "code": code(1), "enabled": true, "access": { "policy": "public" } });
+    let body = json!({ "name": "f", "code": stamped(1), "enabled": true, "access": { "policy": "public" } });
     post(&admin, "/functions", body).await.expect(StatusCode::CREATED);
-    let done = Arc::new(AtomicBool::new(false));
+    let progress = Arc::<Progress>::default();
+    let (served, mut counted) = watch::channel(0);
+    let served = Arc::new(served);
     let mut clients = JoinSet::new();
-    for _ in 0..8 {
-        let (client, done) = (server.anonymous(), Arc::clone(&done));
-        clients.spawn(async move {
-            let mut session = client.session().await;
-            let mut served = 0;
-            while served < REQUESTS / 8 || !done.load(Ordering::Relaxed) {
-                let reply = session.send(client.invoke(Method::GET, "f", "/")).await.expect(StatusCode::OK);
-                assert_eq!(reply.header("version"), [reply.text()]);
-                served += 1;
-            }
-            served
-        });
+    for _ in 0..CLIENTS {
+        clients.spawn(call_on(server.anonymous(), progress.clone(), served.clone()));
     }
-    let mut newest = 1;
-    for change in 0..CHANGES {
-        if change % 2 == 0 {
-            newest += 1;
-            admin.change("f", &json!({ "code": code(newest) })).await.expect(StatusCode::OK);
-        } else {
-            post(&admin, "/functions/f/rollback", json!({ "version": newest - 1 })).await.expect(StatusCode::OK);
-        }
+    let changes = changes();
+    let share = REQUESTS / changes.len();
+    let mut during = 0;
+    for (number, (path, body, _)) in changes.iter().enumerate() {
+        // The requests are spread over the changes: each comes in the middle of them.
+        let before = *served.borrow() + share;
+        let before = *within_patience("requests", counted.wait_for(|served| *served >= before)).await.unwrap();
+        progress.sent.store(number + 1, Ordering::SeqCst);
+        let method = if path.is_empty() { Method::PUT } else { Method::POST };
+        let call = admin.manage(method, &format!("/functions/f{path}")).json(body);
+        call.send().await.expect(StatusCode::OK);
+        progress.acknowledged.store(number + 1, Ordering::SeqCst);
+        during += *served.borrow() - before;
     }
-    done.store(true, Ordering::Relaxed);
-    let served: usize = clients.join_all().await.into_iter().sum();
-    assert!(served >= REQUESTS, "{served}");
+    let enough = (*served.borrow() + share).max(REQUESTS);
+    within_patience("requests", counted.wait_for(|served| *served >= enough)).await.unwrap();
+    progress.done.store(true, Ordering::SeqCst);
+    let seen: BTreeSet<_> = clients.join_all().await.into_iter().flatten().collect();
+    let expected: BTreeSet<_> = changes
+        .iter()
+        .enumerate()
+        .flat_map(|(number, (.., serving))| serving.iter().map(move |version| (number + 1, *version)))
+        .chain([(0, 1)])
+        .collect();
+    assert_eq!(seen, expected, "after each change, its versions serve and no other");
+    assert!(during > changes.len(), "{during} requests were served while a change was made");
+    let served = *served.borrow();
+    let stats = eventually("all records", async || {
+        let stats = admin.manage(Method::GET, "/functions/f/stats").send().await.expect(StatusCode::OK).json();
+        Some(stats).filter(|stats| stats["count"] == served)
+    });
+    assert_eq!(stats.await["errors"], 0);
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Api;
-use super::extract::{By, InApp, Object, json};
+use super::extract::{By, InApp, Object, json, value_of};
 use crate::error::{Code, Error};
 use crate::ids::AppName;
 use crate::secrets::Secret;
@@ -103,8 +103,7 @@ pub(super) async fn change(
         None => None,
     };
     secret.as_ref().map_or(Ok(()), check_secret)?;
-    let patch: AppPatch = serde_path_to_error::deserialize(Value::Object(body))
-        .map_err(|error| Error::invalid(format!("body: {}: {}", error.path(), error.inner())))?;
+    let patch: AppPatch = value_of("", Value::Object(body))?;
     let changed = api.deployer.change_app(&app, patch, secret).await?;
     Ok(Json(AppObject::new(changed, None)).into_response())
 }

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 use super::Api;
 use super::executions::{limit, recorded};
-use super::extract::{By, InApp, InPath, InQuery, Object, json};
+use super::extract::{By, InApp, InPath, InQuery, Object, json, value_of};
 use super::functions::{Draft, FunctionObject, FunctionPath, SOURCE_BODY_BYTES, answer_as, no_function, read};
 use super::pages::Pages;
 use super::secrets::check;
@@ -41,8 +41,7 @@ pub(super) fn translate(body: &mut Map<String, Value>) -> Result<Changes, Error>
         trigger.put(body)?;
     }
     let Some(variables) = body.remove("envVars") else { return Ok(Changes::new()) };
-    let variables: Changes = serde_path_to_error::deserialize(variables)
-        .map_err(|error| Error::invalid(format!("body: envVars: {}: {}", error.path(), error.inner())))?;
+    let variables: Changes = value_of("envVars: ", variables)?;
     check(&variables)?;
     Ok(variables)
 }
@@ -99,8 +98,7 @@ fn triggers(body: &mut Map<String, Value>) -> Result<Vec<TriggerObject>, Error> 
         (None, Some(list)) => list,
         (Some(_), Some(_)) => return Err(Error::invalid("body: give either trigger or triggers")),
     };
-    let triggers: Vec<TriggerObject> = serde_path_to_error::deserialize(list)
-        .map_err(|error| Error::invalid(format!("body: triggers: {}: {}", error.path(), error.inner())))?;
+    let triggers: Vec<TriggerObject> = value_of("triggers: ", list)?;
     let twice =
         triggers.iter().enumerate().any(|(at, one)| triggers.iter().take(at).any(|other| other.kind == one.kind));
     if twice {

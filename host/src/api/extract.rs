@@ -90,13 +90,29 @@ fn parse<T: DeserializeOwned>(body: &[u8], start: u8, otherwise: &'static str) -
         return Err(Error::invalid(otherwise));
     }
     let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let path = error.path().to_string();
-        let field = if path == "." { String::new() } else { format!("{path}: ") };
-        Error::invalid(format!("body: {field}{}", error.inner()))
-    })?;
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| wrong("", &error))?;
     deserializer.end().map_err(|error| Error::invalid(format!("body: {error}")))?;
     Ok(value)
+}
+
+/// Deserializes a value of a body. `within` says where it was, with a colon and a space at its end.
+pub fn value_of<T: DeserializeOwned>(within: &str, value: Value) -> Result<T, Error> {
+    serde_path_to_error::deserialize(value).map_err(|error| wrong(within, &error))
+}
+
+fn wrong(within: &str, error: &serde_path_to_error::Error<serde_json::Error>) -> Error {
+    let path = error.path().to_string();
+    let field = if path == "." { String::new() } else { format!("{path}: ") };
+    Error::invalid(format!("body: {within}{field}{}", without_what_was_found(error.inner().to_string())))
+}
+
+/// serde's text quotes a value of the wrong type: in the wrong place, that may be a secret.
+fn without_what_was_found(message: String) -> String {
+    const START: &str = "invalid type: ";
+    let found = message.strip_prefix(START).and_then(|rest| rest.rsplit_once(", expected "));
+    let Some((found, expected)) = found else { return message };
+    let kind = found.split(['"', '`']).next().unwrap_or_default().trim_end();
+    format!("{START}{kind}, expected {expected}")
 }
 
 /// A JSON object in which no name is there twice: which of two values counts is nothing to guess about.
@@ -126,5 +142,24 @@ impl<'de> Deserialize<'de> for Object {
         }
 
         deserializer.deserialize_map(Names)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_of_the_wrong_type_is_not_repeated() {
+        let error =
+            |value: Value| value_of::<std::collections::BTreeMap<String, u32>>("x: ", value).unwrap_err().message;
+        for (value, expected) in [
+            (Value::from("hunter2, expected \"y\""), "body: x: invalid type: string, expected a map"),
+            (serde_json::json!({ "a": "hunter2" }), "body: x: a: invalid type: string, expected u32"),
+            (serde_json::json!({ "a": 4.5 }), "body: x: a: invalid type: floating point, expected u32"),
+            (serde_json::json!({ "a": -1 }), "body: x: a: invalid value: integer `-1`, expected u32"),
+        ] {
+            assert_eq!(error(value), expected);
+        }
     }
 }

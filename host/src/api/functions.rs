@@ -14,7 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::extract::{By, InApp, InPath, InQuery, Object, json};
+use super::extract::{By, InApp, InPath, InQuery, Object, json, value_of};
 use super::multipart::{FORM, Form};
 use super::reception::bytes;
 use super::{Api, butterbase};
@@ -28,9 +28,9 @@ use crate::js::source::{DEFAULT_ENTRY, Source};
 use crate::router::table::App;
 use crate::settings::rate::RateLimit;
 use crate::settings::{Access, Settings, SettingsPatch};
-use crate::store::Reader;
 use crate::store::functions::{self as store, FunctionVersion};
 use crate::store::secrets::Changes;
+use crate::store::{Reader, StoreError};
 
 /// Bytes of a JSON body with a source in it: the source's own limit, with room for the escapes of JSON.
 pub(super) const SOURCE_BODY_BYTES: usize = 2 * crate::js::source::MAX_BYTES;
@@ -125,8 +125,9 @@ impl FunctionObject {
         &self.settings
     }
 
-    fn with_recipe(version: FunctionVersion, recipe: Recipe) -> Self {
-        let Recipe { source, packages } = recipe;
+    /// With what it was made from, if that is a source.
+    pub(super) fn new(version: FunctionVersion, recipe: Option<Recipe>) -> Self {
+        let Some(Recipe { source, packages }) = recipe else { return Self::from(version) };
         Self { source: Some((&source).into()), packages: Some(packages), ..Self::from(version) }
     }
 }
@@ -191,18 +192,14 @@ impl Draft {
         let variables = butterbase::translate(&mut body)?;
         let names = ["code", "files", "entry", "update_packages", "activate", "dry_run"];
         let fields: Map<String, Value> = names.into_iter().filter_map(|name| body.remove_entry(name)).collect();
-        let fields: SourceFields =
-            serde_json::from_value(Value::Object(fields)).map_err(|error| Error::invalid(format!("body: {error}")))?;
+        let fields: SourceFields = value_of("", Value::Object(fields))?;
         let mode = mode(fields.activate, fields.dry_run);
-        let patch = serde_path_to_error::deserialize(Value::Object(body)).map_err(|error| {
-            let (path, error) = (error.path().to_string(), error.inner().to_string());
+        let patch = value_of("", Value::Object(body)).map_err(|mut error| {
             // Only settings are listed there.
-            let more = if error.starts_with("unknown field") {
-                format!("; or of {}", names.join(", "))
-            } else {
-                String::new()
-            };
-            Error::invalid(format!("body: {path}: {error}{more}"))
+            if error.message.contains("unknown field") {
+                error.message = format!("{}; or of {}", error.message, names.join(", ")).into();
+            }
+            error
         })?;
         let content = fields.source()?.map(|(source, versions)| Content::Source(source, versions));
         Ok(Self { patch, variables, mode, content })
@@ -255,7 +252,14 @@ impl Draft {
                 Ok((deployed, Some(recipe)))
             }
             Some(Content::Component(bytes)) => Ok((api.deployer.component(deployment, bytes).await?, None)),
-            None => Ok((api.deployer.settings(deployment).await?, None)),
+            None => {
+                let deployed = api.deployer.settings(deployment).await?;
+                let recipe = match &deployed {
+                    Deployed::Checked { .. } => None,
+                    Deployed::Created(version) | Deployed::Updated(version) => recipe_of(api, version).await?,
+                };
+                Ok((deployed, recipe))
+            }
         }
     }
 }
@@ -299,6 +303,8 @@ pub(in crate::api) struct UploadQuery {
     allow_net: Option<bool>,
     allow_env: Option<bool>,
     allow_service_role: Option<bool>,
+    allow_read: Option<bool>,
+    allow_write: Option<bool>,
     rate_limit: Option<RateLimit>,
     activate: Option<bool>,
     dry_run: Option<bool>,
@@ -330,6 +336,8 @@ impl From<UploadQuery> for SettingsPatch {
             allow_net: query.allow_net,
             allow_env: query.allow_env,
             allow_service_role: query.allow_service_role,
+            allow_read: query.allow_read,
+            allow_write: query.allow_write,
             rate_limit: query.rate_limit.map(Some),
             ..Self::default()
         }
@@ -343,22 +351,28 @@ pub(super) async fn list(State(api): State<Arc<Api>>, InApp(app): InApp) -> Resu
     Ok(Json(versions.into_iter().map(FunctionObject::from).collect::<Vec<_>>()).into_response())
 }
 
+/// What a version was made from, as it is stored, if that is a source.
+fn stored_recipe(tx: &Reader<'_>, version: &FunctionVersion) -> Result<Option<Vec<u8>>, StoreError> {
+    (version.world == JAVASCRIPT).then(|| store::component_bytes(tx, version.component)).transpose()
+}
+
+/// What a version that was just made active was made from, if that is a source.
+pub(super) async fn recipe_of(api: &Api, version: &FunctionVersion) -> Result<Option<Recipe>, Error> {
+    let version = version.clone();
+    let bytes = api.store.read(move |tx| stored_recipe(tx, &version)).await?;
+    bytes.map(|bytes| Recipe::stored(&bytes)).transpose()
+}
+
 /// A function with its source.
 pub(super) async fn read(api: &Api, app: &App, name: FunctionName) -> Result<FunctionObject, Error> {
     let app = app.name.clone();
     let read = move |tx: &Reader<'_>| {
         let version = store::get(tx, &app, &name)?;
-        let bytes = match version.world.as_str() {
-            JAVASCRIPT => Some(store::component_bytes(tx, version.component)?),
-            _ => None,
-        };
+        let bytes = stored_recipe(tx, &version)?;
         Ok((version, bytes))
     };
     let (version, bytes) = api.store.read(read).await.map_err(no_function)?;
-    Ok(match bytes {
-        Some(bytes) => FunctionObject::with_recipe(version, Recipe::stored(&bytes)?),
-        None => FunctionObject::from(version),
-    })
+    Ok(FunctionObject::new(version, bytes.map(|bytes| Recipe::stored(&bytes)).transpose()?))
 }
 
 /// `GET /functions/{name}`
@@ -452,11 +466,7 @@ pub(super) fn answer_as<T: Serialize>(
         Deployed::Created(version) => (StatusCode::CREATED, version),
         Deployed::Updated(version) => (StatusCode::OK, version),
     };
-    let object = match recipe {
-        Some(recipe) => FunctionObject::with_recipe(version, recipe),
-        None => FunctionObject::from(version),
-    };
-    (status, Json(words(object))).into_response()
+    (status, Json(words(FunctionObject::new(version, recipe)))).into_response()
 }
 
 /// `DELETE /functions/{name}`

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Api;
-use super::extract::{InApp, InPath, Object, json};
+use super::extract::{InApp, InPath, Object, json, value_of};
 use super::functions::{FunctionPath, no_function};
 use crate::error::{Code, Error};
 use crate::ids::VariableName;
@@ -117,8 +117,7 @@ async fn function_changes(request: Request) -> Result<Changes, Error> {
     let Object(mut body) = json(request, MANAGEMENT_BODY_BYTES).await?;
     let nested = body.get("envVars").is_some_and(Value::is_object) && body.len() == 1;
     let given = if nested { body.remove("envVars").unwrap_or_default() } else { Value::Object(body) };
-    let changes: Changes = serde_path_to_error::deserialize(given)
-        .map_err(|error| Error::invalid(format!("body: {}: {}", error.path(), error.inner())))?;
+    let changes: Changes = value_of("", given)?;
     check(&changes)?;
     Ok(changes)
 }

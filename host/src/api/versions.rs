@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Api;
 use super::extract::{InApp, InPath, json};
-use super::functions::{FunctionObject, FunctionPath, kind, no_function};
+use super::functions::{FunctionObject, FunctionPath, kind, no_function, recipe_of};
 use crate::error::{Code, Error};
 use crate::store::functions::{self, FunctionVersion, versions};
 use crate::tunables::MANAGEMENT_BODY_BYTES;
@@ -85,7 +85,8 @@ pub(super) async fn rollback(
 ) -> Result<Response, Error> {
     let Rollback { version } = json(request, MANAGEMENT_BODY_BYTES).await?;
     let active = api.deployer.rollback(&app, name, version).await.map_err(named)?;
-    Ok(Json(FunctionObject::from(active)).into_response())
+    let recipe = recipe_of(&api, &active).await?;
+    Ok(Json(FunctionObject::new(active, recipe)).into_response())
 }
 
 /// `POST /functions/{name}/traffic`

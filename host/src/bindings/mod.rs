@@ -8,6 +8,7 @@ pub mod egress;
 pub mod encodings;
 pub mod env;
 pub mod fetch;
+pub mod files;
 pub mod intl;
 pub mod log;
 pub mod outgoing;

@@ -84,6 +84,7 @@ impl Deployer {
         // Only one at a time: an app that is no longer among the deleted ones may be there again.
         let _order = self.deleting.lock().await;
         for (name, functions) in self.store.read(stored::deleted).await? {
+            self.files.close_app(&name);
             self.databases.delete(&name).await.map_err(Error::internal)?;
             for function in functions {
                 self.store.executions().delete_function(function).await?;

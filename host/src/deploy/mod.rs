@@ -7,6 +7,7 @@ pub mod packages;
 pub mod script;
 mod versions;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -17,7 +18,8 @@ use self::packages::{LockedPackages, PackageVersions};
 use self::script::{JAVASCRIPT, Owner, Recipe, Scripts};
 use crate::auth::verifier::Verifiers;
 use crate::error::{Code, Error};
-use crate::ids::{AppName, ContentHash, FunctionName};
+use crate::files::Files;
+use crate::ids::{AppName, ContentHash, FunctionId, FunctionName};
 use crate::js::source::Source;
 use crate::router::table::{App, Canary, Function, Shared, Table};
 use crate::runtime::admission::Admission;
@@ -27,6 +29,7 @@ use crate::store::functions::{self, Activation, FunctionVersion, Published, vers
 use crate::store::secrets::{self, Changes, Scope};
 use crate::store::tenant::Databases;
 use crate::store::{Store, StoreError, Writer, api_keys, apps as stored_apps};
+use crate::threads;
 
 /// Makes versions active and keeps the table in step with the store.
 pub struct Deployer {
@@ -44,6 +47,8 @@ pub struct Deployer {
     pub maxima: Maxima,
     /// The apps' databases, which go with them.
     pub databases: Databases,
+    /// The directories of functions, which go with them.
+    pub files: Arc<Files>,
     /// Makes what checks the tokens of an app's users.
     pub verifiers: Verifiers,
     /// Held while an app is made or removed, so that the table changes in the order of the store.
@@ -150,6 +155,7 @@ impl Deployer {
             verifier.fetch_ahead();
             self.table.insert(Arc::new(App::new(app.name, verifier, app.settings, keys)));
         }
+        self.sweep_files(functions.iter().map(|(active, _)| (active.app.clone(), active.id)).collect()).await;
         for (active, canaries) in functions {
             if let Some(app) = self.table.app(&active.app) {
                 let share = |(percent, version)| Share { percent, version, linked: None };
@@ -157,6 +163,15 @@ impl Deployer {
             }
         }
         Ok(())
+    }
+
+    /// Removes directories of functions that are no longer there. What cannot be removed is in nobody's way.
+    async fn sweep_files(&self, known: HashSet<(AppName, FunctionId)>) {
+        let files = self.files.clone();
+        let sweep = move || files.sweep(|app, function| known.contains(&(app.clone(), function)));
+        if let Ok(Err(error)) = threads::blocking(sweep).await {
+            tracing::warn!(%error, "files of functions that are gone could not be removed");
+        }
     }
 
     /// Deploys a component.
@@ -296,6 +311,9 @@ impl Deployer {
         let (app_name, stored_name) = (app.name.clone(), name.clone());
         let id = self.store.write(move |tx| functions::delete(tx, &app_name, &stored_name)).await?;
         app.remove(&name);
+        let (files, owner) = (self.files.clone(), app.name.clone());
+        let removed = threads::blocking(move || files.delete(&owner, id)).await;
+        removed.map_err(Error::internal)?.map_err(Error::internal)?;
         self.store.executions().delete_function(id).await?;
         Ok(())
     }

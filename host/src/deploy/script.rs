@@ -224,6 +224,7 @@ impl Scripts {
             caller: Caller::service(),
             log: log.clone(),
             responder,
+            files: None,
             siblings: None,
             trace: None,
         };

@@ -88,9 +88,7 @@ fn respond(body: ErrorBody<'_>) -> Response<AnyBody> {
     let status = code.status();
     let error = match execution_id {
         // The wording of FX8.
-        Some(_) if matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::INTERNAL_SERVER_ERROR) => {
-            "Function execution failed"
-        }
+        Some(_) if status == StatusCode::REQUEST_TIMEOUT || status.is_server_error() => "Function execution failed",
         // That of FX12.
         _ if code == Code::RateLimited => "Rate limit exceeded",
         _ => status.canonical_reason().unwrap_or("Error"),

@@ -33,7 +33,7 @@ const WORLDS: [(World, &str, &str); 3] = [
 
 /// What the host implements: package, version track it is compatible with, interfaces.
 const INTERFACES: [(&str, &str, &[&str]); 15] = [
-    ("caddis:engine", "0.1", &["compression", "crypto", "encodings", "intl"]),
+    ("caddis:engine", "0.1", &["compression", "crypto", "encodings", "files", "intl"]),
     ("caddis:function", "0.1", &["db", "env", "http", "log", "outgoing", "user"]),
     ("wasi:cli", "0.2", CLI),
     ("wasi:cli", "0.3", CLI),
@@ -102,6 +102,7 @@ impl Host {
         wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
         wasmtime_wasi::p3::add_to_linker(&mut linker)?;
         wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
+        bindings::files::link(&mut linker)?;
         bindings::link_all(&mut linker)?;
         Ok(Self { engine, linker })
     }
@@ -122,7 +123,11 @@ impl Host {
         let imports = self.imports(component);
         let pre = self.linker.instantiate_pre(component).map_err(|error| self.explain(&imports, &error))?;
         let wasi_environment = imports.iter().any(|name| name.starts_with("wasi:cli/environment@"));
-        Ok(Linked { world, wasi_environment, entry: enter(world, pre)?, program: None, memory: None })
+        // The descriptors of both are of one kind in the host, and 0.3 keeps no account of what it changes.
+        let asks = [("wasi:filesystem/preopens", "0.2"), ("caddis:engine/files", "0.1")];
+        let files = asks.iter().any(|(interface, track)| imports_on(&imports, interface, track))
+            && !imports.iter().any(|name| name.starts_with("wasi:filesystem/") && name.contains("@0.3"));
+        Ok(Linked { world, wasi_environment, files, entry: enter(world, pre)?, program: None, memory: None })
     }
 
     fn imports(&self, component: &Component) -> Vec<String> {
@@ -155,6 +160,8 @@ pub struct Linked {
     pub world: World,
     /// Whether it reads `wasi:cli/environment`.
     pub wasi_environment: bool,
+    /// Whether it asks for files, and in a version that has them here.
+    pub files: bool,
     /// What is called.
     pub entry: Entry,
     /// The program it was made from, if it is JavaScript: for stacks in its author's lines.
@@ -183,6 +190,10 @@ fn no_handler(exports: &[String]) -> Error {
 /// Whether an interface name like `wasi:http/types@0.2.3` is this interface on this version track.
 fn is_compatible(name: &str, interface: &str, track: &str) -> bool {
     name.split_once('@').is_some_and(|(found, version)| found == interface && on_track(version, track))
+}
+
+fn imports_on(imports: &[String], interface: &str, track: &str) -> bool {
+    imports.iter().any(|name| is_compatible(name, interface, track))
 }
 
 fn on_track(version: &str, track: &str) -> bool {

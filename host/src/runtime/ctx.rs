@@ -15,6 +15,7 @@ use crate::bindings::db::{DbState, DbView};
 use crate::bindings::encodings::EncodingsView;
 use crate::bindings::env::{EnvView, Environment};
 use crate::bindings::fetch::Fetch;
+use crate::bindings::files::{FileAccess, FilesOf, FilesState, FilesView};
 use crate::bindings::intl::{IntlState, IntlView};
 use crate::bindings::log::LogView;
 use crate::bindings::outgoing::{OutgoingView, Responder};
@@ -29,6 +30,7 @@ pub struct Ctx {
     wasi: WasiCtx,
     http: WasiHttpCtx,
     fetch: Fetch,
+    files: FilesState,
     db: DbState,
     compression: CompressionState,
     crypto: CryptoState,
@@ -49,6 +51,8 @@ pub struct Ctx {
 pub struct CtxParts {
     /// Outgoing HTTP.
     pub fetch: Fetch,
+    /// The function's directory, if it has one.
+    pub files: Option<FileAccess>,
     /// The app's database.
     pub db: DbState,
     /// What cryptography may cost.
@@ -73,7 +77,7 @@ impl Ctx {
         let printers = [parts.log.printer(Level::Info), parts.log.printer(Level::Error)];
         let [stdout, stderr] = printers.clone();
         let mut wasi = WasiCtxBuilder::new();
-        // No files, no sockets, no arguments: what a guest may reach, it reaches through the other interfaces.
+        // No sockets, no arguments, and no files but those of `FilesState`: what a guest may reach, it reaches through the other interfaces.
         wasi.stdout(stdout).stderr(stderr).max_random_size(RANDOM_BYTES).allow_tcp(false).allow_udp(false);
         if parts.wasi_environment {
             for (name, value) in parts.environment.iter() {
@@ -89,6 +93,7 @@ impl Ctx {
             wasi: wasi.build(),
             http,
             fetch: parts.fetch,
+            files: FilesState::new(parts.files),
             db: parts.db,
             compression: CompressionState::default(),
             crypto: parts.crypto,
@@ -123,6 +128,12 @@ impl WasiView for Ctx {
 impl WasiHttpView for Ctx {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
         WasiHttpCtxView { hooks: &mut self.fetch, table: &mut self.table, ctx: &mut self.http }
+    }
+}
+
+impl FilesOf for Ctx {
+    fn files(&mut self) -> FilesView<'_> {
+        FilesView { state: &mut self.files, table: &mut self.table }
     }
 }
 

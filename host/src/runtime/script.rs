@@ -111,7 +111,7 @@ impl ScriptEngine {
     pub fn link(&self, image: &[u8]) -> wasmtime::Result<Linked> {
         let pre = with_image(&self.linker, &self.wrapper, image)?;
         let entry = Entry::Lean(FunctionPre::new(pre)?);
-        Ok(Linked { world: World::Lean, wasi_environment: false, entry, program: None, memory: None })
+        Ok(Linked { world: World::Lean, wasi_environment: false, files: true, entry, program: None, memory: None })
     }
 }
 

@@ -26,16 +26,19 @@ use super::{DirectoryLock, StoreError};
 use crate::error::Code;
 use crate::ids::{AppName, ExecutionId, FunctionId};
 use crate::tunables::{
-    EXECUTION_BATCH, EXECUTION_BATCH_DELAY, EXECUTION_QUEUE, EXECUTIONS_KEPT, EXECUTIONS_KEPT_FOR,
+    EXECUTION_BATCH, EXECUTION_BATCH_DELAY, EXECUTION_QUEUE, EXECUTIONS_KEPT, EXECUTIONS_KEPT_DAYS,
     EXECUTIONS_PAGE_BYTES,
 };
 
 /// Bytes of all rows in the queue. Log lines make rows large: by number alone, the queue could take gigabytes.
 const QUEUE_BYTES: usize = 64 * 1024 * 1024;
 
-/// Rows written between two rounds of retention: a function is over its number by this much at most, and by what comes in
-/// one [`TRIM_INTERVAL`].
+/// Rows written between two rounds of retention at most, and at least: a function is over its number by this much at most, and by
+/// what comes in one [`TRIM_INTERVAL`].
 const TRIM_ROWS: usize = 10_000;
+const TRIM_ROWS_MIN: usize = 100;
+
+const SECONDS_PER_DAY: u64 = 86_400;
 
 /// Time between two rounds of retention when little is written.
 const TRIM_INTERVAL: Duration = Duration::from_secs(60);
@@ -183,6 +186,33 @@ pub struct Page {
     pub before: Option<ExecutionId>,
 }
 
+/// What is kept of each function.
+#[derive(Debug, Clone, Copy)]
+pub struct Retention {
+    /// The newest so many executions; 0: none is recorded.
+    pub count: u32,
+    /// Those that began less than so long ago.
+    pub age: Duration,
+}
+
+impl Retention {
+    /// The newest `count` of the last `days`.
+    pub fn new(count: u32, days: u32) -> Self {
+        Self { count, age: Duration::from_secs(u64::from(days) * SECONDS_PER_DAY) }
+    }
+
+    /// All that is there: for whoever opens a log without being its host.
+    pub fn everything() -> Self {
+        Self { count: u32::MAX, age: Duration::MAX }
+    }
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self::new(EXECUTIONS_KEPT.default, EXECUTIONS_KEPT_DAYS.default)
+    }
+}
+
 /// Sizes of the log. The defaults are the tunables; tests take smaller ones.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Options {
@@ -194,10 +224,8 @@ pub(super) struct Options {
     pub(super) batch_rows: usize,
     /// How long a row waits for company.
     pub(super) batch_delay: Duration,
-    /// Rows kept of one function.
-    pub(super) kept: u32,
-    /// How long rows are kept.
-    pub(super) kept_for: Duration,
+    /// Which rows are kept.
+    pub(super) retention: Retention,
     /// Rows between two rounds of retention.
     pub(super) trim_rows: usize,
     /// Time between two rounds of retention.
@@ -211,11 +239,18 @@ impl Default for Options {
             queue_bytes: QUEUE_BYTES,
             batch_rows: EXECUTION_BATCH,
             batch_delay: EXECUTION_BATCH_DELAY,
-            kept: EXECUTIONS_KEPT,
-            kept_for: EXECUTIONS_KEPT_FOR,
+            retention: Retention::default(),
             trim_rows: TRIM_ROWS,
             trim_interval: TRIM_INTERVAL,
         }
+    }
+}
+
+impl From<Retention> for Options {
+    /// A smaller number is held to more closely: a tenth of it at a time.
+    fn from(retention: Retention) -> Self {
+        let trim_rows = (retention.count as usize / 10).clamp(TRIM_ROWS_MIN, TRIM_ROWS);
+        Self { retention, trim_rows, ..Self::default() }
     }
 }
 
@@ -225,6 +260,8 @@ pub struct ExecutionLog(Arc<Inner>);
 
 struct Inner {
     queue: Arc<Queue>,
+    /// Whether rows are written at all.
+    records: bool,
     tails: Tails,
     /// How many of the accepted rows are dealt with. Closed when the writer ends.
     written: watch::Receiver<u64>,
@@ -247,13 +284,16 @@ impl ExecutionLog {
                 .spawn(move || writer::run(&queue, &database, options, &progress))?
         };
         let tails = Tails::default();
-        Ok(Self(Arc::new(Inner { queue, tails, written, writer: Mutex::new(Some(writer)), database, _lock: lock })))
+        let (records, writer) = (options.retention.count > 0, Mutex::new(Some(writer)));
+        Ok(Self(Arc::new(Inner { queue, records, tails, written, writer, database, _lock: lock })))
     }
 
     /// Hands over a row. Never waits: a row that finds the queue full, or the log stopped, is dropped and counted.
     pub fn record(&self, row: ExecutionRow) {
         self.0.tails.show(&row);
-        self.0.queue.push(row);
+        if self.0.records {
+            self.0.queue.push(row);
+        }
     }
 
     /// Follows the log of all functions from now on; none when too many do, or when the host stops.

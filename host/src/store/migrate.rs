@@ -19,6 +19,7 @@ pub(super) const EXECUTIONS: Migrations = &[
     include_str!("../../migrations/executions/0001_initial.sql"),
     include_str!("../../migrations/executions/0002_response.sql"),
     include_str!("../../migrations/executions/0003_stats.sql"),
+    include_str!("../../migrations/executions/0004_less_to_write.sql"),
 ];
 
 /// Why a file was not brought up to date.

@@ -39,7 +39,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension};
 use rustix::fs::{FlockOperation, flock};
 
 use self::conn::{Database, Durability};
-use self::executions::{ExecutionLog, Options};
+use self::executions::{ExecutionLog, Options, Retention};
 use crate::error::{Code, Error};
 use crate::secrets::Secret;
 use crate::secrets::seal::Sealer;
@@ -160,7 +160,15 @@ impl Store {
     /// # Errors
     /// See [`OpenError`].
     pub fn open(directory: &Path, sealer: Arc<Sealer>) -> Result<Self, OpenError> {
-        Self::open_with(directory, sealer, Options::default())
+        Self::open_keeping(directory, sealer, Retention::default())
+    }
+
+    /// The same, with so much of the log of executions.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn open_keeping(directory: &Path, sealer: Arc<Sealer>, retention: Retention) -> Result<Self, OpenError> {
+        Self::open_with(directory, sealer, retention.into())
     }
 
     /// Whether there is data in a directory.

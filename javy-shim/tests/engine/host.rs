@@ -314,6 +314,9 @@ struct Failure {
 const CRYPTO: [&str; 9] =
     ["import-key", "export-key", "generate-key", "sign", "verify", "encrypt", "decrypt", "derive", "agree"];
 
+/// The functions of `caddis:engine/files`.
+const FILES: [&str; 7] = ["read", "write", "stat", "entries", "make-directory", "remove", "rename"];
+
 /// More than any test needs.
 const FUEL: u64 = 200_000_000_000;
 
@@ -459,7 +462,7 @@ impl Host {
         for name in INTL {
             intl.func_new(name, |_, _, _, _| Err(wasmtime::format_err!("this host knows no locales")))?;
         }
-        // Compression and cryptography are the real host's, and tested through it.
+        // Compression, cryptography and files are the real host's, and tested through it.
         let mut compression = linker.instance("caddis:engine/compression@0.1.0")?;
         compression.resource("codec", ResourceType::host::<()>(), |_, _| Ok(()))?;
         for name in ["[static]codec.open", "[method]codec.convert"] {
@@ -470,6 +473,10 @@ impl Host {
             crypto.func_new(name, |_, _, _, _| {
                 Err(wasmtime::Error::msg("the host of these tests has no cryptography"))
             })?;
+        }
+        let mut files = linker.instance("caddis:engine/files@0.1.0")?;
+        for name in FILES {
+            files.func_new(name, |_, _, _, _| Err(wasmtime::Error::msg("the host of these tests has no files")))?;
         }
         linker.root().module(ENGINE_IMPORT, &Module::new(&engine, ENGINE)?)?;
         Ok(Host { engine, wrapper, linker })

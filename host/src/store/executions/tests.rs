@@ -188,7 +188,11 @@ async fn large_rows_cannot_fill_the_memory() {
 
 #[tokio::test]
 async fn a_function_keeps_its_newest_rows() {
-    let (_directory, store) = open_with(Options { kept: 5, trim_rows: 1, ..Options::default() });
+    let (_directory, store) = open_with(Options {
+        retention: Retention { count: 5, ..Retention::default() },
+        trim_rows: 1,
+        ..Options::default()
+    });
     let log = store.executions();
     let (busy, quiet) = (FunctionId::generate(), FunctionId::generate());
     let rows: Vec<_> = (0..20).map(|_| row(busy)).collect();
@@ -205,11 +209,12 @@ async fn a_function_keeps_its_newest_rows() {
 
 #[tokio::test]
 async fn old_rows_go_while_running_and_at_the_start() {
-    let options = Options { kept_for: Duration::from_secs(3600), trim_rows: 1, ..Options::default() };
+    let kept_for = |seconds| Retention { age: Duration::from_secs(seconds), ..Retention::default() };
+    let options = Options { retention: kept_for(3600), trim_rows: 1, ..Options::default() };
     let (directory, store) = open_with(options);
     let function = FunctionId::generate();
     let log = store.executions();
-    for minutes in [59, 61, 1, 10_000] {
+    for minutes in [10_000, 59, 61, 1] {
         log.record(started_ago(function, SignedDuration::from_mins(minutes)));
     }
     log.flush().await.unwrap();
@@ -218,7 +223,7 @@ async fn old_rows_go_while_running_and_at_the_start() {
     assert_eq!(all(log, function).await.len(), 2);
     drop(store);
 
-    let options = Options { kept_for: Duration::from_secs(600), ..options };
+    let options = Options { retention: kept_for(600), ..options };
     let store = Store::open_with(directory.path(), sealer_of("5e"), options).unwrap();
     // The round at the start comes before the first batch.
     store.executions().record(row(FunctionId::generate()));

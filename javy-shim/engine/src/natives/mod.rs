@@ -10,6 +10,7 @@ mod digest;
 mod encodings;
 mod fetch;
 pub(crate) mod fields;
+mod files;
 mod host;
 mod intl;
 pub(crate) mod random;
@@ -34,6 +35,7 @@ pub(crate) fn install(ctx: &Ctx<'_>) -> Result<()> {
     encodings::install(&native)?;
     fetch::install(&native)?;
     fields::install(&native)?;
+    files::install(&native)?;
     host::install(&native)?;
     intl::install(&native)?;
     random::install(ctx, &native)?;
