@@ -102,7 +102,7 @@ pub(crate) async fn deno(peers: &Path, answer: &str, parallel: bool) -> Result<R
     };
     std::fs::write(&program, program_text)?;
     let port = free_port()?;
-    let mut command = Command::new(peers.join("node_modules/.bin/deno"));
+    let mut command = Command::new(peers.join("node_modules/deno/deno"));
     command.args(["serve", "--quiet", "--host", "127.0.0.1", "--port", &port.to_string()]);
     if parallel {
         command.arg("--parallel");
@@ -138,9 +138,13 @@ pub(crate) async fn wasmtime(peers: &Path, tuned: bool) -> Result<Running, Failu
             "-O",
             "pooling-allocator=y",
             "-O",
-            "pooling-memory-keep-resident=1m",
+            "pooling-memory-keep-resident=1048576",
             "-O",
-            "pooling-table-keep-resident=64k",
+            "pooling-table-keep-resident=65536",
+            "-O",
+            "pooling-async-stack-keep-resident=65536",
+            "-O",
+            "pooling-pagemap-scan=y",
         ]);
     }
     started(command.arg(component), port).await
