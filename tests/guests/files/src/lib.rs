@@ -7,37 +7,92 @@ use caddis_sdk::{Request, Response, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use wasip2::filesystem::preopens::get_directories;
-use wasip2::filesystem::types::{
-    Descriptor, DescriptorFlags, ErrorCode, OpenFlags, PathFlags, filesystem_error_code,
-};
+use wasip2::filesystem::types::{Descriptor, DescriptorFlags, ErrorCode, OpenFlags, PathFlags, filesystem_error_code};
 use wasip2::io::streams::StreamError;
 
 #[derive(Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case")]
 enum Operation {
-    Write { path: String, text: String },
-    Append { path: String, text: String },
-    Fill { path: String, bytes: usize },
-    WriteAt { path: String, offset: u64, text: String },
-    SetLen { path: String, bytes: u64 },
-    Many { path: String, count: usize },
-    Deep { count: usize },
-    Open { path: String, count: usize },
-    Read { path: String },
-    Size { path: String },
-    List { path: String },
-    Mkdir { path: String },
-    Rmdir { path: String },
-    Remove { path: String },
-    Rename { path: String, to: String },
+    Write {
+        path: String,
+        text: String,
+    },
+    Append {
+        path: String,
+        text: String,
+    },
+    Fill {
+        path: String,
+        bytes: usize,
+    },
+    WriteAt {
+        path: String,
+        offset: u64,
+        text: String,
+    },
+    SetLen {
+        path: String,
+        bytes: u64,
+    },
+    Many {
+        path: String,
+        count: usize,
+    },
+    Deep {
+        count: usize,
+    },
+    Open {
+        path: String,
+        count: usize,
+    },
+    Read {
+        path: String,
+    },
+    Size {
+        path: String,
+    },
+    List {
+        path: String,
+    },
+    Mkdir {
+        path: String,
+    },
+    Rmdir {
+        path: String,
+    },
+    Remove {
+        path: String,
+    },
+    Rename {
+        path: String,
+        to: String,
+    },
     /// Opens a file, removes its name, and fills it.
-    FillNameless { path: String, bytes: usize },
-    Link { path: String, to: String },
-    Symlink { path: String, to: String },
+    FillNameless {
+        path: String,
+        bytes: usize,
+    },
+    Link {
+        path: String,
+        to: String,
+    },
+    Symlink {
+        path: String,
+        to: String,
+    },
     /// As WASI has it, past the standard library.
-    RawOpen { path: String },
-    RawWrite { path: String, offset: u64, bytes: usize },
-    RawAppend { path: String, bytes: usize },
+    RawOpen {
+        path: String,
+    },
+    RawWrite {
+        path: String,
+        offset: u64,
+        bytes: usize,
+    },
+    RawAppend {
+        path: String,
+        bytes: usize,
+    },
     Preopens,
 }
 
