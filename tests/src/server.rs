@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Output, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::ThreadId;
 
 use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
@@ -94,12 +95,48 @@ impl Options {
     }
 }
 
-#[expect(dead_code, reason = "held for as long as the server lives")]
+/// The threads of the tests that share the machine. A test that has a server and starts another must not wait behind one that waits for
+/// the first to end.
+static SHARING: Mutex<Vec<ThreadId>> = Mutex::new(Vec::new());
+
 #[derive(Debug)]
 enum Machine {
+    /// The test has it already, or is none.
     Nobody,
-    Shared(RwLockReadGuard<'static, ()>),
-    Alone(RwLockWriteGuard<'static, ()>),
+    Shared {
+        _guard: RwLockReadGuard<'static, ()>,
+        test: ThreadId,
+    },
+    Alone {
+        _guard: RwLockWriteGuard<'static, ()>,
+    },
+}
+
+impl Machine {
+    async fn of(alone: bool) -> Self {
+        if alone {
+            return Self::Alone { _guard: MACHINE.write().await };
+        }
+        let test = std::thread::current().id();
+        if sharing().contains(&test) {
+            return Self::Nobody;
+        }
+        let guard = MACHINE.read().await;
+        sharing().push(test);
+        Self::Shared { _guard: guard, test }
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        if let Self::Shared { test, .. } = self {
+            sharing().retain(|other| other != test);
+        }
+    }
+}
+
+fn sharing() -> MutexGuard<'static, Vec<ThreadId>> {
+    SHARING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A running server. Dropping it kills the process and removes its data.
@@ -118,8 +155,7 @@ impl Server {
     /// # Panics
     /// When it ends instead.
     pub async fn start(options: Options) -> Self {
-        let machine =
-            if options.alone { Machine::Alone(MACHINE.write().await) } else { Machine::Shared(MACHINE.read().await) };
+        let machine = Machine::of(options.alone).await;
         let data = TempDir::new().expect("a temporary directory");
         if !options.variables.iter().any(|(name, _)| name == "CADDIS_MASTER_KEY") {
             template::apply(&options.binary, data.path()).await;
