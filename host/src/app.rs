@@ -35,7 +35,7 @@ use crate::runtime::admission::Admission;
 use crate::runtime::cache::Cache;
 use crate::runtime::compile::{CompileLimits, Compiler};
 use crate::runtime::component::Host;
-use crate::runtime::engine::{Allocation, mebibytes, running_engine};
+use crate::runtime::engine::{Allocation, Places, mebibytes, running_engine};
 use crate::runtime::instances::IdlePlaces;
 use crate::runtime::limits::MemoryBudget;
 use crate::runtime::scheduler::Scheduler;
@@ -46,8 +46,7 @@ use crate::store::backup::{Copies, Copying};
 use crate::store::tenant::Databases;
 use crate::store::{Store, StoreError, api_keys, tokens};
 use crate::tunables::{
-    ADMISSION_QUEUE_FACTOR, ADMISSION_WAIT, FILES_ENTRIES, IDLE_INSTANCE_TIME, IDLE_INSTANCES, MANAGEMENT_MEMORY_BYTES,
-    STREAMS,
+    ADMISSION_QUEUE_FACTOR, ADMISSION_WAIT, FILES_ENTRIES, IDLE_INSTANCE_TIME, MANAGEMENT_MEMORY_BYTES, STREAMS,
 };
 
 /// Why a host does not start, in one line.
@@ -96,13 +95,14 @@ impl App {
             .map_err(|error| format!("cannot listen on {}: {error}", config.listen))?;
         let address = listener.address()?;
         let origin = Origin::new(config.public_url, address);
-        let (engine, allocation) = running_engine(config.max_executions.saturating_add(IDLE_INSTANCES))?;
+        let (engine, allocation) = running_engine(Places::of(config.max_executions).instances())?;
         if allocation == Allocation::OnDemand {
             tracing::warn!("no pool of instances: requests are several times slower on this machine");
         }
         let host = Arc::new(Host::new(engine.clone())?);
-        let places = config.max_executions as usize;
-        let admission = Arc::new(Admission::new(places, places * ADMISSION_QUEUE_FACTOR, ADMISSION_WAIT));
+        let places = Places::of(config.max_executions).within(allocation);
+        let executions = places.executions as usize;
+        let admission = Arc::new(Admission::new(executions, executions * ADMISSION_QUEUE_FACTOR, ADMISSION_WAIT));
         let table = Arc::new(Table::default());
         let compile_limits = CompileLimits { time: config.compile_time, memory_mb: config.compile_memory_mb };
         let registries = Registries {
@@ -152,7 +152,7 @@ impl App {
         };
         let traces = config.otlp_endpoint.as_ref().map(exporter).transpose()?;
         let refused = Arc::new(CodeCounts::default());
-        let idle_places = IdlePlaces::default();
+        let idle_places = IdlePlaces::new(places.idle);
         let gauges = Gauges {
             admission: admission.clone(),
             idle: idle_places.clone(),

@@ -32,7 +32,8 @@ pub const INSTANCE_REQUESTS: Range<u32> = Range { default: 1_000, min: 1, max: 1
 /// Instances of one function that wait for its next request.
 pub const IDLE_INSTANCES_PER_FUNCTION: usize = 16;
 
-/// The same for all functions: each has a place of the pool of instances beside those that work.
+/// The same for all functions, on a host for 256 executions and more; else a quarter of their number. Each has a place in the pool of instances
+/// beside those that work.
 pub const IDLE_INSTANCES: u32 = 64;
 
 /// How long an instance waits for the next request of its function.

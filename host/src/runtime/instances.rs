@@ -14,7 +14,7 @@ use super::component::Linked;
 use super::ctx::{Ctx, CtxParts};
 use crate::bindings::Function;
 use crate::bindings::env::Environment;
-use crate::tunables::{IDLE_INSTANCES, IDLE_INSTANCES_PER_FUNCTION};
+use crate::tunables::IDLE_INSTANCES_PER_FUNCTION;
 
 /// An instance, as it is called.
 pub enum Instance {
@@ -109,18 +109,21 @@ impl Instances {
 
 /// Places for the instances of all functions that wait.
 #[derive(Debug, Clone)]
-pub struct IdlePlaces(Arc<Semaphore>);
-
-impl Default for IdlePlaces {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(IDLE_INSTANCES as usize)))
-    }
+pub struct IdlePlaces {
+    free: Arc<Semaphore>,
+    count: usize,
 }
 
 impl IdlePlaces {
+    /// So many.
+    pub fn new(count: u32) -> Self {
+        let count = count as usize;
+        Self { free: Arc::new(Semaphore::new(count)), count }
+    }
+
     /// How many wait.
     pub fn taken(&self) -> usize {
-        (IDLE_INSTANCES as usize).saturating_sub(self.0.available_permits())
+        self.count.saturating_sub(self.free.available_permits())
     }
 }
 
@@ -154,7 +157,7 @@ impl Keep {
         if !matches!(rested, Ok(Ok(()))) || !sandbox.store.data_mut().rest() {
             return;
         }
-        if let Ok(place) = self.places.0.try_acquire_owned() {
+        if let Ok(place) = self.places.free.try_acquire_owned() {
             self.instances.push(Waiting { sandbox, since: Instant::now(), _place: place });
         }
     }
