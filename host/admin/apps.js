@@ -21,7 +21,7 @@ export async function show({ me, may, reload, refreshApps }) {
     ["Issuers of its users' tokens", (one) => (one.issuers ?? []).map((issuer) => issuer.issuer ?? "any").join(", ") || "itself"],
     ...(may("admin") ? [["", (one) => one.name !== "default" && remove(one)]] : []),
   ];
-  const made = h("div", { "aria-live": "polite" });
+  const made = h("div", { class: "result", "aria-live": "polite" });
   const list = h("div", {}, table("Apps", columns, apps, "There are none."));
   const create = async (sent) => {
     const name = new FormData(sent).get("name");

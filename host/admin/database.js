@@ -9,7 +9,7 @@ export async function show({ app }) {
   const at = inApp(app, "db", "query");
   const { rows } = await ask("POST", at, { body: { sql: TABLES } });
   const statement = h("textarea", { name: "sql", class: "code", rows: 5, spellcheck: "false", required: true, "aria-label": "Statement" });
-  const result = h("div", { "aria-live": "polite" });
+  const result = h("div", { class: "result", "aria-live": "polite" });
   const run = async () => {
     const answer = await ask("POST", at, { body: { sql: statement.value, read_only: true } });
     replace(result, shown(answer));

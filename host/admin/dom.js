@@ -157,6 +157,8 @@ export function confirm(question, action, word) {
 /** A button that copies a text. */
 export function copier(text) {
   return button("Copy", { class: "small" }, async () => {
+    // Only there where the page came over TLS or from this machine.
+    if (!navigator.clipboard) return notify("The browser does not let this page copy: mark the text and copy it.");
     await navigator.clipboard.writeText(text);
     notify("Copied");
   });

@@ -32,8 +32,12 @@ export async function show({ app, name, rest: [id] }) {
   ];
 }
 
-function response({ result, response_bytes }) {
-  if (result === null) return h("p", { class: "empty" }, response_bytes > 0 ? "No copy of it is kept: it is no text, or the function has log_response off." : "It had no body.");
+function response({ result, response_bytes, error_code }) {
+  if (result === null) {
+    const why = response_bytes > 0 ? "No copy of it is kept: it is no text, or the function has log_response off."
+      : error_code ? "The function sent none; the host told the client about the error." : "It had no body.";
+    return h("p", { class: "empty" }, why);
+  }
   const whole = new TextEncoder().encode(result).length >= response_bytes;
   return [h("pre", { tabindex: "0" }, result), !whole && h("p", { class: "empty" }, "The rest is not kept.")];
 }

@@ -132,11 +132,12 @@ function drawBar(parts) {
       item("Apps", "apps", "apps"),
       may("admin") && item("Tokens", "tokens", "tokens")),
     h("span", { class: "who", title: me.id ? `Token ${me.id}` : "The admin token" }, `${me.scope}${me.app ? ` of ${me.app}` : ""}`),
-    h("button", { type: "button", class: "plain", onclick: () => out() }, "Sign out"));
+    h("button", { type: "button", class: "plain", onclick: leaveAll }, "Sign out"));
 }
 
 async function refreshApps() {
   names = (await ask("GET", "/api/v1/apps")).map((app) => app.name);
+  drawBar(path());
 }
 
 async function enter(token) {
@@ -145,6 +146,13 @@ async function enter(token) {
   me = found;
   await refreshApps();
   await show();
+}
+
+/** Whoever signs in next starts anew; after a token has ended, people go on where they were. */
+function leaveAll() {
+  history.replaceState(null, "", location.pathname);
+  sessionStorage.clear();
+  out();
 }
 
 function out(reason) {

@@ -1,7 +1,7 @@
 // What a function is made of: read, change, check, deploy.
 
 import { ask, inApp } from "./api.js";
-import { address, button, choice, facts, field, form, h, notify, replace, tick } from "./dom.js";
+import { address, choice, facts, field, form, h, notify, replace } from "./dom.js";
 import { bytes } from "./format.js";
 
 const TEMPLATE = `export default async (req: Request) => {
@@ -69,13 +69,13 @@ export async function show({ app, name, may, reload }) {
   const at = inApp(app, "functions", name);
   const one = await ask("GET", at);
   const isSource = one.code !== undefined || one.files !== undefined;
-  const about = facts([["Version", one.version], ["Kind", `${one.kind}, ${one.world}`], ["Size", bytes(one.size_bytes)], ["SHA-256", h("code", {}, one.sha256)]]);
+  const about = facts([["Version", one.version], ["Kind", one.kind === one.world ? one.kind : `${one.kind}, ${one.world}`], ["Size", bytes(one.size_bytes)], ["SHA-256", h("code", {}, one.sha256)]]);
   const editing = editor(one.files ?? { "index.ts": one.code ?? "" }, one.entry ?? "index.ts", { locked: !may("deploy") });
   const component = {};
   if (!isSource) editing.element.hidden = true;
   const packages = one.packages?.length > 0 && h("details", {}, h("summary", {}, `${one.packages.length} packages`), h("pre", {}, one.packages.map((each) => `${each.name}@${each.version}`).join("\n")));
   if (!may("deploy")) return h("section", {}, about, editing.element, packages);
-  const result = h("div", { "aria-live": "polite" });
+  const result = h("div", { class: "result", "aria-live": "polite" });
   const deploy = async (_form, pressed) => {
     const dryRun = pressed?.value === "check";
     replace(result);
@@ -101,12 +101,13 @@ export function create({ app }) {
   const enabled = h("input", { type: "checkbox", checked: true });
   const editing = editor({ "index.ts": TEMPLATE }, "index.ts", {});
   const component = {};
-  const result = h("div", { "aria-live": "polite" });
+  const result = h("div", { class: "result", "aria-live": "polite" });
   const deploy = async (_form, pressed) => {
     const dryRun = pressed?.value === "check";
     replace(result);
     const at = inApp(app, "functions", name.value);
-    if (await exists(at)) throw new Error(`There is a function ${name.value} already; change it on its page.`);
+    const others = await ask("GET", inApp(app, "functions"));
+    if (others.some((one) => one.name === name.value)) throw new Error(`There is a function ${name.value} already; change it on its page.`);
     if (component.file) {
       const settings = new URLSearchParams({ access: access.value, enabled: enabled.checked, dry_run: dryRun });
       await ask("PUT", `${at}?${settings}`, { body: component.file, type: "application/wasm" });
@@ -126,14 +127,4 @@ export function create({ app }) {
       h("div", { class: "actions" }, h("button", { value: "deploy" }, "Deploy"), h("button", { class: "plain", value: "check" }, "Check only"))),
     result),
   ];
-}
-
-async function exists(at) {
-  try {
-    await ask("GET", at);
-    return true;
-  } catch (error) {
-    if (error.status === 404) return false;
-    throw error;
-  }
 }

@@ -20,7 +20,7 @@ export async function show({ me, reload }) {
     ["Made", (one) => time(one.created_at)],
     ["", (one) => (one.id === me.id ? "yours" : revoke(one))],
   ];
-  const made = h("div", { "aria-live": "polite" });
+  const made = h("div", { class: "result", "aria-live": "polite" });
   const list = h("div", {}, table("Tokens", columns, tokens, "There are none besides the admin token."));
   const create = async (sent) => {
     const { name, scope, app } = Object.fromEntries(new FormData(sent));

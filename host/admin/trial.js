@@ -14,14 +14,14 @@ const last = new Map();
 export function show({ me, app, name, signal }) {
   const key = `${app}/${name}`;
   const { method = "GET", path = "/", headers = "", body = "", caller = "token" } = last.get(key) ?? {};
-  const result = h("div", { "aria-live": "polite" });
+  const result = h("div", { class: "result", "aria-live": "polite" });
   const send = async (sent) => {
     const values = Object.fromEntries(new FormData(sent));
     last.set(key, values);
     const wanted = { method: values.method, path: values.path, headers: fields(values.headers), caller: values.caller };
     if (values.body) wanted.body = values.body;
     const answer = await ask("POST", `${inApp(app, "functions", name)}/test`, { body: wanted, signal });
-    const printed = h("div", {}, h("p", { class: "empty" }, answer.execution_id ? "Looking for what it printed …" : "It did not come to an execution."));
+    const printed = h("div", { class: "result" }, h("p", { class: "empty" }, answer.execution_id ? "Looking for what it printed …" : "It did not come to an execution."));
     replace(result, shown(app, name, answer, printed));
     if (answer.execution_id) await print(`${inApp(app, "functions", name)}/executions/${answer.execution_id}`, printed, signal);
   };

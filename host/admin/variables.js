@@ -45,6 +45,6 @@ async function page({ may, reload }, caption, at, change) {
     may("deploy") && form({ autocomplete: "off" }, set,
       h("div", { class: "row" },
         field("Name", h("input", { name: "name", required: true, pattern: "[A-Za-z_][A-Za-z0-9_]{0,255}", autocomplete: "off", spellcheck: "false" }), "A new one, or one that gets another value."),
-        field("Value", h("textarea", { name: "value", rows: 1, autocomplete: "off", spellcheck: "false" }))),
+        field("Value", h("textarea", { name: "value", rows: 1, class: "veiled", placeholder: " ", autocomplete: "off", spellcheck: "false" }))),
       h("div", { class: "actions" }, h("button", {}, "Set"))));
 }

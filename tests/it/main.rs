@@ -8,9 +8,11 @@
 )]
 
 mod access;
+mod admin;
 mod apps;
 mod backup;
 mod benchmarks;
+mod browser;
 mod butterbase;
 mod command_line;
 mod components;
@@ -52,6 +54,7 @@ mod stream;
 mod supabase;
 mod supabase_server;
 mod tokens;
+mod trial;
 mod uploads;
 mod versions;
 

@@ -1,0 +1,314 @@
+//! The admin interface: its pages in a browser, and what keeps functions away from it.
+
+use caddis_tests::{Client, Reply, Server, guests};
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::browser::Tab;
+use crate::{options, start};
+
+/// What a hostile function or caller plants wherever text may be.
+const PLANTED: &str = "<img src=x onerror=\"hacked = 1\"><script>hacked = 1</script>";
+
+const GREET: &str = "export default async (req: Request) => {
+  const { name } = await req.json();
+  console.log('greeting', name);
+  console.warn('<img src=x onerror=\"hacked = 1\"><script>hacked = 1</script>');
+  if (name === 'nobody') throw new TypeError('<script>hacked = 1</script> is nobody');
+  return new Response(`hello ${name}`, { headers: { 'x-planted': '<script>hacked = 1</script>' } });
+};";
+
+fn pages(server: &Server) -> Client {
+    Client::new(server.admin_interface())
+}
+
+async fn deploy(admin: &Client, name: &str, code: &str) {
+    let body = json!({ "name": name, "code": code, "enabled": true, "access": { "policy": "public" } });
+    admin.manage(Method::POST, "/functions").json(&body).send().await.expect(StatusCode::CREATED);
+}
+
+/// A browser that has signed in; none where there is none.
+async fn signed_in(server: &Server, token: &str) -> Option<Tab> {
+    let mut tab = Tab::open(&format!("http://{}/", server.admin_interface())).await?;
+    tab.run(&format!("await fill('Management token', '{token}'); await click('button', 'Sign in'); await until(() => find('#bar', 'Sign out'));")).await;
+    Some(tab)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kl6_executions_are_visible_in_the_admin_interface() {
+    let server = start().await;
+    deploy(&server.admin(), "greet", GREET).await;
+    let user = server.admin().user_token(json!({ "sub": PLANTED })).await;
+    let user = server.anonymous().with_token(&user);
+    let reply = user.post("greet", "/desk", &json!({ "name": PLANTED })).await.expect(StatusCode::OK);
+    user.post("greet", "/desk", &json!({ "name": "nobody" })).await.expect(StatusCode::INTERNAL_SERVER_ERROR);
+    let Some(mut tab) = signed_in(&server, server.admin_token()).await else { return };
+
+    let overview = tab
+        .run("await shown('greet'); await click('main a', 'greet'); await shown('Latest executions'); return document.querySelector('.figures').innerText;")
+        .await;
+    let expected = "Calls\n2\nFailed\n50 %\nTimed out\n0\np50";
+    assert!(overview.as_str().unwrap().replace("\n\n", "\n").starts_with(expected), "{overview}");
+    let rows = tab
+        .run("await click('nav a', 'Executions'); await shown('JSON lines'); return [...document.querySelectorAll('tbody tr')].map((row) => [...row.cells].slice(1, 5).map((cell) => cell.innerText));")
+        .await;
+    assert_eq!(rows, json!([["error", "500", "POST /desk", PLANTED], ["success", "200", "POST /desk", PLANTED]]));
+    let failed = tab.run("await fill('Status', 'error'); await until(() => document.querySelectorAll('tbody tr').length === 1); await click('tbody a'); await shown('Most memory'); return document.querySelector('main').innerText;").await;
+    for part in ["TypeError: <script>hacked = 1</script> is nobody", "index.ts:5:", "> 5 |", "function_error"] {
+        assert!(failed.as_str().unwrap().contains(part), "{part} is not in {failed}");
+    }
+    let id = reply.execution_id();
+    let one = tab.run(&format!("location.hash = '#/apps/default/functions/greet/executions/{id}'; await shown('{id}'); return document.querySelector('main').innerText;")).await;
+    let one = one.as_str().unwrap();
+    let planted =
+        ["POST /desk", &format!("greeting {PLANTED}"), &format!("warn\n{PLANTED}"), &format!("hello {PLANTED}")];
+    for part in planted {
+        assert!(one.contains(part), "{part} is not in {one}");
+    }
+    assert_eq!(
+        tab.run("return [typeof hacked, document.querySelectorAll('main img, main script').length];").await,
+        json!(["undefined", 0])
+    );
+    assert_eq!(tab.complaints().await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kl8_a_function_is_made_tried_and_followed_in_the_admin_interface() {
+    let server = start().await;
+    let Some(mut tab) = signed_in(&server, server.admin_token()).await else { return };
+    let code = Value::from(GREET);
+    let refused = tab
+        .run(
+            "await click('a', 'New function'); await shown('Check only'); await fill('Name', 'greet'); await fill('Who may call it', 'public');
+            (await until(() => find('textarea'))).value = 'export default () =>\\n  new Response(;';
+            await click('button', 'Check only'); return (await until(() => find('.failure'))).innerText;",
+        )
+        .await;
+    for part in ["invalid_source", "index.ts:2:16", "> 2 |   new Response(;"] {
+        assert!(refused.as_str().unwrap().contains(part), "{part} is not in {refused}");
+    }
+    let listed = server.admin().manage(Method::GET, "/functions").send().await.json();
+    assert_eq!(listed, json!([]), "a check makes nothing");
+    tab.run(&format!("find('textarea').value = {code}; await click('button', 'Deploy'); await shown('There were no calls in this time.');")).await;
+
+    let tried = tab
+        .run("await click('nav a', 'Try'); await shown('Called by'); await fill('Method', 'POST'); await fill('Body', '{\"name\": \"Ann\"}'); await click('button', 'Send');
+            await shown('greeting Ann'); find('summary').click(); return document.querySelector('main').innerText;")
+        .await;
+    for part in ["hello Ann", "x-planted: <script>hacked = 1</script>", "warn\n<img src=x"] {
+        assert!(tried.as_str().unwrap().contains(part), "{part} is not in {tried}");
+    }
+    tab.run("await click('nav a', 'Live log'); await shown('Listening');").await;
+    // The page says so as soon as it asks; the host has it listen a little later, and nothing tells when.
+    for attempt in 0.. {
+        server
+            .anonymous()
+            .post("greet", &format!("/{attempt}"), &json!({ "name": "Bob" }))
+            .await
+            .expect(StatusCode::OK);
+        if tab.run("return document.querySelector('main').innerText.includes('greeting Bob');").await == true {
+            break;
+        }
+    }
+    tab.run("await click('nav a', 'Settings'); await shown('CORS'); await fill('Seconds', '7'); await click('button', 'Save'); await until(() => find('#notice', 'Saved'));").await;
+    let versions = tab.run("await click('nav a', 'Versions'); await shown('Roll back'); await click('main button', 'Roll back'); await click('dialog button', 'Roll back'); await until(() => find('#notice', 'Version 1 serves'));").await;
+    assert_eq!(versions, Value::Null);
+    let function = server.admin().manage(Method::GET, "/functions/greet").send().await.json();
+    assert_eq!((&function["version"], &function["timeout_seconds"]), (&json!(1), &json!(30)));
+    let complaints = tab.complaints().await;
+    // Chromium's own line about the answer to the check.
+    assert_eq!(complaints, ["Failed to load resource: the server responded with a status of 400 (Bad Request)"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_tokens_and_apps_are_kept_in_the_admin_interface() {
+    let server = start().await;
+    let Some(mut tab) = signed_in(&server, server.admin_token()).await else { return };
+    tab.run("await click('#bar a', 'Secrets'); await shown('Nobody can read'); await fill('Name', 'STRIPE_KEY'); await fill('Value', 'sk_planted_1'); await click('button', 'Set'); await shown('STRIPE_KEY');").await;
+    let shown = tab.run("return document.documentElement.outerHTML;").await;
+    assert!(!shown.as_str().unwrap().contains("sk_planted_1"), "{shown}");
+    tab.run("await click('#bar a', 'Apps'); await shown('New app'); await fill('Name', 'shop'); await click('button', 'Make it'); await shown('shown only now'); await until(() => find('#bar option', 'shop'));").await;
+    let token = tab
+        .run("await click('#bar a', 'Tokens'); await shown('New token'); await fill('Name', 'watch'); await fill('Scope', 'read'); await fill('App', 'shop'); await click('button', 'Make it');
+            return (await until(() => find('.once code'))).textContent;")
+        .await;
+    let token = token.as_str().unwrap();
+    tab.run(&format!("await click('button', 'Sign out'); await fill('Management token', '{token}'); await click('button', 'Sign in'); await until(() => find('#bar', 'read of shop'));")).await;
+    let offered = tab.run("await shown('There are no functions'); return [document.querySelector('#bar nav').innerText, Boolean(find('a', 'New function')), sessionStorage.length, localStorage.length, document.cookie];").await;
+    assert_eq!(offered, json!(["Functions\nSecrets\nApps", false, 2, 0, ""]));
+    let id = server.admin().manage(Method::GET, "/tokens").send().await.json()[0]["id"].clone();
+    server
+        .admin()
+        .manage(Method::DELETE, &format!("/tokens/{}", id.as_str().unwrap()))
+        .send()
+        .await
+        .expect(StatusCode::NO_CONTENT);
+    let end = tab.run("await click('#bar a', 'Secrets'); await shown('does not know this token'); return sessionStorage.getItem('caddis-token');").await;
+    assert_eq!(end, Value::Null);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_of_a_function_does_not_reach_the_admin_interface() {
+    let server = start().await;
+    let page = "export default () => new Response('<!doctype html><title>f</title><p>a page', { headers: { 'content-type': 'text/html' } })";
+    deploy(&server.admin(), "page", page).await;
+    let (functions, pages) = (server.address(), server.admin_interface());
+    let Some(mut tab) = Tab::open(&format!("http://{functions}/functions/v1/page")).await else { return };
+    let token = server.admin_token();
+    let reached = tab
+        .run(&format!(
+            "const at = 'http://{pages}';
+            const tries = async (attempt) => {{ try {{ return await attempt(); }} catch (error) {{ return error.name; }} }};
+            const framed = document.createElement('iframe');
+            const loaded = new Promise((resolve) => {{ framed.onload = resolve; }});
+            framed.src = at + '/admin';
+            document.body.append(framed);
+            const opened = open(at + '/admin');
+            await loaded;
+            // The browser takes the handle away as soon as it knows whose page that is; nothing tells when.
+            while (!opened.closed) await new Promise((resolve) => setTimeout(resolve, 10));
+            return {{
+                handle: await tries(() => opened.document === null ? 'none' : opened.document.title),
+                frame: framed.contentDocument === null,
+                page: await tries(async () => (await fetch(at + '/admin')).status),
+                api: await tries(async () => (await fetch(at + '/api/v1/functions', {{ headers: {{ authorization: 'Bearer {token}' }} }})).status),
+                blind: await tries(async () => (await fetch(at + '/admin', {{ mode: 'no-cors' }})).type),
+            }};"
+        ))
+        .await;
+    let expected = json!({ "handle": "SecurityError", "frame": true, "page": "TypeError", "api": "TypeError", "blind": "TypeError" });
+    assert_eq!(reached, expected);
+    let complaints = tab.complaints().await;
+    assert!(
+        complaints.iter().any(|line| line.contains("frame-ancestors") || line.contains("X-Frame-Options")),
+        "{complaints:?}"
+    );
+}
+
+#[track_caller]
+fn guarded(reply: &Reply, policy: &str) {
+    let fields = [
+        ("content-security-policy", policy),
+        ("x-content-type-options", "nosniff"),
+        ("x-frame-options", "DENY"),
+        ("referrer-policy", "no-referrer"),
+        ("cache-control", "no-store"),
+        ("cross-origin-opener-policy", "same-origin"),
+        ("cross-origin-resource-policy", "same-origin"),
+        ("origin-agent-cluster", "?1"),
+    ];
+    for (name, value) in fields {
+        assert_eq!(reply.header(name), [value], "{name}");
+    }
+    assert!(reply.header("access-control-allow-origin").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_function_answers_where_the_admin_interface_is() {
+    let server = start().await;
+    let admin = server.admin();
+    admin.put_component("echo", guests::WSTD_ECHO, "").await;
+    let there = pages(&server).with_token(server.admin_token());
+    for path in [
+        "/functions/v1/echo",
+        "/api/v1/functions/echo/invoke",
+        "/v1/default/functions/echo/invoke/x",
+        "/v1/default/fn/echo",
+        "/v2/function/echo",
+        "/projects/default/functions/v1/echo",
+    ] {
+        for client in [&there, &pages(&server)] {
+            let reply = client.call(Method::GET, path).header("origin", "https://example.com").send().await;
+            assert!(
+                [StatusCode::NOT_FOUND, StatusCode::UNAUTHORIZED].contains(&reply.status),
+                "{path}: {}",
+                reply.status
+            );
+            assert!(reply.header("caddis-execution-id").is_empty(), "{path}");
+            guarded(&reply, "default-src 'none'; frame-ancestors 'none'; sandbox");
+        }
+    }
+    assert_eq!(there.manage(Method::GET, "/functions/echo/executions").send().await.json(), json!([]));
+    let found = server.anonymous().call(Method::GET, "/admin").send().await;
+    crate::refused(&found, 404, "not_found", &["--admin-listen"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_run_nothing_but_their_own_modules() {
+    let server = start().await;
+    let policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
+    let get = async |path: &str| pages(&server).call(Method::GET, path).send().await;
+    let page = get("/admin").await.expect(StatusCode::OK);
+    guarded(&page, policy);
+    assert_eq!(page.header("content-type"), ["text/html; charset=utf-8"]);
+    for home in ["/", "/admin/"] {
+        assert_eq!(get(home).await.expect(StatusCode::TEMPORARY_REDIRECT).header("location"), ["/admin"]);
+    }
+    // Every file is there, and nothing in them makes markup or code of text, or comes from elsewhere.
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("admin");
+    for file in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        let name = file.file_name().unwrap().to_str().unwrap();
+        let text = std::fs::read_to_string(&file).unwrap();
+        let path = if name == "index.html" { "/admin".to_owned() } else { format!("/admin/assets/{name}") };
+        let served = get(&path).await.expect(StatusCode::OK);
+        assert_eq!(served.text(), text, "{name}");
+        guarded(&served, policy);
+        let parses = [
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacentHTML",
+            "setHTMLUnsafe",
+            "document.write",
+            "DOMParser",
+            "createContextualFragment",
+            "srcdoc",
+            "eval(",
+            "new Function",
+            "javascript:",
+            " style=\"",
+            "localStorage",
+            "document.cookie",
+            "postMessage",
+        ];
+        for word in parses {
+            assert!(!text.contains(word), "{name} has {word}");
+        }
+        let foreign = text.lines().filter(|line| {
+            line.contains("://") && !line.contains("http://www.w3.org/") && !line.contains("placeholder")
+        });
+        assert_eq!(foreign.collect::<Vec<_>>(), [""; 0], "{name}");
+    }
+    crate::refused(&get("/admin/assets/../index.html").await, 401, "unauthorized", &[]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_admin_interface_is_where_the_operator_says_or_nowhere() {
+    let server = Server::start(options().flag("--admin-listen", "127.0.0.1:0")).await;
+    pages(&server).call(Method::GET, "/admin").send().await.expect(StatusCode::OK);
+    let taken = server.admin_interface();
+    let output =
+        options().flag("--admin-listen", taken).run_to_end(&tempfile::tempdir().unwrap().path().join("data")).await;
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        !output.status.success() && told.contains(&format!("cannot listen on {taken} for the admin interface")),
+        "{told}"
+    );
+    // Where nobody asked for it, the host does without.
+    let port = taken.port().checked_sub(1).unwrap();
+    if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        let beside = Server::start(options().listen(&format!("127.0.0.1:{port}"))).await;
+        assert!(beside.log().contains("no admin interface"), "{}", beside.log());
+    }
+    let output = options().flag("--admin-listen", "everywhere").run_to_end(tempfile::tempdir().unwrap().path()).await;
+    assert!(String::from_utf8_lossy(&output.stderr).contains("must be off, or an address and a port"), "{output:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_function_cannot_put_a_service_worker_before_others() {
+    let server = start().await;
+    let worker = "export default () => new Response('', { headers: { 'content-type': 'text/javascript', 'service-worker-allowed': '/', 'x-kept': '1' } })";
+    deploy(&server.admin(), "worker", worker).await;
+    let reply = server.anonymous().get("worker", "/sw.js").await.expect(StatusCode::OK);
+    assert_eq!(reply.header("x-kept"), ["1"]);
+    assert!(reply.header("service-worker-allowed").is_empty());
+}
