@@ -22,11 +22,12 @@ export function chart({ hours, hourly }, now = Date.now()) {
     line(bars, "p99", "late", wide, slowest, height),
     line(bars, "p50", "usual", wide, slowest, height),
     svg("line", { class: "axis", x1: 0, x2: WIDTH, y1: height, y2: height }));
+  const worst = step > 1 ? " of the worst hour" : "";
   const label = (time) => new Date(time).toLocaleString(undefined, step < 24 ? { weekday: "short", hour: "2-digit", minute: "2-digit" } : { dateStyle: "short" });
   return h("figure", { class: "graph" },
     h("figcaption", {},
       h("span", { class: "key calls" }, `answered calls (to ${most})`), h("span", { class: "key failed" }, "failed"),
-      h("span", { class: "key usual" }, "p50"), h("span", { class: "key late" }, `p99 (to ${Math.round(slowest)} ms)`)),
+      h("span", { class: "key usual" }, `p50${worst}`), h("span", { class: "key late" }, `p99${worst} (to ${Math.round(slowest)} ms)`)),
     picture,
     h("div", { class: "ends" }, h("span", {}, label(bars[0].start)), h("span", {}, "now")));
 }

@@ -102,18 +102,21 @@ export function form(attributes, action, ...children) {
   return made;
 }
 
-/** Runs an action, during which a button cannot be pressed. What fails is shown beside it. */
+/** Runs an action, during which a button cannot be pressed. */
 async function busy(pressed, action) {
   if (pressed.getAttribute("aria-disabled") === "true") return;
   pressed.setAttribute("aria-disabled", "true");
-  const place = pressed.closest("form, dialog, section, main") ?? document.body;
+  await attempt(pressed.closest("form, dialog, section, main") ?? document.body, action);
+  pressed.removeAttribute("aria-disabled");
+}
+
+/** Runs an action; what fails is shown at the end of a place, instead of what failed there before. */
+export async function attempt(place, action) {
   place.querySelector(":scope > .failure")?.remove();
   try {
     await action();
   } catch (error) {
     if (error.name !== "AbortError") place.append(failure(error));
-  } finally {
-    pressed.removeAttribute("aria-disabled");
   }
 }
 

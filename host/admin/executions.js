@@ -1,7 +1,7 @@
 // What ran.
 
 import { ask, inApp, query, send } from "./api.js";
-import { button, choice, field, form, h, line, link, table } from "./dom.js";
+import { attempt, button, choice, field, form, h, line, link, replace, table } from "./dom.js";
 import { duration, NONE, status, time } from "./format.js";
 
 const PAGE = 50;
@@ -12,27 +12,30 @@ const wanted = { status: "", trigger_type: "", since: "" };
 export async function show({ app, name }) {
   const at = `${inApp(app, "functions", name)}/executions`;
   const filters = () => ({ ...wanted, since: wanted.since && new Date(wanted.since).toISOString() });
-  const result = h("div", {});
-  let offset = 0;
-  const page = async () => {
+  const result = h("div", { class: "result" });
+  let shown = new Set();
+  const page = async (offset) => {
     const rows = await ask("GET", query(at, { ...filters(), limit: PAGE, offset }));
-    offset += rows.length;
+    more.hidden = rows.length < PAGE;
     return rows;
   };
-  const more = button("Older", {}, async () => {
-    const rows = await page();
-    const body = result.querySelector("tbody");
-    body.append(...rows.map((row) => line(columns(app, name), row)));
-    more.hidden = rows.length < PAGE;
+  const more = button("Older", { hidden: true }, async () => {
+    // What has ended meanwhile has moved the rest.
+    const rows = (await page(shown.size)).filter((row) => !shown.has(row.id));
+    rows.forEach((row) => shown.add(row.id));
+    result.querySelector("tbody").append(...rows.map((row) => line(columns(app, name), row)));
   });
+  let turn = 0;
   const refresh = async () => {
-    offset = 0;
-    const rows = await page();
+    turn += 1;
+    const mine = turn;
+    const rows = await page(0);
+    if (mine !== turn) return;
+    shown = new Set(rows.map((row) => row.id));
     const none = Object.values(wanted).some(Boolean) ? "No execution that is kept is like that." : "Nothing has run yet, or nothing of it is kept.";
-    result.replaceChildren(list(app, name, rows, none));
-    more.hidden = rows.length < PAGE;
+    replace(result, list(app, name, rows, none));
   };
-  const set = (key) => ({ name: key, onchange: (event) => { wanted[key] = event.target.value; refresh().catch(() => {}); } });
+  const set = (key) => ({ name: key, onchange: (event) => { wanted[key] = event.target.value; attempt(result, refresh); } });
   const save = async (format) => {
     const file = await (await send("GET", query(`${at}/export`, { ...filters(), format }))).blob();
     const target = h("a", { href: URL.createObjectURL(file), download: `${name}-executions.${format}` });

@@ -7,6 +7,7 @@ import * as database from "./database.js";
 import * as execution from "./execution.js";
 import * as executions from "./executions.js";
 import * as functions from "./functions.js";
+import * as keys from "./keys.js";
 import * as overview from "./overview.js";
 import * as settings from "./settings.js";
 import * as signin from "./signin.js";
@@ -52,6 +53,7 @@ function page(parts) {
   if (first !== "apps") return ["Functions", () => functions.show(context(home()))];
   const here = context(app, name, rest);
   if (what === "secrets") return [`Secrets of ${app}`, () => variables.ofApp(here)];
+  if (what === "keys") return [`Keys of ${app}`, () => keys.show(here)];
   if (what === "database") return [`Database of ${app}`, () => database.show(here)];
   if (what === "new") return ["New function", () => source.create(here)];
   if (what !== "functions" || !name) return [`Functions of ${app}`, () => functions.show(here)];
@@ -112,6 +114,7 @@ async function show() {
   document.title = `${title} – Caddis`;
   replace(content, shown);
   content.removeAttribute("aria-busy");
+  content.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 }
 
 function drawBar(parts) {
@@ -128,6 +131,7 @@ function drawBar(parts) {
     h("nav", { "aria-label": "Main" },
       item("Functions", "functions", "apps", app, "functions"),
       item("Secrets", "secrets", "apps", app, "secrets"),
+      item("Keys", "keys", "apps", app, "keys"),
       may("deploy") && item("Database", "database", "apps", app, "database"),
       item("Apps", "apps", "apps"),
       may("admin") && item("Tokens", "tokens", "tokens")),

@@ -1,7 +1,7 @@
 // What a function is made of: read, change, check, deploy.
 
 import { ask, inApp } from "./api.js";
-import { address, choice, facts, field, form, h, notify, replace } from "./dom.js";
+import { address, attempt, choice, facts, field, form, h, notify, replace } from "./dom.js";
 import { bytes } from "./format.js";
 
 const TEMPLATE = `export default async (req: Request) => {
@@ -14,7 +14,7 @@ const TEMPLATE = `export default async (req: Request) => {
 function editor(files, entry, { locked }) {
   const texts = new Map(Object.entries(files));
   let current = entry;
-  const area = h("textarea", { class: "code", rows: 24, spellcheck: "false", autocapitalize: "off", "aria-label": "Source", readonly: locked });
+  const area = h("textarea", { class: "code", rows: 18, spellcheck: "false", autocapitalize: "off", "aria-label": "Source", readonly: locked });
   const bar = h("div", { class: "actions" });
   const keep = () => texts.set(current, area.value);
   const open = (name) => {
@@ -51,7 +51,7 @@ function editor(files, entry, { locked }) {
 
 /** Files somebody picked: one component, or the files of a source. */
 function picker(editing, component) {
-  return field("Or from files", h("input", { type: "file", multiple: true, accept: ".ts,.js,.mjs,.tsx,.jsx,.json,.wasm", onchange: async (event) => {
+  return field("Or from files", h("input", { type: "file", multiple: true, accept: ".ts,.js,.mjs,.tsx,.jsx,.json,.wasm", onchange: (event) => attempt(event.target.closest("form"), async () => {
     const files = [...event.target.files];
     const wasm = files.find((file) => file.name.endsWith(".wasm"));
     component.file = wasm;
@@ -62,7 +62,7 @@ function picker(editing, component) {
     const first = ["index.ts", "index.js", "main.ts"].find((name) => scripts.includes(name)) ?? scripts[0];
     if (!first) throw new Error("There is no TypeScript or JavaScript among the files.");
     editing.load(list, first);
-  } }), "TypeScript, JavaScript, or a WebAssembly component (.wasm).");
+  }) }), "TypeScript, JavaScript, or a WebAssembly component (.wasm).");
 }
 
 export async function show({ app, name, may, reload }) {

@@ -135,7 +135,7 @@ async fn secrets_tokens_and_apps_are_kept_in_the_admin_interface() {
     let token = token.as_str().unwrap();
     tab.run(&format!("await click('button', 'Sign out'); await fill('Management token', '{token}'); await click('button', 'Sign in'); await until(() => find('#bar', 'read of shop'));")).await;
     let offered = tab.run("await shown('There are no functions'); return [document.querySelector('#bar nav').innerText, Boolean(find('a', 'New function')), sessionStorage.length, localStorage.length, document.cookie];").await;
-    assert_eq!(offered, json!(["Functions\nSecrets\nApps", false, 2, 0, ""]));
+    assert_eq!(offered, json!(["Functions\nSecrets\nKeys\nApps", false, 2, 0, ""]));
     let id = server.admin().manage(Method::GET, "/tokens").send().await.json()[0]["id"].clone();
     server
         .admin()

@@ -48,6 +48,7 @@ const FILES: &[(&str, &str, &[u8])] = &[
     ("/assets/executions.js", JAVASCRIPT, file!("executions.js")),
     ("/assets/format.js", JAVASCRIPT, file!("format.js")),
     ("/assets/functions.js", JAVASCRIPT, file!("functions.js")),
+    ("/assets/keys.js", JAVASCRIPT, file!("keys.js")),
     ("/assets/main.js", JAVASCRIPT, file!("main.js")),
     ("/assets/overview.js", JAVASCRIPT, file!("overview.js")),
     ("/assets/settings.js", JAVASCRIPT, file!("settings.js")),
