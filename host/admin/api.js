@@ -58,9 +58,10 @@ export function query(path, values) {
   return text ? `${path}?${text}` : path;
 }
 
-/** Server-sent events, each as `{event, data}`, until the signal or the host ends them. */
+/** Server-sent events, each as `{event, data}`, until the signal or the host ends them; first, `open` when the host listens. */
 export async function* events(path, signal) {
   const response = await send("GET", path, { signal });
+  yield { event: "open" };
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {

@@ -26,8 +26,8 @@ export function chart({ hours, hourly }, now = Date.now()) {
   const label = (time) => new Date(time).toLocaleString(undefined, step < 24 ? { weekday: "short", hour: "2-digit", minute: "2-digit" } : { dateStyle: "short" });
   return h("figure", { class: "graph" },
     h("figcaption", {},
-      h("span", { class: "key calls" }, `answered calls (to ${most})`), h("span", { class: "key failed" }, "failed"),
-      h("span", { class: "key usual" }, `p50${worst}`), h("span", { class: "key late" }, `p99${worst} (to ${Math.round(slowest)} ms)`)),
+      h("span", { class: "key calls" }, `answered calls (to ${most.toLocaleString()})`), h("span", { class: "key failed" }, "failed"),
+      h("span", { class: "key usual" }, `p50${worst}`), h("span", { class: "key late" }, `p99${worst} (to ${Math.round(slowest).toLocaleString()} ms)`)),
     picture,
     h("div", { class: "ends" }, h("span", {}, label(bars[0].start)), h("span", {}, "now")));
 }

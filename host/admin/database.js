@@ -1,6 +1,6 @@
 // The tables of an app, and statements.
 
-import { ask, inApp } from "./api.js";
+import { ask, inApp, send } from "./api.js";
 import { field, form, h, replace, table } from "./dom.js";
 
 const TABLES = "SELECT name, type FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name";
@@ -11,8 +11,8 @@ export async function show({ app }) {
   const statement = h("textarea", { name: "sql", class: "code", rows: 5, spellcheck: "false", required: true, "aria-label": "Statement" });
   const result = h("div", { class: "result", "aria-live": "polite" });
   const run = async () => {
-    const answer = await ask("POST", at, { body: { sql: statement.value, read_only: true } });
-    replace(result, shown(answer));
+    const answer = await send("POST", at, { body: { sql: statement.value, read_only: true } });
+    replace(result, shown(JSON.parse(await answer.text(), exactly)));
   };
   const open = (name) => h("button", { type: "button", class: "plain", onclick: () => {
     statement.value = `SELECT * FROM "${name.replaceAll('"', '""')}" LIMIT 100`;
@@ -25,6 +25,11 @@ export async function show({ app }) {
       form({}, run, field("One statement that only reads, with the rights of the app", statement), h("div", { class: "actions" }, h("button", {}, "Run"))),
       result),
   ];
+}
+
+/** A number as it was sent, where a number of JavaScript is not exactly that. */
+function exactly(_key, value, context) {
+  return typeof value === "number" && !Number.isSafeInteger(value) && /^-?\d+$/.test(context?.source) ? context.source : value;
 }
 
 function shown({ columns, rows }) {

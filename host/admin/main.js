@@ -88,6 +88,18 @@ function path() {
   });
 }
 
+/** What tells an element apart that has the focus, for the one in its place after the page was drawn anew. */
+function role(element) {
+  return [element.tagName, element.name, element.getAttribute("aria-label"), element.matches("a, button") && element.textContent].join();
+}
+
+function keepFocus(draw) {
+  const focused = document.activeElement;
+  const wanted = focused && focused !== document.body && role(focused);
+  draw();
+  if (wanted && !focused.isConnected) [...document.querySelectorAll("a, button, input, select, textarea")].find((one) => role(one) === wanted)?.focus({ preventScroll: true });
+}
+
 async function show() {
   leave.abort();
   leave = new AbortController();
@@ -101,7 +113,7 @@ async function show() {
   }
   const parts = path();
   const [title, view] = page(parts);
-  drawBar(parts);
+  keepFocus(() => drawBar(parts));
   content.setAttribute("aria-busy", "true");
   let shown;
   try {
@@ -112,7 +124,7 @@ async function show() {
   }
   if (signal.aborted) return;
   document.title = `${title} – Caddis`;
-  replace(content, shown);
+  keepFocus(() => replace(content, shown));
   content.removeAttribute("aria-busy");
   content.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 }
@@ -141,7 +153,7 @@ function drawBar(parts) {
 
 async function refreshApps() {
   names = (await ask("GET", "/api/v1/apps")).map((app) => app.name);
-  drawBar(path());
+  keepFocus(() => drawBar(path()));
 }
 
 async function enter(token) {
@@ -169,7 +181,7 @@ function out(reason) {
 addEventListener("signed-out", (event) => out(event.detail));
 addEventListener("hashchange", async () => {
   await show();
-  content.focus({ preventScroll: true });
+  if (document.activeElement === document.body) content.focus({ preventScroll: true });
   scrollTo(0, 0);
 });
 

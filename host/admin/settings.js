@@ -5,6 +5,8 @@ import { address, button, choice, confirm, field, form, h, notify, tick } from "
 
 const POLICIES = [["public", "everybody"], ["key", "whoever has any key of the app, the anon key too"], ["authenticated", "whoever has a token or a key of the app"], ["group", "users in one of some groups"], ["metadata", "users whose token has some claims"]];
 
+const ISOLATION = [["request", "one request: nothing is left for the next"], ["instance", "one request after the other: memory is kept"]];
+
 const ALLOWED = [
   ["allow_net", "Outgoing requests"],
   ["allow_env", "Variables and secrets"],
@@ -46,6 +48,9 @@ export async function show({ app, name, may, reload }) {
         field("Requests of one caller", text("rate_limit", one.rate_limit, { placeholder: "600/min" }), "Like 600/min, or off. Empty: what the app says.")),
       h("fieldset", {}, h("legend", {}, "Limits"), h("div", { class: "row" },
         field("Seconds", number("timeout_seconds", 1, 300)), field("Memory in MiB", number("memory_limit_mb", 64, 1024)), field("Fuel", number("fuel", 100_000, 1e12)))),
+      h("fieldset", {}, h("legend", {}, "Sandbox"), h("div", { class: "row" },
+        field("For", choice({ name: "isolation", disabled: locked }, ISOLATION, one.isolation)),
+        field("Requests of an instance", number("instance_requests", 1), "At most, where it takes one after the other."))),
       h("fieldset", {}, h("legend", {}, "Allowed"), ALLOWED.map(([key, label]) => tick(label, { name: key, checked: one[key], disabled: locked })),
         field("Only these hosts", text("allowed_hosts", one.allowed_hosts?.join(", "), { placeholder: "api.example.com, *.example.org" }), "With commas between them. Empty: all that the operator has open.")),
       h("fieldset", {}, h("legend", {}, "Pages of other origins (CORS)"),
@@ -76,6 +81,8 @@ function settings(data) {
     timeout_seconds: Number(data.get("timeout_seconds")),
     memory_limit_mb: Number(data.get("memory_limit_mb")),
     fuel: Number(data.get("fuel")),
+    isolation: data.get("isolation"),
+    instance_requests: Number(data.get("instance_requests")),
     ...Object.fromEntries(ALLOWED.map(([key]) => [key, data.has(key)])),
     allowed_hosts: list("allowed_hosts"),
     cors: json("cors", "CORS"),

@@ -5,7 +5,9 @@ import { button, h, link } from "./dom.js";
 import { entry, lines } from "./execution.js";
 import { clock, duration, status } from "./format.js";
 
-const KEPT = 500;
+/** Executions that are shown, and lines of each. */
+const KEPT = 200;
+const LINES = 50;
 
 export function show({ app, name, signal }) {
   const log = h("ol", { class: "tail", role: "log", "aria-label": "Executions" });
@@ -21,6 +23,7 @@ export function show({ app, name, signal }) {
     while (log.children.length > KEPT) log.lastElementChild.remove();
   };
   follow(`${inApp(app, "functions", name)}/executions/stream`, signal, state, ({ event, data }) => {
+    if (event === "open") state.textContent = "Listening: each execution is shown here as it ends.";
     if (paused) return;
     if (event === "missed") add(h("li", { class: "empty" }, `${data.count} executions came too fast to be shown.`));
     if (event === "execution") add(item(app, name, data));
@@ -29,16 +32,17 @@ export function show({ app, name, signal }) {
 }
 
 function item(app, name, one) {
+  const printed = lines(one.logs);
   return h("li", {},
     h("p", {}, link(["apps", app, "functions", name, "executions", one.id], {}, clock(one.executed_at)), status(one), h("span", {}, one.status_code ?? ""), h("span", { class: "path" }, `${one.method} ${one.path}`), duration(one.duration_ms)),
     one.error_message && h("p", { class: "bad" }, one.error_message),
-    one.logs && h("ol", { class: "log" }, lines(one.logs).map(entry)));
+    printed.length > 0 && h("ol", { class: "log" }, printed.slice(0, LINES).map(entry)),
+    printed.length > LINES && h("p", { class: "empty" }, `${printed.length - LINES} more lines are on the page of the execution.`));
 }
 
 async function follow(path, signal, state, take) {
   while (!signal.aborted) {
     try {
-      state.textContent = "Listening: each execution is shown here as it ends.";
       for await (const event of events(path, signal)) take(event);
     } catch (error) {
       if (signal.aborted) return;

@@ -37,7 +37,8 @@ use crate::runtime::admission::Admission;
 use crate::runtime::cache::Cache;
 use crate::runtime::compile::{CompileLimits, Compiler};
 use crate::runtime::component::Host;
-use crate::runtime::engine::{Allocation, mebibytes, running_engine};
+use crate::runtime::engine::{Allocation, Places, mebibytes, running_engine};
+use crate::runtime::instances::IdlePlaces;
 use crate::runtime::limits::MemoryBudget;
 use crate::runtime::scheduler::Scheduler;
 use crate::sandbox::Resources;
@@ -47,7 +48,8 @@ use crate::store::backup::{Copies, Copying};
 use crate::store::tenant::Databases;
 use crate::store::{Store, StoreError, api_keys, tokens};
 use crate::tunables::{
-    ADMIN_CONNECTIONS, ADMISSION_QUEUE_FACTOR, ADMISSION_WAIT, FILES_ENTRIES, MANAGEMENT_MEMORY_BYTES, STREAMS,
+    ADMIN_CONNECTIONS, ADMISSION_QUEUE_FACTOR, ADMISSION_WAIT, FILES_ENTRIES, IDLE_INSTANCE_TIME,
+    MANAGEMENT_MEMORY_BYTES, STREAMS,
 };
 
 /// Why a host does not start, in one line.
@@ -98,13 +100,14 @@ impl App {
         let address = listener.address()?;
         let admin_listener = admin_listener(config.admin_listen, config.listen).await?;
         let origin = Origin::new(config.public_url, address);
-        let (engine, allocation) = running_engine(config.max_executions)?;
+        let (engine, allocation) = running_engine(Places::of(config.max_executions).instances())?;
         if allocation == Allocation::OnDemand {
             tracing::warn!("no pool of instances: requests are several times slower on this machine");
         }
         let host = Arc::new(Host::new(engine.clone())?);
-        let places = config.max_executions as usize;
-        let admission = Arc::new(Admission::new(places, places * ADMISSION_QUEUE_FACTOR, ADMISSION_WAIT));
+        let places = Places::of(config.max_executions).within(allocation);
+        let executions = places.executions as usize;
+        let admission = Arc::new(Admission::new(executions, executions * ADMISSION_QUEUE_FACTOR, ADMISSION_WAIT));
         let table = Arc::new(Table::default());
         let compile_limits = CompileLimits { time: config.compile_time, memory_mb: config.compile_memory_mb };
         let registries = Registries {
@@ -154,8 +157,10 @@ impl App {
         };
         let traces = config.otlp_endpoint.as_ref().map(exporter).transpose()?;
         let refused = Arc::new(CodeCounts::default());
+        let idle_places = IdlePlaces::new(places.idle);
         let gauges = Gauges {
             admission: admission.clone(),
+            idle: idle_places.clone(),
             memory: resources.memory.clone(),
             refused: refused.clone(),
             traces: traces.clone(),
@@ -166,6 +171,7 @@ impl App {
             host,
             admission,
             scheduler: Scheduler::start(cores)?,
+            idle_places,
             resources,
             traces: traces.clone(),
             running: running.clone(),
@@ -202,12 +208,13 @@ impl App {
         });
         let switchboard: Weak<dyn Switchboard> = Arc::downgrade(&service) as _;
         let _ = invoker.switchboard.set(switchboard);
+        tokio::spawn(end_idle_instances(Arc::downgrade(&deployer)));
         // Compiled while nobody waits for it; a deployment that comes first does so itself.
         tokio::spawn({
             let deployer = deployer.clone();
             async move {
                 if let Err(error) = deployer.scripts.engine().await {
-                    tracing::warn!(%error, "the JavaScript engine could not be compiled");
+                    tracing::warn!(%error, cause = ?error.cause, "the JavaScript engine could not be compiled");
                 }
             }
         });
@@ -285,6 +292,16 @@ async fn admin_listener(wanted: Option<AdminListen>, functions: SocketAddr) -> R
 /// A port of the system's choice comes after one of the system's choice, and after the last.
 fn port_after(port: u16) -> u16 {
     if port == 0 { 0 } else { port.checked_add(1).unwrap_or(0) }
+}
+
+/// Ends instances whose functions are no longer called, for as long as there are any functions.
+async fn end_idle_instances(deployer: Weak<Deployer>) {
+    let mut ticks = tokio::time::interval(IDLE_INSTANCE_TIME / 3);
+    loop {
+        ticks.tick().await;
+        let Some(deployer) = deployer.upgrade() else { break };
+        deployer.table.apps().iter().for_each(|app| app.end_idle(IDLE_INSTANCE_TIME));
+    }
 }
 
 /// The hash of the admin token, and the token itself when it was made just now.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use caddis_tests::{not_tested, within_patience};
 use futures::{SinkExt, StreamExt};
+use rustix::process::{Pid, Signal};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -93,8 +94,10 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        let _ = self.process.start_kill();
-        // It writes into its profile, which goes next.
+        // All of its processes write into the profile, which goes next.
+        if let Some(group) = self.process.id().and_then(|id| Pid::from_raw(id.try_into().ok()?)) {
+            let _ = rustix::process::kill_process_group(group, Signal::KILL);
+        }
         while let Ok(None) = self.process.try_wait() {
             std::thread::yield_now();
         }
@@ -107,7 +110,14 @@ fn spawn(name: &str, profile: &TempDir) -> Option<Child> {
         ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--remote-debugging-port=0"];
     let mut command = Command::new(name);
     command.args(flags).arg(format!("--user-data-dir={}", profile.path().display())).arg("about:blank");
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true).spawn().ok()
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()
+        .ok()
 }
 
 impl Tab {
