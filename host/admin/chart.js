@@ -1,6 +1,7 @@
 // Calls, failures and durations over time, drawn here.
 
-import { h, svg } from "./dom.js";
+import { h, svg, table } from "./dom.js";
+import { count, duration, time } from "./format.js";
 
 const WIDTH = 720;
 const CALLS = 120;
@@ -29,7 +30,19 @@ export function chart({ hours, hourly }, now = Date.now()) {
       h("span", { class: "key calls" }, `answered calls (to ${most.toLocaleString()})`), h("span", { class: "key failed" }, "failed"),
       h("span", { class: "key usual" }, `p50${worst}`), h("span", { class: "key late" }, `p99${worst} (to ${Math.round(slowest).toLocaleString()} ms)`)),
     picture,
-    h("div", { class: "ends" }, h("span", {}, label(bars[0].start)), h("span", {}, "now")));
+    h("div", { class: "ends" }, h("span", {}, label(bars[0].start)), h("span", {}, "now")),
+    h("details", {}, h("summary", {}, "As a table"), numbers(bars, worst)));
+}
+
+function numbers(bars, worst) {
+  const columns = [
+    ["From", (bar) => time(new Date(bar.start).toISOString())],
+    ["Calls", (bar) => count(bar.count)],
+    ["Failed", (bar) => count(bar.errors)],
+    [`p50${worst}`, (bar) => duration(bar.p50)],
+    [`p99${worst}`, (bar) => duration(bar.p99)],
+  ];
+  return table("Calls by time", columns, bars.filter((bar) => bar.count > 0), "There were none.");
 }
 
 /** Hours put together into bars. Percentiles of several hours are the worst of them. */

@@ -67,15 +67,16 @@ export function choice(attributes, options, selected) {
 /** A table; `columns` are `[head, cell(row)]`. On a narrow screen each row becomes a card. */
 export function table(caption, columns, rows, empty) {
   if (rows.length === 0) return h("p", { class: "empty" }, empty);
-  return h("div", { class: "scroll" }, h("table", {},
+  // The roles say what a narrow screen's layout would take away.
+  return h("div", { class: "scroll" }, h("table", { role: "table" },
     h("caption", { class: "hidden" }, caption),
-    h("thead", {}, h("tr", {}, columns.map(([head]) => h("th", { scope: "col" }, head)))),
-    h("tbody", {}, rows.map((row) => line(columns, row)))));
+    h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, columns.map(([head]) => h("th", { scope: "col", role: "columnheader" }, head)))),
+    h("tbody", { role: "rowgroup" }, rows.map((row) => line(columns, row)))));
 }
 
 /** One row of such a table. */
 export function line(columns, row) {
-  return h("tr", {}, columns.map(([head, cell]) => h("td", { "data-label": head }, cell(row))));
+  return h("tr", { role: "row" }, columns.map(([head, cell]) => h("td", { "data-label": head, role: "cell" }, cell(row))));
 }
 
 /** Pairs of a name and a value. */

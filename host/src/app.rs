@@ -65,7 +65,7 @@ const LAST_COPY: Duration = Duration::from_secs(10);
 pub struct App {
     listener: Listener,
     address: SocketAddr,
-    admin: Option<(Listener, SocketAddr, Arc<Admin>)>,
+    admin: Option<(Listener, Arc<Admin>)>,
     service: Arc<Service>,
     deployer: Arc<Deployer>,
     store: Store,
@@ -190,11 +190,7 @@ impl App {
             bodies: MemoryBudget::new(MANAGEMENT_MEMORY_BYTES),
             max_component_bytes: config.max_component_bytes,
         }));
-        let admin = match admin_listener {
-            Some(listener) => Some((listener.address()?, listener)),
-            None => None,
-        };
-        let admin = admin.map(|(address, listener)| (listener, address, Arc::new(Admin::new(management.clone()))));
+        let admin = admin_listener.map(|listener| (listener, Arc::new(Admin::new(management.clone()))));
         let service = Arc::new(Service {
             table,
             invoker: invoker.clone(),
@@ -234,7 +230,8 @@ impl App {
 
     /// Where the admin interface is, if it is anywhere.
     pub fn admin_url(&self) -> Option<String> {
-        self.admin.as_ref().map(|(_, address, _)| format!("http://{address}{PATH}"))
+        let (listener, _) = self.admin.as_ref()?;
+        listener.address().ok().map(|address| format!("http://{address}{PATH}"))
     }
 
     /// A program as one component, for any host of the lean world. It is evaluated as a new function of the default app would be.
@@ -245,7 +242,7 @@ impl App {
     /// Serves until `stop` ends, then lets running requests end within the deadline.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let (shutdown, told) = watch::channel(false);
-        let administration = self.admin.map(|(listener, _, admin)| listener.serve(admin, told.clone()));
+        let administration = self.admin.map(|(listener, admin)| listener.serve(admin, told.clone()));
         let functions = self.listener.serve(self.service, told);
         let serving = tokio::spawn(async { tokio::join!(functions, OptionFuture::from(administration)) });
         stop.await;

@@ -1,5 +1,7 @@
 //! The admin interface: its pages in a browser, and what keeps functions away from it.
 
+use std::net::TcpListener;
+
 use caddis_tests::{Client, Reply, Server, guests};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -284,12 +286,15 @@ async fn the_admin_interface_is_where_the_operator_says_or_nowhere() {
         !output.status.success() && told.contains(&format!("cannot listen on {taken} for the admin interface")),
         "{told}"
     );
-    // Where nobody asked for it, the host does without.
-    let port = taken.port().checked_sub(1).unwrap();
-    if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
-        let beside = Server::start(options().listen(&format!("127.0.0.1:{port}"))).await;
-        assert!(beside.log().contains("no admin interface"), "{}", beside.log());
-    }
+    // Where nobody asked for it, it is on the next port, or the host does without. The system picks no port below 32768 for anybody.
+    let bind = |port: u16| TcpListener::bind(("127.0.0.1", port)).ok();
+    let mut pairs = (20_000..30_000).step_by(2);
+    let (port, next) = pairs.find_map(|port| bind(port).and(Some(port)).zip(bind(port + 1))).unwrap();
+    let beside = Server::start(options().listen(&format!("127.0.0.1:{port}"))).await;
+    assert!(beside.log().contains("no admin interface"), "{}", beside.log());
+    drop((beside, next));
+    let beside = Server::start(options().listen(&format!("127.0.0.1:{port}"))).await;
+    assert_eq!(beside.admin_interface().port(), port + 1);
     let output = options().flag("--admin-listen", "everywhere").run_to_end(tempfile::tempdir().unwrap().path()).await;
     assert!(String::from_utf8_lossy(&output.stderr).contains("must be off, or an address and a port"), "{output:?}");
 }
