@@ -29,14 +29,22 @@ export async function send(method, path, { body, type, signal, token = session.t
   if (body !== undefined) headers["Content-Type"] = isBytes ? type : "application/json";
   let response;
   try {
-    response = await fetch(path, { method, headers, body: isBytes || body === undefined ? body : JSON.stringify(body), signal, cache: "no-store", redirect: "error" });
+    response = await fetch(path, {
+      method,
+      headers,
+      body: isBytes || body === undefined ? body : JSON.stringify(body),
+      signal,
+      cache: "no-store",
+      redirect: "error",
+    });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Refused(0, { message: "The host does not answer." });
   }
   if (response.ok) return response;
   const told = await response.json().catch(() => undefined);
-  if (response.status === 401 && token === session.token) dispatchEvent(new CustomEvent("signed-out", { detail: "The host does not know this token any more." }));
+  if (response.status === 401 && token === session.token)
+    dispatchEvent(new CustomEvent("signed-out", { detail: "The host does not know this token any more." }));
   throw new Refused(response.status, told);
 }
 
@@ -70,7 +78,12 @@ export async function* events(path, signal) {
     const blocks = (rest + value).split("\n\n");
     rest = blocks.pop();
     for (const block of blocks) {
-      const fields = Object.fromEntries(block.split("\n").filter((line) => !line.startsWith(":")).map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 2)]));
+      const fields = Object.fromEntries(
+        block
+          .split("\n")
+          .filter((line) => !line.startsWith(":"))
+          .map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 2)]),
+      );
       if (fields.data !== undefined) yield { event: fields.event ?? "message", data: JSON.parse(fields.data) };
     }
   }

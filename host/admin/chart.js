@@ -17,21 +17,42 @@ export function chart({ hours, hourly }, now = Date.now()) {
   const slowest = Math.max(1, ...bars.map((bar) => bar.p99 ?? 0));
   const wide = WIDTH / bars.length;
   const height = CALLS + GAP + TIMES;
-  const picture = svg("svg", { class: "chart", viewBox: `0 0 ${WIDTH} ${height}`, role: "img", "aria-label": summary(bars, step), preserveAspectRatio: "none" },
+  const picture = svg(
+    "svg",
+    {
+      class: "chart",
+      viewBox: `0 0 ${WIDTH} ${height}`,
+      role: "img",
+      "aria-label": summary(bars, step),
+      preserveAspectRatio: "none",
+    },
     bars.map((bar, index) => column(bar, index * wide, wide, most)),
     svg("line", { class: "axis", x1: 0, x2: WIDTH, y1: CALLS, y2: CALLS }),
     line(bars, "p99", "late", wide, slowest, height),
     line(bars, "p50", "usual", wide, slowest, height),
-    svg("line", { class: "axis", x1: 0, x2: WIDTH, y1: height, y2: height }));
+    svg("line", { class: "axis", x1: 0, x2: WIDTH, y1: height, y2: height }),
+  );
   const worst = step > 1 ? " of the worst hour" : "";
-  const label = (time) => new Date(time).toLocaleString(undefined, step < 24 ? { weekday: "short", hour: "2-digit", minute: "2-digit" } : { dateStyle: "short" });
-  return h("figure", { class: "graph" },
-    h("figcaption", {},
-      h("span", { class: "key calls" }, `answered calls (to ${most.toLocaleString()})`), h("span", { class: "key failed" }, "failed"),
-      h("span", { class: "key usual" }, `p50${worst}`), h("span", { class: "key late" }, `p99${worst} (to ${Math.round(slowest).toLocaleString()} ms)`)),
+  const label = (time) =>
+    new Date(time).toLocaleString(
+      undefined,
+      step < 24 ? { weekday: "short", hour: "2-digit", minute: "2-digit" } : { dateStyle: "short" },
+    );
+  return h(
+    "figure",
+    { class: "graph" },
+    h(
+      "figcaption",
+      {},
+      h("span", { class: "key calls" }, `answered calls (to ${most.toLocaleString()})`),
+      h("span", { class: "key failed" }, "failed"),
+      h("span", { class: "key usual" }, `p50${worst}`),
+      h("span", { class: "key late" }, `p99${worst} (to ${Math.round(slowest).toLocaleString()} ms)`),
+    ),
     picture,
     h("div", { class: "ends" }, h("span", {}, label(bars[0].start)), h("span", {}, "now")),
-    h("details", {}, h("summary", {}, "As a table"), numbers(bars, worst)));
+    h("details", {}, h("summary", {}, "As a table"), numbers(bars, worst)),
+  );
 }
 
 function numbers(bars, worst) {
@@ -42,7 +63,12 @@ function numbers(bars, worst) {
     [`p50${worst}`, (bar) => duration(bar.p50)],
     [`p99${worst}`, (bar) => duration(bar.p99)],
   ];
-  return table("Calls by time", columns, bars.filter((bar) => bar.count > 0), "There were none.");
+  return table(
+    "Calls by time",
+    columns,
+    bars.filter((bar) => bar.count > 0),
+    "There were none.",
+  );
 }
 
 /** Hours put together into bars. Percentiles of several hours are the worst of them. */
@@ -50,7 +76,11 @@ function divide(hours, hourly, step, now) {
   const number = Math.ceil(hours / step);
   const end = (Math.floor(now / HOUR) + 1) * HOUR;
   const start = end - number * step * HOUR;
-  const bars = Array.from({ length: number }, (_, index) => ({ start: start + index * step * HOUR, count: 0, errors: 0 }));
+  const bars = Array.from({ length: number }, (_, index) => ({
+    start: start + index * step * HOUR,
+    count: 0,
+    errors: 0,
+  }));
   for (const hour of hourly) {
     const bar = bars[Math.floor((Date.parse(hour.hour) - start) / (step * HOUR))];
     if (!bar) continue;
@@ -67,11 +97,15 @@ function column(bar, x, wide, most) {
   const good = high(bar.count - bar.errors);
   const bad = high(bar.errors);
   const times = bar.count > 0 ? `, p50 ${bar.p50} ms, p99 ${bar.p99} ms` : "";
-  return svg("g", {},
+  return svg(
+    "g",
+    {},
     svg("title", {}, `${new Date(bar.start).toLocaleString()}: ${bar.count} calls, ${bar.errors} failed${times}`),
     svg("rect", { class: "space", x, y: 0, width: wide, height: CALLS + GAP + TIMES }),
     good > 0 && svg("rect", { class: "calls", x: x + wide * 0.12, y: CALLS - good, width: wide * 0.76, height: good }),
-    bad > 0 && svg("rect", { class: "failed", x: x + wide * 0.12, y: CALLS - good - bad, width: wide * 0.76, height: bad }));
+    bad > 0 &&
+      svg("rect", { class: "failed", x: x + wide * 0.12, y: CALLS - good - bad, width: wide * 0.76, height: bad }),
+  );
 }
 
 /** A line through the hours that had calls, broken where there were none. */

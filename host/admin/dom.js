@@ -25,7 +25,8 @@ function fill(element, attributes, children) {
 /** Adds nodes and texts, also from nested lists; what is not there is left out. */
 export function append(element, children) {
   for (const child of children.flat(Infinity)) {
-    if (child !== null && child !== undefined && child !== false) element.append(child instanceof Node ? child : String(child));
+    if (child !== null && child !== undefined && child !== false)
+      element.append(child instanceof Node ? child : String(child));
   }
 }
 
@@ -52,7 +53,13 @@ export function field(label, control, hint) {
 
 /** A box to tick, with its label behind it. */
 export function tick(label, attributes, hint) {
-  return h("label", { class: "tick" }, h("input", { type: "checkbox", ...attributes }), h("span", {}, label), hint && h("small", {}, hint));
+  return h(
+    "label",
+    { class: "tick" },
+    h("input", { type: "checkbox", ...attributes }),
+    h("span", {}, label),
+    hint && h("small", {}, hint),
+  );
 }
 
 /** A choice among values; each is `[value, label]` or a value that is its own label. */
@@ -68,21 +75,48 @@ export function choice(attributes, options, selected) {
 export function table(caption, columns, rows, empty) {
   if (rows.length === 0) return h("p", { class: "empty" }, empty);
   // The roles say what a narrow screen's layout would take away.
-  return h("div", { class: "scroll" }, h("table", { role: "table" },
-    h("caption", { class: "hidden" }, caption),
-    h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, columns.map(([head]) => h("th", { scope: "col", role: "columnheader" }, head)))),
-    h("tbody", { role: "rowgroup" }, rows.map((row) => line(columns, row)))));
+  return h(
+    "div",
+    { class: "scroll" },
+    h(
+      "table",
+      { role: "table" },
+      h("caption", { class: "hidden" }, caption),
+      h(
+        "thead",
+        { role: "rowgroup" },
+        h(
+          "tr",
+          { role: "row" },
+          columns.map(([head]) => h("th", { scope: "col", role: "columnheader" }, head)),
+        ),
+      ),
+      h(
+        "tbody",
+        { role: "rowgroup" },
+        rows.map((row) => line(columns, row)),
+      ),
+    ),
+  );
 }
 
 /** One row of such a table. */
 export function line(columns, row) {
-  return h("tr", { role: "row" }, columns.map(([head, cell]) => h("td", { "data-label": head, role: "cell" }, cell(row))));
+  return h(
+    "tr",
+    { role: "row" },
+    columns.map(([head, cell]) => h("td", { "data-label": head, role: "cell" }, cell(row))),
+  );
 }
 
 /** Pairs of a name and a value. */
 export function facts(pairs) {
   const shown = pairs.filter(([, value]) => value !== null && value !== undefined);
-  return h("dl", { class: "facts" }, shown.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
+  return h(
+    "dl",
+    { class: "facts" },
+    shown.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))),
+  );
 }
 
 /** A button that runs something and cannot be pressed again meanwhile. */
@@ -93,13 +127,17 @@ export function button(label, attributes, action) {
 
 /** A form that runs something when it is sent. `action` gets the form. */
 export function form(attributes, action, ...children) {
-  const made = h("form", {
-    ...attributes,
-    onsubmit: (event) => {
-      event.preventDefault();
-      busy(event.submitter ?? made.querySelector("button:not([type=button])"), () => action(made, event.submitter));
+  const made = h(
+    "form",
+    {
+      ...attributes,
+      onsubmit: (event) => {
+        event.preventDefault();
+        busy(event.submitter ?? made.querySelector("button:not([type=button])"), () => action(made, event.submitter));
+      },
     },
-  }, children);
+    children,
+  );
   return made;
 }
 
@@ -125,9 +163,26 @@ export async function attempt(place, action) {
 export function failure(error) {
   const places = Array.isArray(error.details) ? error.details : [];
   const box = h("div", { class: "failure", role: "alert" });
-  append(box, [h("p", {}, places.length > 0 ? h("strong", {}, "The host refused it.") : h("strong", {}, error.message), error.code && h("code", {}, error.code))]);
+  append(box, [
+    h(
+      "p",
+      {},
+      places.length > 0 ? h("strong", {}, "The host refused it.") : h("strong", {}, error.message),
+      error.code && h("code", {}, error.code),
+    ),
+  ]);
   for (const { file, line, column, message, hint, frame } of places) {
-    append(box, [h("p", {}, h("code", {}, [file, line, column].filter((part) => part !== undefined).join(":")), " ", message, hint && h("em", {}, ` (${hint})`)), frame && h("pre", {}, frame)]);
+    append(box, [
+      h(
+        "p",
+        {},
+        h("code", {}, [file, line, column].filter((part) => part !== undefined).join(":")),
+        " ",
+        message,
+        hint && h("em", {}, ` (${hint})`),
+      ),
+      frame && h("pre", {}, frame),
+    ]);
   }
   return box;
 }
@@ -145,10 +200,20 @@ export function confirm(question, action, word) {
   return new Promise((resolve) => {
     const typed = word && h("input", { autocomplete: "off", spellcheck: "false", required: true });
     const sure = h("button", { class: "danger", value: "yes", disabled: Boolean(word) }, action);
-    typed?.addEventListener("input", () => { sure.disabled = typed.value !== word; });
-    const dialog = h("dialog", { "aria-label": action },
-      h("form", { method: "dialog" }, h("p", {}, question), typed && field(`Type ${word} to confirm`, typed),
-        h("div", { class: "actions" }, sure, h("button", { value: "no", formnovalidate: true }, "Cancel"))));
+    typed?.addEventListener("input", () => {
+      sure.disabled = typed.value !== word;
+    });
+    const dialog = h(
+      "dialog",
+      { "aria-label": action },
+      h(
+        "form",
+        { method: "dialog" },
+        h("p", {}, question),
+        typed && field(`Type ${word} to confirm`, typed),
+        h("div", { class: "actions" }, sure, h("button", { value: "no", formnovalidate: true }, "Cancel")),
+      ),
+    );
     dialog.addEventListener("close", () => {
       dialog.remove();
       resolve(dialog.returnValue === "yes");

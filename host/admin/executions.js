@@ -32,10 +32,18 @@ export async function show({ app, name }) {
     const rows = await page(0);
     if (mine !== turn) return;
     shown = new Set(rows.map((row) => row.id));
-    const none = Object.values(wanted).some(Boolean) ? "No execution that is kept is like that." : "Nothing has run yet, or nothing of it is kept.";
+    const none = Object.values(wanted).some(Boolean)
+      ? "No execution that is kept is like that."
+      : "Nothing has run yet, or nothing of it is kept.";
     replace(result, list(app, name, rows, none));
   };
-  const set = (key) => ({ name: key, onchange: (event) => { wanted[key] = event.target.value; attempt(result, refresh); } });
+  const set = (key) => ({
+    name: key,
+    onchange: (event) => {
+      wanted[key] = event.target.value;
+      attempt(result, refresh);
+    },
+  });
   const save = async (format) => {
     const file = await (await send("GET", query(`${at}/export`, { ...filters(), format }))).blob();
     const target = h("a", { href: URL.createObjectURL(file), download: `${name}-executions.${format}` });
@@ -43,14 +51,38 @@ export async function show({ app, name }) {
     URL.revokeObjectURL(target.href);
   };
   await refresh();
-  return h("section", {},
-    form({ class: "filters" }, refresh,
+  return h(
+    "section",
+    {},
+    form(
+      { class: "filters" },
+      refresh,
       field("Status", choice(set("status"), [["", "all"], "success", "error", "timeout"], wanted.status)),
-      field("Started by", choice(set("trigger_type"), [["", "anything"], ["http", "a request"], ["cron", "a schedule"], ["trigger", "an event"]], wanted.trigger_type)),
+      field(
+        "Started by",
+        choice(
+          set("trigger_type"),
+          [
+            ["", "anything"],
+            ["http", "a request"],
+            ["cron", "a schedule"],
+            ["trigger", "an event"],
+          ],
+          wanted.trigger_type,
+        ),
+      ),
       field("Since", h("input", { type: "datetime-local", value: wanted.since, ...set("since") })),
-      h("div", { class: "actions" }, h("button", {}, "Refresh"),
-        button("CSV", { class: "plain" }, () => save("csv")), button("JSON lines", { class: "plain" }, () => save("jsonl")))),
-    result, more);
+      h(
+        "div",
+        { class: "actions" },
+        h("button", {}, "Refresh"),
+        button("CSV", { class: "plain" }, () => save("csv")),
+        button("JSON lines", { class: "plain" }, () => save("jsonl")),
+      ),
+    ),
+    result,
+    more,
+  );
 }
 
 /** Executions as a table. */
@@ -63,7 +95,11 @@ function columns(app, name) {
     ["Began", (row) => link(["apps", app, "functions", name, "executions", row.id], {}, time(row.executed_at))],
     ["Status", status],
     ["Answered", (row) => row.status_code ?? NONE],
-    ["Request", (row) => h("span", { class: "path" }, row.trigger_type === "http" ? `${row.method} ${row.path}` : row.trigger_type)],
+    [
+      "Request",
+      (row) =>
+        h("span", { class: "path" }, row.trigger_type === "http" ? `${row.method} ${row.path}` : row.trigger_type),
+    ],
     ["By", (row) => row.user_id ?? "nobody"],
     ["Took", (row) => duration(row.duration_ms)],
     ["Version", (row) => row.function_version],

@@ -30,13 +30,23 @@ export function bytes(value) {
   const units = ["B", "KiB", "MiB", "GiB"];
   const unit = value > 0 ? Math.min(Math.floor(Math.log2(value) / 10), units.length - 1) : 0;
   const scaled = value / 1024 ** unit;
-  return h("span", { title: `${number.format(value)} bytes` }, `${scaled.toFixed(unit > 0 && scaled < 100 ? 1 : 0)} ${units[unit]}`);
+  return h(
+    "span",
+    { title: `${number.format(value)} bytes` },
+    `${scaled.toFixed(unit > 0 && scaled < 100 ? 1 : 0)} ${units[unit]}`,
+  );
 }
 
 /** Milliseconds in a unit that fits. */
 export function duration(milliseconds) {
   if (milliseconds === null || milliseconds === undefined) return NONE;
-  return h("span", { title: `${milliseconds} ms` }, milliseconds < 1000 ? `${Number(milliseconds.toPrecision(3))} ms` : `${Number((milliseconds / 1000).toPrecision(3))} s`);
+  return h(
+    "span",
+    { title: `${milliseconds} ms` },
+    milliseconds < 1000
+      ? `${Number(milliseconds.toPrecision(3))} ms`
+      : `${Number((milliseconds / 1000).toPrecision(3))} s`,
+  );
 }
 
 /** A share of one. */

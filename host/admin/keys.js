@@ -7,13 +7,17 @@ import { once } from "./tokens.js";
 
 export async function show({ app, may, reload }) {
   const at = inApp(app, "api-keys");
-  const [keys, project] = await Promise.all([ask("GET", at), may("deploy") ? ask("GET", inApp(app, "project")) : undefined]);
-  const revoke = (one) => button("Revoke", { class: "small danger" }, async () => {
-    if (!await confirm(`Programs with the key ${one.name} can do nothing with it from now on.`, "Revoke")) return;
-    await ask("DELETE", `${at}/${encodeURIComponent(one.id)}`);
-    notify(`${one.name} is revoked.`);
-    await reload();
-  });
+  const [keys, project] = await Promise.all([
+    ask("GET", at),
+    may("deploy") ? ask("GET", inApp(app, "project")) : undefined,
+  ]);
+  const revoke = (one) =>
+    button("Revoke", { class: "small danger" }, async () => {
+      if (!(await confirm(`Programs with the key ${one.name} can do nothing with it from now on.`, "Revoke"))) return;
+      await ask("DELETE", `${at}/${encodeURIComponent(one.id)}`);
+      notify(`${one.name} is revoked.`);
+      await reload();
+    });
   const columns = [
     ["Name", (one) => h("strong", {}, one.name)],
     ["Made", (one) => time(one.created_at)],
@@ -29,13 +33,31 @@ export async function show({ app, may, reload }) {
   };
   return [
     h("h1", {}, "Keys"),
-    project && h("section", {}, h("h2", {}, "For pages"), facts([
-      ["URL", [h("code", {}, project.url), " ", copier(project.url)]],
-      ["anon key", [h("code", {}, project.anon_key), " ", copier(project.anon_key)]],
-    ]), h("p", { class: "empty" }, "What createClient of Supabase's clients takes. Both are public.")),
-    h("section", {}, h("h2", {}, "For programs"), h("p", {}, "A key acts for the app: row-level security does not hold for it."), list, made,
-      may("admin") && form({}, create,
-        field("Name", h("input", { name: "name", required: true, maxlength: 100, autocomplete: "off" })),
-        h("div", { class: "actions" }, h("button", {}, "Make a key")))),
+    project &&
+      h(
+        "section",
+        {},
+        h("h2", {}, "For pages"),
+        facts([
+          ["URL", [h("code", {}, project.url), " ", copier(project.url)]],
+          ["anon key", [h("code", {}, project.anon_key), " ", copier(project.anon_key)]],
+        ]),
+        h("p", { class: "empty" }, "What createClient of Supabase's clients takes. Both are public."),
+      ),
+    h(
+      "section",
+      {},
+      h("h2", {}, "For programs"),
+      h("p", {}, "A key acts for the app: row-level security does not hold for it."),
+      list,
+      made,
+      may("admin") &&
+        form(
+          {},
+          create,
+          field("Name", h("input", { name: "name", required: true, maxlength: 100, autocomplete: "off" })),
+          h("div", { class: "actions" }, h("button", {}, "Make a key")),
+        ),
+    ),
   ];
 }

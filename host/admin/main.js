@@ -30,7 +30,16 @@ let leave = new AbortController();
 
 /** What every page gets. `may(scope)` tells whether the token is good for something. */
 function context(app, name, rest) {
-  return { me, app, name, rest, may: (scope) => SCOPES.indexOf(me.scope) >= SCOPES.indexOf(scope), signal: leave.signal, reload: show, refreshApps };
+  return {
+    me,
+    app,
+    name,
+    rest,
+    may: (scope) => SCOPES.indexOf(me.scope) >= SCOPES.indexOf(scope),
+    signal: leave.signal,
+    reload: show,
+    refreshApps,
+  };
 }
 
 /** The pages of one function, in the order of their tabs. */
@@ -64,7 +73,9 @@ function page(parts) {
 
 async function within(here, tab, view) {
   const shown = TABS.filter(([, , , scope]) => !scope || here.may(scope));
-  const tabs = shown.map(([known, label]) => link(["apps", here.app, "functions", here.name, known], { "aria-current": known === tab ? "page" : null }, label));
+  const tabs = shown.map(([known, label]) =>
+    link(["apps", here.app, "functions", here.name, known], { "aria-current": known === tab ? "page" : null }, label),
+  );
   return [
     h("p", { class: "above" }, link(["apps", here.app, "functions"], {}, `Functions of ${here.app}`)),
     h("h1", {}, here.name),
@@ -79,25 +90,37 @@ function home() {
 }
 
 function path() {
-  return location.hash.replace(/^#\/?/, "").split("/").filter(Boolean).map((part) => {
-    try {
-      return decodeURIComponent(part);
-    } catch {
-      return part;
-    }
-  });
+  return location.hash
+    .replace(/^#\/?/, "")
+    .split("/")
+    .filter(Boolean)
+    .map((part) => {
+      try {
+        return decodeURIComponent(part);
+      } catch {
+        return part;
+      }
+    });
 }
 
 /** What tells an element apart that has the focus, for the one in its place after the page was drawn anew. */
 function role(element) {
-  return [element.tagName, element.name, element.getAttribute("aria-label"), element.matches("a, button") && element.textContent].join();
+  return [
+    element.tagName,
+    element.name,
+    element.getAttribute("aria-label"),
+    element.matches("a, button") && element.textContent,
+  ].join();
 }
 
 function keepFocus(draw) {
   const focused = document.activeElement;
   const wanted = focused && focused !== document.body && role(focused);
   draw();
-  if (wanted && !focused.isConnected) [...document.querySelectorAll("a, button, input, select, textarea")].find((one) => role(one) === wanted)?.focus({ preventScroll: true });
+  if (wanted && !focused.isConnected)
+    [...document.querySelectorAll("a, button, input, select, textarea")]
+      .find((one) => role(one) === wanted)
+      ?.focus({ preventScroll: true });
 }
 
 async function show() {
@@ -134,21 +157,44 @@ function drawBar(parts) {
   sessionStorage.setItem("caddis-app", app);
   const { may } = context();
   const known = names.includes(app) ? names : [...names, app];
-  const select = choice({ "aria-label": "App", onchange: (event) => { location.hash = address("apps", event.target.value, "functions"); } }, known, app);
-  const here = parts[0] === "apps" && parts[1] ? (parts[2] === "new" ? "functions" : parts[2] ?? "functions") : parts[0] ?? "functions";
+  const select = choice(
+    {
+      "aria-label": "App",
+      onchange: (event) => {
+        location.hash = address("apps", event.target.value, "functions");
+      },
+    },
+    known,
+    app,
+  );
+  const here =
+    parts[0] === "apps" && parts[1]
+      ? parts[2] === "new"
+        ? "functions"
+        : (parts[2] ?? "functions")
+      : (parts[0] ?? "functions");
   const item = (label, known, ...target) => link(target, { "aria-current": here === known ? "page" : null }, label);
-  replace(bar,
+  replace(
+    bar,
     h("span", { class: "brand" }, "Caddis"),
     select,
-    h("nav", { "aria-label": "Main" },
+    h(
+      "nav",
+      { "aria-label": "Main" },
       item("Functions", "functions", "apps", app, "functions"),
       item("Secrets", "secrets", "apps", app, "secrets"),
       item("Keys", "keys", "apps", app, "keys"),
       may("deploy") && item("Database", "database", "apps", app, "database"),
       item("Apps", "apps", "apps"),
-      may("admin") && item("Tokens", "tokens", "tokens")),
-    h("span", { class: "who", title: me.id ? `Token ${me.id}` : "The admin token" }, `${me.scope}${me.app ? ` of ${me.app}` : ""}`),
-    h("button", { type: "button", class: "plain", onclick: leaveAll }, "Sign out"));
+      may("admin") && item("Tokens", "tokens", "tokens"),
+    ),
+    h(
+      "span",
+      { class: "who", title: me.id ? `Token ${me.id}` : "The admin token" },
+      `${me.scope}${me.app ? ` of ${me.app}` : ""}`,
+    ),
+    h("button", { type: "button", class: "plain", onclick: leaveAll }, "Sign out"),
+  );
 }
 
 async function refreshApps() {

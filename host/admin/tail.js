@@ -13,11 +13,19 @@ export function show({ app, name, signal }) {
   const log = h("ol", { class: "tail", role: "log", "aria-label": "Executions" });
   const state = h("p", { class: "empty", role: "status" }, "Connecting …");
   let paused = false;
-  const pause = h("button", { type: "button", "aria-pressed": "false", onclick: () => {
-    paused = !paused;
-    pause.setAttribute("aria-pressed", String(paused));
-    pause.textContent = paused ? "Go on" : "Pause";
-  } }, "Pause");
+  const pause = h(
+    "button",
+    {
+      type: "button",
+      "aria-pressed": "false",
+      onclick: () => {
+        paused = !paused;
+        pause.setAttribute("aria-pressed", String(paused));
+        pause.textContent = paused ? "Go on" : "Pause";
+      },
+    },
+    "Pause",
+  );
   const add = (item) => {
     log.prepend(item);
     while (log.children.length > KEPT) log.lastElementChild.remove();
@@ -28,16 +36,43 @@ export function show({ app, name, signal }) {
     if (event === "missed") add(h("li", { class: "empty" }, `${data.count} executions came too fast to be shown.`));
     if (event === "execution") add(item(app, name, data));
   });
-  return h("section", {}, h("div", { class: "head" }, state, h("div", { class: "actions" }, pause, button("Clear", { class: "plain" }, async () => log.replaceChildren()))), log);
+  return h(
+    "section",
+    {},
+    h(
+      "div",
+      { class: "head" },
+      state,
+      h(
+        "div",
+        { class: "actions" },
+        pause,
+        button("Clear", { class: "plain" }, async () => log.replaceChildren()),
+      ),
+    ),
+    log,
+  );
 }
 
 function item(app, name, one) {
   const printed = lines(one.logs);
-  return h("li", {},
-    h("p", {}, link(["apps", app, "functions", name, "executions", one.id], {}, clock(one.executed_at)), status(one), h("span", {}, one.status_code ?? ""), h("span", { class: "path" }, `${one.method} ${one.path}`), duration(one.duration_ms)),
+  return h(
+    "li",
+    {},
+    h(
+      "p",
+      {},
+      link(["apps", app, "functions", name, "executions", one.id], {}, clock(one.executed_at)),
+      status(one),
+      h("span", {}, one.status_code ?? ""),
+      h("span", { class: "path" }, `${one.method} ${one.path}`),
+      duration(one.duration_ms),
+    ),
     one.error_message && h("p", { class: "bad" }, one.error_message),
     printed.length > 0 && h("ol", { class: "log" }, printed.slice(0, LINES).map(entry)),
-    printed.length > LINES && h("p", { class: "empty" }, `${printed.length - LINES} more lines are on the page of the execution.`));
+    printed.length > LINES &&
+      h("p", { class: "empty" }, `${printed.length - LINES} more lines are on the page of the execution.`),
+  );
 }
 
 async function follow(path, signal, state, take) {

@@ -6,12 +6,13 @@ import { time } from "./format.js";
 
 export async function show({ me, reload }) {
   const [tokens, apps] = await Promise.all([ask("GET", "/api/v1/tokens"), ask("GET", "/api/v1/apps")]);
-  const revoke = (one) => button("Revoke", { class: "small danger" }, async () => {
-    if (!await confirm(`Whoever has the token ${one.name} can do nothing with it from now on.`, "Revoke")) return;
-    await ask("DELETE", `/api/v1/tokens/${encodeURIComponent(one.id)}`);
-    notify(`${one.name} is revoked.`);
-    await reload();
-  });
+  const revoke = (one) =>
+    button("Revoke", { class: "small danger" }, async () => {
+      if (!(await confirm(`Whoever has the token ${one.name} can do nothing with it from now on.`, "Revoke"))) return;
+      await ask("DELETE", `/api/v1/tokens/${encodeURIComponent(one.id)}`);
+      notify(`${one.name} is revoked.`);
+      await reload();
+    });
   const columns = [
     ["Name", (one) => h("strong", {}, one.name)],
     ["Scope", (one) => one.scope],
@@ -32,17 +33,53 @@ export async function show({ me, reload }) {
   return [
     h("h1", {}, "Tokens"),
     h("section", {}, list),
-    h("section", {}, h("h2", {}, "New token"), made,
-      form({}, create,
-        h("div", { class: "row" },
+    h(
+      "section",
+      {},
+      h("h2", {}, "New token"),
+      made,
+      form(
+        {},
+        create,
+        h(
+          "div",
+          { class: "row" },
           field("Name", h("input", { name: "name", required: true, maxlength: 100, autocomplete: "off" })),
-          field("Scope", choice({ name: "scope" }, [["read", "read: see what is not secret"], ["deploy", "deploy: also functions, secrets, the database"], ["admin", "admin: also apps, keys and tokens"]], "deploy")),
-          field("App", choice({ name: "app" }, me.app ? [me.app] : [["", "all apps"], ...apps.map((one) => one.name)], me.app ?? ""))),
-        h("div", { class: "actions" }, h("button", {}, "Make it")))),
+          field(
+            "Scope",
+            choice(
+              { name: "scope" },
+              [
+                ["read", "read: see what is not secret"],
+                ["deploy", "deploy: also functions, secrets, the database"],
+                ["admin", "admin: also apps, keys and tokens"],
+              ],
+              "deploy",
+            ),
+          ),
+          field(
+            "App",
+            choice(
+              { name: "app" },
+              me.app ? [me.app] : [["", "all apps"], ...apps.map((one) => one.name)],
+              me.app ?? "",
+            ),
+          ),
+        ),
+        h("div", { class: "actions" }, h("button", {}, "Make it")),
+      ),
+    ),
   ];
 }
 
 /** What is shown only now. */
 export function once(label, value) {
-  return h("div", { class: "once" }, h("p", {}, `${label} is shown only now: copy it.`), h("code", {}, value), " ", copier(value));
+  return h(
+    "div",
+    { class: "once" },
+    h("p", {}, `${label} is shown only now: copy it.`),
+    h("code", {}, value),
+    " ",
+    copier(value),
+  );
 }

@@ -21,29 +21,71 @@ export function show({ me, app, name, signal }) {
     const wanted = { method: values.method, path: values.path, headers: fields(values.headers), caller: values.caller };
     if (values.body) wanted.body = values.body;
     const answer = await ask("POST", `${inApp(app, "functions", name)}/test`, { body: wanted, signal });
-    const printed = h("div", { class: "result" }, h("p", { class: "empty" }, answer.execution_id ? "Looking for what it printed …" : "It did not come to an execution."));
+    const printed = h(
+      "div",
+      { class: "result" },
+      h(
+        "p",
+        { class: "empty" },
+        answer.execution_id ? "Looking for what it printed …" : "It did not come to an execution.",
+      ),
+    );
     replace(result, shown(app, name, answer, printed));
-    if (answer.execution_id) await print(`${inApp(app, "functions", name)}/executions/${answer.execution_id}`, printed, signal);
+    if (answer.execution_id)
+      await print(`${inApp(app, "functions", name)}/executions/${answer.execution_id}`, printed, signal);
   };
-  return h("section", {},
-    form({ class: "trial" }, send,
-      h("div", { class: "row" },
+  return h(
+    "section",
+    {},
+    form(
+      { class: "trial" },
+      send,
+      h(
+        "div",
+        { class: "row" },
         field("Method", choice({ name: "method" }, METHODS, method)),
-        field("Path and query", h("input", { name: "path", value: path, spellcheck: "false", required: true, pattern: "/.*" }), `below ${url(me, app, name)}`)),
-      field("Headers", h("textarea", { name: "headers", rows: 3, spellcheck: "false", placeholder: "Content-Type: application/json" }, headers), "One on each line, as Name: value."),
+        field(
+          "Path and query",
+          h("input", { name: "path", value: path, spellcheck: "false", required: true, pattern: "/.*" }),
+          `below ${url(me, app, name)}`,
+        ),
+      ),
+      field(
+        "Headers",
+        h(
+          "textarea",
+          { name: "headers", rows: 3, spellcheck: "false", placeholder: "Content-Type: application/json" },
+          headers,
+        ),
+        "One on each line, as Name: value.",
+      ),
       field("Body", h("textarea", { name: "body", rows: 6, spellcheck: "false" }, body)),
-      field("Called by", choice({ name: "caller" }, [["token", "you, in the name of the app"], ["headers", "whoever the headers say: Authorization or apikey, or nobody"]], caller)),
-      h("div", { class: "actions" }, h("button", {}, "Send"))),
-    result);
+      field(
+        "Called by",
+        choice(
+          { name: "caller" },
+          [
+            ["token", "you, in the name of the app"],
+            ["headers", "whoever the headers say: Authorization or apikey, or nobody"],
+          ],
+          caller,
+        ),
+      ),
+      h("div", { class: "actions" }, h("button", {}, "Send")),
+    ),
+    result,
+  );
 }
 
 function fields(text) {
   const lines = text.split("\n").filter((line) => line.trim());
-  return Object.fromEntries(lines.map((line) => {
-    const colon = line.indexOf(":");
-    if (colon < 1) throw new Error(`Headers: ${JSON.stringify(line)} is not like Name: value`);
-    return [line.slice(0, colon).trim(), line.slice(colon + 1).trim()];
-  }));
+  return Object.fromEntries(
+    lines.map((line) => {
+      const colon = line.indexOf(":");
+      if (colon < 1) throw new Error(`Headers: ${JSON.stringify(line)} is not like Name: value`);
+      return [line.slice(0, colon).trim(), line.slice(colon + 1).trim()];
+    }),
+  );
 }
 
 function shown(app, name, answer, printed) {
@@ -53,13 +95,26 @@ function shown(app, name, answer, printed) {
     facts([
       ["Status", h("strong", { class: answer.status >= 400 ? "bad" : "good" }, answer.status)],
       ["Took", duration(answer.duration_ms)],
-      ["Execution", answer.execution_id ? link(["apps", app, "functions", name, "executions", answer.execution_id], {}, answer.execution_id) : NONE],
+      [
+        "Execution",
+        answer.execution_id
+          ? link(["apps", app, "functions", name, "executions", answer.execution_id], {}, answer.execution_id)
+          : NONE,
+      ],
     ]),
-    h("details", {}, h("summary", {}, `${answer.headers.length} header fields`), h("pre", {}, answer.headers.map((pair) => pair.join(": ")).join("\n"))),
+    h(
+      "details",
+      {},
+      h("summary", {}, `${answer.headers.length} header fields`),
+      h("pre", {}, answer.headers.map((pair) => pair.join(": ")).join("\n")),
+    ),
     answer.body_base64 !== null && h("p", { class: "empty" }, "The body is no text; this is it in base64."),
-    body === "" ? h("p", { class: "empty" }, "It had no body.") : [h("pre", { tabindex: "0" }, body ?? answer.body_base64), copier(answer.body ?? answer.body_base64)],
+    body === ""
+      ? h("p", { class: "empty" }, "It had no body.")
+      : [h("pre", { tabindex: "0" }, body ?? answer.body_base64), copier(answer.body ?? answer.body_base64)],
     !answer.complete && h("p", { class: "bad" }, "The body broke off, or is too long to be shown whole here."),
-    h("h2", {}, "Console"), printed,
+    h("h2", {}, "Console"),
+    printed,
   ];
 }
 
@@ -77,7 +132,14 @@ async function print(path, place, signal) {
   for (let tries = 0; tries < 20; tries += 1) {
     try {
       const execution = await ask("GET", path, { signal });
-      const error = execution.error_message && h("div", { class: "failure" }, h("p", {}, h("strong", {}, execution.error_message), h("code", {}, execution.error_code)), execution.error_stack && h("pre", {}, execution.error_stack));
+      const error =
+        execution.error_message &&
+        h(
+          "div",
+          { class: "failure" },
+          h("p", {}, h("strong", {}, execution.error_message), h("code", {}, execution.error_code)),
+          execution.error_stack && h("pre", {}, execution.error_stack),
+        );
       replace(place, error, output(execution));
       return;
     } catch (error) {

@@ -8,7 +8,11 @@ export async function ofApp(context) {
   const at = inApp(context.app, "secrets");
   return [
     h("h1", {}, "Secrets"),
-    h("p", {}, `All functions of ${context.app} that may see variables have them from their next request on. Nobody can read a value here.`),
+    h(
+      "p",
+      {},
+      `All functions of ${context.app} that may see variables have them from their next request on. Nobody can read a value here.`,
+    ),
     await page(context, "Secrets", at, (changes) => ask("PUT", at, { body: changes })),
   ];
 }
@@ -16,19 +20,24 @@ export async function ofApp(context) {
 export async function ofFunction(context) {
   const at = inApp(context.app, "functions", context.name, "env");
   return [
-    h("p", {}, "Only this function has them, from its next request on. One of the name of a secret of the app counts before it. Nobody can read a value here."),
+    h(
+      "p",
+      {},
+      "Only this function has them, from its next request on. One of the name of a secret of the app counts before it. Nobody can read a value here.",
+    ),
     await page(context, "Variables", at, (changes) => ask("PATCH", at, { body: changes })),
   ];
 }
 
 async function page({ may, reload }, caption, at, change) {
   const found = await ask("GET", at);
-  const remove = (name) => button("Remove", { class: "small danger" }, async () => {
-    if (!await confirm(`Functions that use ${name} will do without it.`, "Remove")) return;
-    await change({ [name]: null });
-    notify(`${name} is removed.`);
-    await reload();
-  });
+  const remove = (name) =>
+    button("Remove", { class: "small danger" }, async () => {
+      if (!(await confirm(`Functions that use ${name} will do without it.`, "Remove"))) return;
+      await change({ [name]: null });
+      notify(`${name} is removed.`);
+      await reload();
+    });
   const columns = [
     ["Name", (one) => h("code", {}, one.name)],
     ["Set", (one) => time(one.updated_at)],
@@ -40,11 +49,41 @@ async function page({ may, reload }, caption, at, change) {
     notify(`${name} is set.`);
     await reload();
   };
-  return h("section", {},
+  return h(
+    "section",
+    {},
     table(caption, columns, found, "There are none."),
-    may("deploy") && form({ autocomplete: "off" }, set,
-      h("div", { class: "row" },
-        field("Name", h("input", { name: "name", required: true, pattern: "[A-Za-z_][A-Za-z0-9_]{0,255}", autocomplete: "off", spellcheck: "false" }), "A new one, or one that gets another value."),
-        field("Value", h("textarea", { name: "value", rows: 1, class: "veiled", placeholder: " ", autocomplete: "off", spellcheck: "false" }))),
-      h("div", { class: "actions" }, h("button", {}, "Set"))));
+    may("deploy") &&
+      form(
+        { autocomplete: "off" },
+        set,
+        h(
+          "div",
+          { class: "row" },
+          field(
+            "Name",
+            h("input", {
+              name: "name",
+              required: true,
+              pattern: "[A-Za-z_][A-Za-z0-9_]{0,255}",
+              autocomplete: "off",
+              spellcheck: "false",
+            }),
+            "A new one, or one that gets another value.",
+          ),
+          field(
+            "Value",
+            h("textarea", {
+              name: "value",
+              rows: 1,
+              class: "veiled",
+              placeholder: " ",
+              autocomplete: "off",
+              spellcheck: "false",
+            }),
+          ),
+        ),
+        h("div", { class: "actions" }, h("button", {}, "Set")),
+      ),
+  );
 }

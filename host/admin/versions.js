@@ -7,18 +7,41 @@ import { bytes, time } from "./format.js";
 export async function show({ app, name, may, reload }) {
   const at = inApp(app, "functions", name);
   const versions = await ask("GET", `${at}/versions`);
-  const back = (one) => button("Roll back", { class: "small" }, async () => {
-    if (!await confirm(`Version ${one.version} gets all requests from now on. Requests that run end where they are.`, "Roll back")) return;
-    await ask("POST", `${at}/rollback`, { body: { version: one.version } });
-    notify(`Version ${one.version} serves now.`);
-    await reload();
-  });
-  const share = (one) => (one.active || !may("deploy")
-    ? `${one.traffic} %`
-    : h("input", { type: "number", min: 0, max: 100, value: one.traffic, name: String(one.version), "aria-label": `Share of version ${one.version} in percent` }));
+  const back = (one) =>
+    button("Roll back", { class: "small" }, async () => {
+      if (
+        !(await confirm(
+          `Version ${one.version} gets all requests from now on. Requests that run end where they are.`,
+          "Roll back",
+        ))
+      )
+        return;
+      await ask("POST", `${at}/rollback`, { body: { version: one.version } });
+      notify(`Version ${one.version} serves now.`);
+      await reload();
+    });
+  const share = (one) =>
+    one.active || !may("deploy")
+      ? `${one.traffic} %`
+      : h("input", {
+          type: "number",
+          min: 0,
+          max: 100,
+          value: one.traffic,
+          name: String(one.version),
+          "aria-label": `Share of version ${one.version} in percent`,
+        });
   const columns = [
     ["Version", (one) => h("strong", {}, one.version)],
-    ["State", (one) => (one.active ? h("span", { class: "status success" }, "active") : one.traffic > 0 ? h("span", { class: "status timeout" }, "canary") : "")],
+    [
+      "State",
+      (one) =>
+        one.active
+          ? h("span", { class: "status success" }, "active")
+          : one.traffic > 0
+            ? h("span", { class: "status timeout" }, "canary")
+            : "",
+    ],
     ["Requests", share],
     ["Kind", (one) => one.kind],
     ["Size", (one) => bytes(one.size_bytes)],
@@ -35,6 +58,19 @@ export async function show({ app, name, may, reload }) {
     notify("The requests are shared like this now.");
     await reload();
   };
-  return h("section", {}, form({}, set, list,
-    h("div", { class: "actions" }, h("button", {}, "Share requests like this"), h("small", {}, "The active version gets the rest. A deployment ends it."))));
+  return h(
+    "section",
+    {},
+    form(
+      {},
+      set,
+      list,
+      h(
+        "div",
+        { class: "actions" },
+        h("button", {}, "Share requests like this"),
+        h("small", {}, "The active version gets the rest. A deployment ends it."),
+      ),
+    ),
+  );
 }

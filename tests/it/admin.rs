@@ -32,7 +32,12 @@ async fn deploy(admin: &Client, name: &str, code: &str) {
 /// A browser that has signed in; none where there is none.
 async fn signed_in(server: &Server, token: &str) -> Option<Tab> {
     let mut tab = Tab::open(&format!("http://{}/", server.admin_interface())).await?;
-    tab.run(&format!("await fill('Management token', '{token}'); await click('button', 'Sign in'); await until(() => find('#bar', 'Sign out'));")).await;
+    tab.run(&format!(
+        "await fill('Management token', '{token}');
+            await click('button', 'Sign in');
+            await until(() => find('#bar', 'Sign out'));"
+    ))
+    .await;
     Some(tab)
 }
 
@@ -47,20 +52,41 @@ async fn kl6_executions_are_visible_in_the_admin_interface() {
     let Some(mut tab) = signed_in(&server, server.admin_token()).await else { return };
 
     let overview = tab
-        .run("await shown('greet'); await click('main a', 'greet'); await shown('Latest executions'); return document.querySelector('.figures').innerText;")
+        .run(
+            "await shown('greet');
+            await click('main a', 'greet');
+            await shown('Latest executions');
+            return document.querySelector('.figures').innerText;",
+        )
         .await;
     let expected = "Calls\n2\nFailed\n50 %\nTimed out\n0\np50";
     assert!(overview.as_str().unwrap().replace("\n\n", "\n").starts_with(expected), "{overview}");
     let rows = tab
-        .run("await click('nav a', 'Executions'); await shown('JSON lines'); return [...document.querySelectorAll('tbody tr')].map((row) => [...row.cells].slice(1, 5).map((cell) => cell.innerText));")
+        .run("await click('nav a', 'Executions');
+            await shown('JSON lines');
+            return [...document.querySelectorAll('tbody tr')].map((row) => [...row.cells].slice(1, 5).map((cell) => cell.innerText));")
         .await;
     assert_eq!(rows, json!([["error", "500", "POST /desk", PLANTED], ["success", "200", "POST /desk", PLANTED]]));
-    let failed = tab.run("await fill('Status', 'error'); await until(() => document.querySelectorAll('tbody tr').length === 1); await click('tbody a'); await shown('Most memory'); return document.querySelector('main').innerText;").await;
+    let failed = tab
+        .run(
+            "await fill('Status', 'error');
+            await until(() => document.querySelectorAll('tbody tr').length === 1);
+            await click('tbody a');
+            await shown('Most memory');
+            return document.querySelector('main').innerText;",
+        )
+        .await;
     for part in ["TypeError: <script>hacked = 1</script> is nobody", "index.ts:5:", "> 5 |", "function_error"] {
         assert!(failed.as_str().unwrap().contains(part), "{part} is not in {failed}");
     }
     let id = reply.execution_id();
-    let one = tab.run(&format!("location.hash = '#/apps/default/functions/greet/executions/{id}'; await shown('{id}'); return document.querySelector('main').innerText;")).await;
+    let one = tab
+        .run(&format!(
+            "location.hash = '#/apps/default/functions/greet/executions/{id}';
+            await shown('{id}');
+            return document.querySelector('main').innerText;"
+        ))
+        .await;
     let one = one.as_str().unwrap();
     let planted =
         ["POST /desk", &format!("greeting {PLANTED}"), &format!("warn\n{PLANTED}"), &format!("hello {PLANTED}")];
@@ -81,7 +107,10 @@ async fn kl8_a_function_is_made_tried_and_followed_in_the_admin_interface() {
     let code = Value::from(GREET);
     let refused = tab
         .run(
-            "await click('a', 'New function'); await shown('Check only'); await fill('Name', 'greet'); await fill('Who may call it', 'public');
+            "await click('a', 'New function');
+            await shown('Check only');
+            await fill('Name', 'greet');
+            await fill('Who may call it', 'public');
             (await until(() => find('textarea'))).value = 'export default () =>\\n  new Response(;';
             await click('button', 'Check only'); return (await until(() => find('.failure'))).innerText;",
         )
@@ -91,11 +120,22 @@ async fn kl8_a_function_is_made_tried_and_followed_in_the_admin_interface() {
     }
     let listed = server.admin().manage(Method::GET, "/functions").send().await.json();
     assert_eq!(listed, json!([]), "a check makes nothing");
-    tab.run(&format!("find('textarea').value = {code}; await click('button', 'Deploy'); await shown('There were no calls in this time.');")).await;
+    tab.run(&format!(
+        "find('textarea').value = {code};
+            await click('button', 'Deploy');
+            await shown('There were no calls in this time.');"
+    ))
+    .await;
 
     let tried = tab
-        .run("await click('nav a', 'Try'); await shown('Called by'); await fill('Method', 'POST'); await fill('Body', '{\"name\": \"Ann\"}'); await click('button', 'Send');
-            await shown('greeting Ann'); find('summary').click(); return document.querySelector('main').innerText;")
+        .run(
+            "await click('nav a', 'Try');
+            await shown('Called by');
+            await fill('Method', 'POST');
+            await fill('Body', '{\"name\": \"Ann\"}');
+            await click('button', 'Send');
+            await shown('greeting Ann'); find('summary').click(); return document.querySelector('main').innerText;",
+        )
         .await;
     for part in ["hello Ann", "x-planted: <script>hacked = 1</script>", "warn\n<img src=x"] {
         assert!(tried.as_str().unwrap().contains(part), "{part} is not in {tried}");
@@ -103,8 +143,23 @@ async fn kl8_a_function_is_made_tried_and_followed_in_the_admin_interface() {
     tab.run("await click('nav a', 'Live log'); await shown('Listening');").await;
     server.anonymous().post("greet", "/desk", &json!({ "name": "Bob" })).await.expect(StatusCode::OK);
     tab.run("await shown('greeting Bob');").await;
-    tab.run("await click('nav a', 'Settings'); await shown('CORS'); await fill('Seconds', '7'); await click('button', 'Save'); await until(() => find('#notice', 'Saved'));").await;
-    let versions = tab.run("await click('nav a', 'Versions'); await shown('Roll back'); await click('main button', 'Roll back'); await click('dialog button', 'Roll back'); await until(() => find('#notice', 'Version 1 serves'));").await;
+    tab.run(
+        "await click('nav a', 'Settings');
+            await shown('CORS');
+            await fill('Seconds', '7');
+            await click('button', 'Save');
+            await until(() => find('#notice', 'Saved'));",
+    )
+    .await;
+    let versions = tab
+        .run(
+            "await click('nav a', 'Versions');
+            await shown('Roll back');
+            await click('main button', 'Roll back');
+            await click('dialog button', 'Roll back');
+            await until(() => find('#notice', 'Version 1 serves'));",
+        )
+        .await;
     assert_eq!(versions, Value::Null);
     let function = server.admin().manage(Method::GET, "/functions/greet").send().await.json();
     assert_eq!((&function["version"], &function["timeout_seconds"]), (&json!(1), &json!(30)));
@@ -117,17 +172,47 @@ async fn kl8_a_function_is_made_tried_and_followed_in_the_admin_interface() {
 async fn secrets_tokens_and_apps_are_kept_in_the_admin_interface() {
     let server = start().await;
     let Some(mut tab) = signed_in(&server, server.admin_token()).await else { return };
-    tab.run("await click('#bar a', 'Secrets'); await shown('Nobody can read'); await fill('Name', 'STRIPE_KEY'); await fill('Value', 'sk_planted_1'); await click('button', 'Set'); await shown('STRIPE_KEY');").await;
+    tab.run(
+        "await click('#bar a', 'Secrets');
+            await shown('Nobody can read');
+            await fill('Name', 'STRIPE_KEY');
+            await fill('Value', 'sk_planted_1');
+            await click('button', 'Set');
+            await shown('STRIPE_KEY');",
+    )
+    .await;
     let shown = tab.run("return document.documentElement.outerHTML;").await;
     assert!(!shown.as_str().unwrap().contains("sk_planted_1"), "{shown}");
-    tab.run("await click('#bar a', 'Apps'); await shown('New app'); await fill('Name', 'shop'); await click('button', 'Make it'); await shown('shown only now'); await until(() => find('#bar option', 'shop'));").await;
+    tab.run(
+        "await click('#bar a', 'Apps');
+            await shown('New app');
+            await fill('Name', 'shop');
+            await click('button', 'Make it');
+            await shown('shown only now');
+            await until(() => find('#bar option', 'shop'));",
+    )
+    .await;
     let token = tab
-        .run("await click('#bar a', 'Tokens'); await shown('New token'); await fill('Name', 'watch'); await fill('Scope', 'read'); await fill('App', 'shop'); await click('button', 'Make it');
-            return (await until(() => find('.once code'))).textContent;")
+        .run(
+            "await click('#bar a', 'Tokens');
+            await shown('New token');
+            await fill('Name', 'watch');
+            await fill('Scope', 'read');
+            await fill('App', 'shop');
+            await click('button', 'Make it');
+            return (await until(() => find('.once code'))).textContent;",
+        )
         .await;
     let token = token.as_str().unwrap();
-    tab.run(&format!("await click('button', 'Sign out'); await fill('Management token', '{token}'); await click('button', 'Sign in'); await until(() => find('#bar', 'read of shop'));")).await;
-    let offered = tab.run("await shown('There are no functions'); return [document.querySelector('#bar nav').innerText, Boolean(find('a', 'New function')), sessionStorage.length, localStorage.length, document.cookie];").await;
+    tab.run(&format!(
+        "await click('button', 'Sign out');
+            await fill('Management token', '{token}');
+            await click('button', 'Sign in');
+            await until(() => find('#bar', 'read of shop'));"
+    ))
+    .await;
+    let offered = tab.run("await shown('There are no functions');
+            return [document.querySelector('#bar nav').innerText, Boolean(find('a', 'New function')), sessionStorage.length, localStorage.length, document.cookie];").await;
     assert_eq!(offered, json!(["Functions\nSecrets\nKeys\nApps", false, 2, 0, ""]));
     let id = server.admin().manage(Method::GET, "/tokens").send().await.json()[0]["id"].clone();
     server
@@ -136,7 +221,13 @@ async fn secrets_tokens_and_apps_are_kept_in_the_admin_interface() {
         .send()
         .await
         .expect(StatusCode::NO_CONTENT);
-    let end = tab.run("await click('#bar a', 'Secrets'); await shown('does not know this token'); return sessionStorage.getItem('caddis-token');").await;
+    let end = tab
+        .run(
+            "await click('#bar a', 'Secrets');
+            await shown('does not know this token');
+            return sessionStorage.getItem('caddis-token');",
+        )
+        .await;
     assert_eq!(end, Value::Null);
 }
 
