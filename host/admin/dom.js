@@ -211,7 +211,12 @@ export function confirm(question, action, word) {
         { method: "dialog" },
         h("p", {}, question),
         typed && field(`Type ${word} to confirm`, typed),
-        h("div", { class: "actions" }, sure, h("button", { value: "no", formnovalidate: true }, "Cancel")),
+        h(
+          "div",
+          { class: "actions" },
+          sure,
+          h("button", { value: "no", formnovalidate: true, autofocus: !word }, "Cancel"),
+        ),
       ),
     );
     dialog.addEventListener("close", () => {

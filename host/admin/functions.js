@@ -72,7 +72,7 @@ export async function show({ app, may, reload }) {
       columns,
       functions,
       may("deploy")
-        ? "There are no functions in this app yet. Make one with New function, or from a terminal with caddis dev."
+        ? "There are no functions in this app yet. Make one with New function, or deploy it by the management API."
         : "There are no functions in this app yet.",
     ),
   ];

@@ -214,7 +214,8 @@ async function enter(token) {
 function leaveAll() {
   history.replaceState(null, "", location.pathname);
   sessionStorage.clear();
-  out();
+  // Nothing that was typed or shown stays, in no module.
+  location.reload();
 }
 
 function out(reason) {

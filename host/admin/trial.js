@@ -8,18 +8,25 @@ import { url } from "./overview.js";
 
 const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
 
+const USER = '{"sub": "ann", "email": "ann@example.com"}';
+
 /** What was last tried of each function, as long as the tab is open. */
 const last = new Map();
 
-export function show({ me, app, name, signal }) {
+export function show({ me, app, name, may, signal }) {
   const key = `${app}/${name}`;
-  const { method = "GET", path = "/", headers = "", body = "", caller = "token" } = last.get(key) ?? {};
+  const { method = "GET", path = "/", headers = "", body = "", caller = "token", claims = USER } = last.get(key) ?? {};
   const result = h("div", { class: "result", "aria-live": "polite" });
   const send = async (sent) => {
     const values = Object.fromEntries(new FormData(sent));
     last.set(key, values);
     const wanted = { method: values.method, path: values.path, headers: fields(values.headers), caller: values.caller };
     if (values.body) wanted.body = values.body;
+    if (values.caller === "user") {
+      const { token } = await ask("POST", inApp(app, "user-tokens"), { body: parsed(values.claims), signal });
+      wanted.caller = "headers";
+      wanted.headers = { ...wanted.headers, Authorization: `Bearer ${token}` };
+    }
     const answer = await ask("POST", `${inApp(app, "functions", name)}/test`, { body: wanted, signal });
     const printed = h(
       "div",
@@ -34,6 +41,24 @@ export function show({ me, app, name, signal }) {
     if (answer.execution_id)
       await print(`${inApp(app, "functions", name)}/executions/${answer.execution_id}`, printed, signal);
   };
+  const user = field(
+    "User",
+    h("input", { name: "claims", value: claims, spellcheck: "false" }),
+    "Claims of a token that the app signs for this call, as JSON.",
+  );
+  const by = choice(
+    { name: "caller", onchange: () => draw() },
+    [
+      ["token", "you, in the name of the app"],
+      ["headers", "whoever the headers say: Authorization or apikey, or nobody"],
+      ...(may("admin") ? [["user", "a user of the app"]] : []),
+    ],
+    caller,
+  );
+  const draw = () => {
+    user.hidden = by.value !== "user";
+  };
+  draw();
   return h(
     "section",
     {},
@@ -60,21 +85,20 @@ export function show({ me, app, name, signal }) {
         "One on each line, as Name: value.",
       ),
       field("Body", h("textarea", { name: "body", rows: 6, spellcheck: "false" }, body)),
-      field(
-        "Called by",
-        choice(
-          { name: "caller" },
-          [
-            ["token", "you, in the name of the app"],
-            ["headers", "whoever the headers say: Authorization or apikey, or nobody"],
-          ],
-          caller,
-        ),
-      ),
+      field("Called by", by),
+      user,
       h("div", { class: "actions" }, h("button", {}, "Send")),
     ),
     result,
   );
+}
+
+function parsed(claims) {
+  try {
+    return JSON.parse(claims);
+  } catch {
+    throw new Error("User: this is not JSON.");
+  }
 }
 
 function fields(text) {

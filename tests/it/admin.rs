@@ -140,6 +140,19 @@ async fn kl8_a_function_is_made_tried_and_followed_in_the_admin_interface() {
     for part in ["hello Ann", "x-planted: <script>hacked = 1</script>", "warn\n<img src=x"] {
         assert!(tried.as_str().unwrap().contains(part), "{part} is not in {tried}");
     }
+    let called = tab
+        .run(
+            "await fill('Body', '{\"name\": \"Cid\"}');
+            await fill('Called by', 'user');
+            await fill('User', '{\"sub\": \"u7\"}');
+            await click('button', 'Send');
+            await shown('greeting Cid');
+            await click('dd a');
+            await shown('Most memory');
+            return document.querySelector('.facts').innerText;",
+        )
+        .await;
+    assert!(called.as_str().unwrap().contains("By\nu7"), "{called}");
     tab.run("await click('nav a', 'Live log'); await shown('Listening');").await;
     server.anonymous().post("greet", "/desk", &json!({ "name": "Bob" })).await.expect(StatusCode::OK);
     tab.run("await shown('greeting Bob');").await;
@@ -204,9 +217,9 @@ async fn secrets_tokens_and_apps_are_kept_in_the_admin_interface() {
         )
         .await;
     let token = token.as_str().unwrap();
+    tab.reload("find('button', 'Sign out').click()").await;
     tab.run(&format!(
-        "await click('button', 'Sign out');
-            await fill('Management token', '{token}');
+        "await fill('Management token', '{token}');
             await click('button', 'Sign in');
             await until(() => find('#bar', 'read of shop'));"
     ))

@@ -144,17 +144,25 @@ impl Tab {
     pub(crate) async fn go(&mut self, url: &str) {
         let loaded = self.call("Page.navigate", json!({ "url": url })).await;
         assert!(loaded["errorText"].is_null(), "{url}: {loaded}");
-        while let Some(event) = self.next_event().await {
+        self.loaded().await;
+    }
+
+    /// Does something after which the page is loaded anew.
+    pub(crate) async fn reload(&mut self, statement: &str) {
+        self.browser.events.clear();
+        self.run(&format!("setTimeout(() => {statement});")).await;
+        self.loaded().await;
+    }
+
+    async fn loaded(&mut self) {
+        loop {
+            let event = match self.browser.events.pop_front() {
+                Some(event) => event,
+                None => self.browser.hear().await,
+            };
             if event["method"] == "Page.loadEventFired" {
                 return;
             }
-        }
-    }
-
-    async fn next_event(&mut self) -> Option<Value> {
-        match self.browser.events.pop_front() {
-            Some(event) => Some(event),
-            None => Some(self.browser.hear().await),
         }
     }
 
