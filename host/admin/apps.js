@@ -25,6 +25,10 @@ export async function show({ me, may, reload, refreshApps }) {
     });
   const columns = [
     ["App", (one) => link(["apps", one.name, "functions"], { class: "strong" }, one.name)],
+    [
+      "Settings",
+      (one) => link(["apps", one.name, "settings"], { "aria-label": `Settings of ${one.name}` }, "Settings"),
+    ],
     ["Made", (one) => time(one.created_at)],
     [
       "Issuers of its users' tokens",

@@ -2,13 +2,17 @@
 
 import { ask, inApp, send } from "./api.js";
 import { field, form, h, replace, table } from "./dom.js";
+import { time } from "./format.js";
 
 const TABLES =
   "SELECT name, type FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name";
 
 export async function show({ app }) {
   const at = inApp(app, "db", "query");
-  const { rows } = await ask("POST", at, { body: { sql: TABLES } });
+  const [{ rows }, migrations] = await Promise.all([
+    ask("POST", at, { body: { sql: TABLES, read_only: true } }),
+    ask("GET", inApp(app, "db", "migrations")),
+  ]);
   const statement = h("textarea", {
     name: "sql",
     class: "code",
@@ -60,6 +64,21 @@ export async function show({ app }) {
         h("div", { class: "actions" }, h("button", {}, "Run")),
       ),
       result,
+    ),
+    h(
+      "section",
+      {},
+      h("h2", {}, "Migrations"),
+      table(
+        "Migrations",
+        [
+          ["Name", (one) => h("code", {}, one.name)],
+          ["Run", (one) => time(one.applied_at)],
+          ["SHA-256", (one) => h("code", { title: one.checksum }, one.checksum.slice(0, 12))],
+        ],
+        migrations,
+        "None was run yet: caddis db migrate does it.",
+      ),
     ),
   ];
 }

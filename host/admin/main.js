@@ -2,6 +2,7 @@
 
 import { ask, session } from "./api.js";
 import { address, append, button, choice, failure, h, link, replace } from "./dom.js";
+import * as application from "./app.js";
 import * as apps from "./apps.js";
 import * as database from "./database.js";
 import * as execution from "./execution.js";
@@ -63,6 +64,7 @@ function page(parts) {
   const here = context(app, name, rest);
   if (what === "secrets") return [`Secrets of ${app}`, () => variables.ofApp(here)];
   if (what === "keys") return [`Keys of ${app}`, () => keys.show(here)];
+  if (what === "settings") return [`Settings of ${app}`, () => application.show(here)];
   if (what === "database") return [`Database of ${app}`, () => database.show(here)];
   if (what === "new") return ["New function", () => source.create(here)];
   if (what !== "functions" || !name) return [`Functions of ${app}`, () => functions.show(here)];

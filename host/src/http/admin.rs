@@ -40,6 +40,7 @@ const FILES: &[(&str, &str, &[u8])] = &[
     ("/assets/icon.svg", "image/svg+xml", file!("icon.svg")),
     ("/assets/style.css", "text/css; charset=utf-8", file!("style.css")),
     ("/assets/api.js", JAVASCRIPT, file!("api.js")),
+    ("/assets/app.js", JAVASCRIPT, file!("app.js")),
     ("/assets/apps.js", JAVASCRIPT, file!("apps.js")),
     ("/assets/chart.js", JAVASCRIPT, file!("chart.js")),
     ("/assets/database.js", JAVASCRIPT, file!("database.js")),
