@@ -9,6 +9,7 @@
 
 mod access;
 mod admin;
+mod admin_origin;
 mod apps;
 mod backup;
 mod benchmarks;
