@@ -202,7 +202,7 @@ const HELPERS: &str = "
         const end = (settle, value) => { observer.disconnect(); clearTimeout(timer); settle(value); };
         const observer = new MutationObserver(() => { const value = found(); if (value) end(resolve, value); });
         observer.observe(document, { subtree: true, childList: true, characterData: true, attributes: true });
-        const timer = setTimeout(() => end(reject, new Error(`not seen: ${what}\\nin: ${document.body.innerText}`)), 30000);
+        const timer = setTimeout(() => end(reject, new Error(`not seen: ${what}\\nin: ${document.body.innerText}`)), 60000);
     });
     const find = (selector, text = '') => [...document.querySelectorAll(selector)].find((one) => one.textContent.includes(text));
     const click = async (selector, text) => (await until(() => find(selector, text), `${selector} ${text}`)).click();
