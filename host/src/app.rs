@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use tokio::sync::{Mutex, Semaphore, watch};
+use tokio::sync::{Mutex, Notify, Semaphore, watch};
 use tokio_util::task::TaskTracker;
 
 use crate::api::metrics::Gauges;
@@ -44,6 +44,7 @@ use crate::secrets::Secret;
 use crate::store::backup::{Copies, Copying};
 use crate::store::tenant::Databases;
 use crate::store::{Store, StoreError, api_keys, tokens};
+use crate::triggers;
 use crate::tunables::{ADMISSION_QUEUE_FACTOR, ADMISSION_WAIT, FILES_ENTRIES, MANAGEMENT_MEMORY_BYTES, STREAMS};
 
 /// Why a host does not start, in one line.
@@ -60,6 +61,7 @@ pub struct App {
     listener: Listener,
     address: SocketAddr,
     service: Arc<Service>,
+    schedules: triggers::scheduler::Scheduler,
     deployer: Arc<Deployer>,
     store: Store,
     running: TaskTracker,
@@ -136,6 +138,7 @@ impl App {
             maxima: config.maxima,
             databases: resources.databases.clone(),
             files: resources.files.clone(),
+            changed: Arc::new(Notify::new()),
             verifiers,
             apps: Mutex::default(),
             deleting: Mutex::default(),
@@ -172,13 +175,14 @@ impl App {
             deployer: deployer.clone(),
             tokens: tokens.clone(),
             limiter: limiter.clone(),
-            origin,
+            invoker: invoker.clone(),
+            origin: origin.clone(),
             gauges,
             bodies: MemoryBudget::new(MANAGEMENT_MEMORY_BYTES),
             max_component_bytes: config.max_component_bytes,
         }));
         let service = Arc::new(Service {
-            table,
+            table: table.clone(),
             invoker: invoker.clone(),
             management,
             tokens,
@@ -190,6 +194,12 @@ impl App {
         });
         let switchboard: Weak<dyn Switchboard> = Arc::downgrade(&service) as _;
         let _ = invoker.switchboard.set(switchboard);
+        let schedules = triggers::scheduler::Scheduler {
+            table,
+            changed: deployer.changed.clone(),
+            switchboard: service.clone(),
+            origin,
+        };
         // Compiled while nobody waits for it; a deployment that comes first does so itself.
         tokio::spawn({
             let deployer = deployer.clone();
@@ -204,7 +214,7 @@ impl App {
             None => None,
         };
         let drain = config.drain;
-        let app = Self { listener, address, service, deployer, store, running, traces, copying, drain };
+        let app = Self { listener, address, service, schedules, deployer, store, running, traces, copying, drain };
         Ok(Started { app, new_admin_token })
     }
 
@@ -221,6 +231,7 @@ impl App {
     /// Serves until `stop` ends, then lets running requests end within the deadline.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let (shutdown, told) = watch::channel(false);
+        let schedules = tokio::spawn(self.schedules.run(told.clone()));
         let serving = tokio::spawn(self.listener.serve(self.service, told));
         stop.await;
         tracing::info!(seconds = self.drain.as_secs(), "draining");
@@ -229,6 +240,7 @@ impl App {
         self.running.close();
         let drained = tokio::time::timeout(self.drain, async {
             let _ = serving.await;
+            let _ = schedules.await;
             self.running.wait().await;
         });
         if drained.await.is_err() {

@@ -17,6 +17,7 @@ mod components;
 mod compression;
 mod copies;
 mod cors;
+mod cron;
 mod crypto;
 mod db;
 mod db_roles;

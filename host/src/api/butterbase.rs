@@ -9,11 +9,11 @@ use axum::response::{IntoResponse, Response};
 use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::Api;
 use super::executions::{limit, recorded};
-use super::extract::{By, InApp, InPath, InQuery, Object, json, value_of};
+use super::extract::{self, By, InApp, InPath, InQuery, Object, value_of};
 use super::functions::{Draft, FunctionObject, FunctionPath, SOURCE_BODY_BYTES, answer_as, no_function, read};
 use super::pages::Pages;
 use super::secrets::check;
@@ -37,8 +37,8 @@ const METRICS_HOURS: i64 = 720;
 pub(super) fn translate(body: &mut Map<String, Value>) -> Result<Changes, Error> {
     rename(body, "memoryLimitMb", "memory_limit_mb", Ok)?;
     rename(body, "timeoutMs", "timeout_seconds", seconds)?;
-    for trigger in triggers(body)? {
-        trigger.put(body)?;
+    if let Some(triggers) = triggers(body)? {
+        put(triggers, body)?;
     }
     let Some(variables) = body.remove("envVars") else { return Ok(Changes::new()) };
     let variables: Changes = value_of("envVars: ", variables)?;
@@ -91,9 +91,9 @@ enum TriggerKind {
 }
 
 /// Takes `trigger`, or `triggers`, out of a body.
-fn triggers(body: &mut Map<String, Value>) -> Result<Vec<TriggerObject>, Error> {
+fn triggers(body: &mut Map<String, Value>) -> Result<Option<Vec<TriggerObject>>, Error> {
     let list = match (body.remove("trigger"), body.remove("triggers")) {
-        (None, None) => return Ok(Vec::new()),
+        (None, None) => return Ok(None),
         (Some(one), None) => Value::Array(vec![one]),
         (None, Some(list)) => list,
         (Some(_), Some(_)) => return Err(Error::invalid("body: give either trigger or triggers")),
@@ -104,23 +104,40 @@ fn triggers(body: &mut Map<String, Value>) -> Result<Vec<TriggerObject>, Error> 
     if twice {
         return Err(Error::invalid("body: triggers: there can be one of each type"));
     }
-    Ok(triggers)
+    Ok(Some(triggers))
 }
+
+/// Puts triggers into native settings: these are all there are, none left out stays.
+fn put(triggers: Vec<TriggerObject>, body: &mut Map<String, Value>) -> Result<(), Error> {
+    for (name, value) in SETTINGS_OF_TRIGGERS {
+        if body.insert(name.to_owned(), value).is_some() {
+            return Err(Error::invalid(format!("body: {name} is what triggers say; give one")));
+        }
+    }
+    triggers.into_iter().try_for_each(|trigger| trigger.put(body))
+}
+
+/// The native settings that triggers stand for, as they are without any.
+const SETTINGS_OF_TRIGGERS: [(&str, Value); 3] =
+    [("http_trigger", Value::Bool(false)), ("cron_schedule", Value::Null), ("cron_timezone", Value::Null)];
 
 impl TriggerObject {
     /// Puts it into native settings.
     fn put(mut self, body: &mut Map<String, Value>) -> Result<(), Error> {
         match self.kind {
             TriggerKind::Http => self.put_http(body)?,
-            TriggerKind::Cron => {
-                let schedule = self.config.remove("schedule").filter(Value::is_string);
-                let schedule =
-                    schedule.ok_or_else(|| Error::invalid("body: triggers: cron: config.schedule is missing"))?;
-                body.insert("cron_schedule".to_owned(), schedule);
+            TriggerKind::Cron => self.put_cron(body)?,
+            TriggerKind::Websocket => {
+                return Err(Error::invalid("body: triggers: functions cannot be started by websocket yet; http can"));
             }
-            TriggerKind::Websocket | TriggerKind::S3Upload | TriggerKind::Webhook => {
-                let kind = serde_json::to_value(self.kind).unwrap_or_default();
-                let message = format!("body: triggers: functions cannot be started by {kind} yet; http can");
+            TriggerKind::S3Upload => {
+                return Err(Error::invalid(
+                    "body: triggers: s3_upload: the host has no storage that files could be uploaded to",
+                ));
+            }
+            TriggerKind::Webhook => {
+                let message = "body: triggers: webhook: the host signs no URLs; use http with the config {\"auth\": \"none\"}, \
+                    and check the sender's signature in the function";
                 return Err(Error::invalid(message));
             }
         }
@@ -132,7 +149,19 @@ impl TriggerObject {
         }
     }
 
+    fn put_cron(&mut self, body: &mut Map<String, Value>) -> Result<(), Error> {
+        let schedule = self.config.remove("schedule").filter(Value::is_string).ok_or_else(|| {
+            Error::invalid("body: triggers: cron: config.schedule is missing; it is a text like \"*/5 * * * *\"")
+        })?;
+        body.insert("cron_schedule".to_owned(), schedule);
+        if let Some(zone) = self.config.remove("timezone") {
+            body.insert("cron_timezone".to_owned(), zone);
+        }
+        Ok(())
+    }
+
     fn put_http(&mut self, body: &mut Map<String, Value>) -> Result<(), Error> {
+        body.insert("http_trigger".to_owned(), Value::Bool(true));
         let Some(auth) = self.config.remove("auth") else { return Ok(()) };
         let policy = match auth.as_str() {
             Some("required") => "authenticated",
@@ -154,16 +183,22 @@ impl TriggerObject {
 pub(super) struct SettingsObject {
     timeout_ms: u32,
     memory_limit_mb: u32,
-    triggers: [Value; 1],
+    triggers: Vec<Value>,
 }
 
 impl From<&Settings> for SettingsObject {
     fn from(settings: &Settings) -> Self {
         let auth = if settings.access == Access::Public { "none" } else { "required" };
+        let http = settings.http_trigger.then(|| json!({ "type": "http", "config": { "auth": auth } }));
+        let zone = settings.cron_timezone.as_deref().unwrap_or("UTC");
+        let cron = settings
+            .cron_schedule
+            .as_ref()
+            .map(|schedule| json!({ "type": "cron", "config": { "schedule": schedule, "timezone": zone } }));
         Self {
             timeout_ms: settings.timeout_seconds * MILLISECONDS,
             memory_limit_mb: settings.memory_limit_mb,
-            triggers: [serde_json::json!({ "type": "http", "config": { "auth": auth } })],
+            triggers: [http, cron].into_iter().flatten().collect(),
         }
     }
 }
@@ -241,7 +276,7 @@ pub(super) async fn deploy(
     By(principal): By,
     request: Request,
 ) -> Result<Response, Error> {
-    let Object(body) = json(request, SOURCE_BODY_BYTES).await?;
+    let Object(body) = extract::json(request, SOURCE_BODY_BYTES).await?;
     let (name, draft) = Draft::named(body)?;
     draft.must_have_content()?;
     let (deployed, recipe) = draft.deploy(&api, &app, name, Expect::Any, &principal).await?;
@@ -256,7 +291,7 @@ pub(super) async fn settings(
     By(principal): By,
     request: Request,
 ) -> Result<Response, Error> {
-    let Object(body) = json(request, MANAGEMENT_BODY_BYTES).await?;
+    let Object(body) = extract::json(request, MANAGEMENT_BODY_BYTES).await?;
     let draft = Draft::new(body)?;
     if draft.content.is_some() {
         return Err(Error::invalid("body: code and files are no settings; POST or PUT the function to change them"));

@@ -17,6 +17,7 @@ mod multipart;
 mod openapi;
 mod pages;
 mod reception;
+mod schedule;
 pub mod secrets;
 mod supabase;
 mod tokens;
@@ -36,6 +37,7 @@ use crate::deploy::Deployer;
 use crate::error::{Code, Error};
 use crate::http::rate::Limiter;
 use crate::http::respond;
+use crate::invoke::Invoker;
 use crate::router::table::Table;
 use crate::runtime::limits::MemoryBudget;
 use crate::sandbox::origin::Origin;
@@ -53,6 +55,8 @@ pub struct Api {
     pub tokens: Arc<ManagementTokens>,
     /// How often they may ask.
     pub limiter: Arc<Limiter>,
+    /// Runs functions.
+    pub invoker: Arc<Invoker>,
     /// Where the host is reached.
     pub origin: Origin,
     /// What the host is measured by.
@@ -107,6 +111,7 @@ fn of_an_app() -> Router<Arc<Api>> {
         .route("/functions/{name}/versions", get(versions::list))
         .route("/functions/{name}/rollback", post(versions::rollback))
         .route("/functions/{name}/traffic", post(versions::traffic))
+        .route("/functions/{name}/cron", post(schedule::run))
         .route("/functions/{name}/env", get(secrets::list_function).patch(secrets::patch_function))
         .route("/functions/{name}/executions", get(executions::list))
         .route("/functions/{name}/executions/export", get(export::export))

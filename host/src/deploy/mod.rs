@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, MutexGuard, Notify};
 
 use self::components::Components;
 use self::packages::{LockedPackages, PackageVersions};
@@ -30,6 +30,7 @@ use crate::store::secrets::{self, Changes, Scope};
 use crate::store::tenant::Databases;
 use crate::store::{Store, StoreError, Writer, api_keys, apps as stored_apps};
 use crate::threads;
+use crate::tunables::CRON_FUNCTIONS;
 
 /// Makes versions active and keeps the table in step with the store.
 pub struct Deployer {
@@ -49,6 +50,8 @@ pub struct Deployer {
     pub databases: Databases,
     /// The directories of functions, which go with them.
     pub files: Arc<Files>,
+    /// Told when other versions are served than before.
+    pub changed: Arc<Notify>,
     /// Makes what checks the tokens of an app's users.
     pub verifiers: Verifiers,
     /// Held while an app is made or removed, so that the table changes in the order of the store.
@@ -234,7 +237,9 @@ impl Deployer {
             (Expect::New | Expect::Existing | Expect::Any, _) => {}
         }
         let before = active.map(|active| active.version.settings.clone()).unwrap_or_default();
-        patch.apply(before, &self.maxima)
+        let settings = patch.apply(before, &self.maxima)?;
+        check_schedules(app, name, &settings)?;
+        Ok(settings)
     }
 
     /// Keeps others from changing an app. One that was removed does not change any more: another may have its name by now.
@@ -311,6 +316,7 @@ impl Deployer {
         let (app_name, stored_name) = (app.name.clone(), name.clone());
         let id = self.store.write(move |tx| functions::delete(tx, &app_name, &stored_name)).await?;
         app.remove(&name);
+        self.changed.notify_one();
         let (files, owner) = (self.files.clone(), app.name.clone());
         let removed = threads::blocking(move || files.delete(&owner, id)).await;
         removed.map_err(Error::internal)?.map_err(Error::internal)?;
@@ -337,7 +343,12 @@ impl Deployer {
     fn activate(&self, app: &App, version: FunctionVersion, linked: Option<Arc<Linked>>, canaries: Vec<Share>) {
         let shared = match app.function(&version.name) {
             Some(before) => before.shared(),
-            None => Shared { gate: self.admission.gate(), usage: Arc::default(), metrics: Arc::default() },
+            None => Shared {
+                gate: self.admission.gate(),
+                usage: Arc::default(),
+                metrics: Arc::default(),
+                turn: Arc::default(),
+            },
         };
         let canary = |Share { percent, version, linked }| {
             let function = Arc::new(Function::new(version, linked, shared.clone()));
@@ -345,6 +356,7 @@ impl Deployer {
         };
         let canaries = canaries.into_iter().map(canary).collect();
         app.activate(Arc::new(Function::new(version, linked, shared.clone())), canaries);
+        self.changed.notify_one();
     }
 }
 
@@ -357,6 +369,21 @@ impl From<StoreError> for Error {
             StoreError::Refused(error) => error,
             StoreError::Internal(cause) => Self::internal(cause),
         }
+    }
+}
+
+/// Refuses one more schedule than an app can have, also of functions that are disabled.
+fn check_schedules(app: &App, name: &FunctionName, settings: &Settings) -> Result<(), Error> {
+    if settings.cron_schedule.is_none() {
+        return Ok(());
+    }
+    let is_another =
+        |function: &&Arc<Function>| function.version.name != *name && function.version.settings.cron_schedule.is_some();
+    match app.all().iter().filter(is_another).count() < CRON_FUNCTIONS {
+        true => Ok(()),
+        false => Err(Error::invalid(format!(
+            "cron_schedule: {CRON_FUNCTIONS} functions of the app have a schedule already; let one of them do what is due at the same time"
+        ))),
     }
 }
 

@@ -26,7 +26,7 @@ use super::service::{Service, absolute, authority};
 use crate::deploy::find_app;
 use crate::error::{Code, Error};
 use crate::ids::{AppName, FunctionName};
-use crate::invoke::{Call, Origin};
+use crate::invoke::{Call, Origin, TRIGGER};
 use crate::observe::trace::TraceContext;
 use crate::router::table::App;
 use crate::runtime::signals::Arrival;
@@ -100,7 +100,7 @@ impl Service {
         let authority = authority(&head.uri, &head.headers)?;
         let withheld = |name: &HeaderName, value: &HeaderValue| {
             let of_the_socket = name.as_str().starts_with("sec-websocket-") || name == CONTENT_LENGTH;
-            of_the_socket || is_host_credential(name, value, &app, &self.tokens)
+            of_the_socket || name == TRIGGER || is_host_credential(name, value, &app, &self.tokens)
         };
         let headers = end_to_end(&head.headers, withheld);
         let place = self.streams.clone().try_acquire_owned().map_err(|_| {

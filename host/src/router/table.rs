@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
 
 use arc_swap::ArcSwap;
-use tokio::sync::{Mutex, MutexGuard, OnceCell};
+use tokio::sync::{Mutex, MutexGuard, OnceCell, OwnedMutexGuard};
 
 use crate::auth::verifier::Verifier;
 use crate::auth::{Identity, KeyHash};
@@ -233,6 +233,8 @@ pub struct Shared {
     pub usage: Arc<Usage>,
     /// What is counted of them.
     pub metrics: Arc<FunctionMetrics>,
+    /// Held by the run of a schedule.
+    pub turn: Arc<Mutex<()>>,
 }
 
 /// One version of a function that is in use.
@@ -249,19 +251,30 @@ pub struct Function {
     pub usage: Arc<Usage>,
     /// What is counted of it; versions of one function share it.
     pub metrics: Arc<FunctionMetrics>,
+    turn: Arc<Mutex<()>>,
 }
 
 impl Function {
     /// A version that is about to become active; `linked` if it is callable already.
     pub fn new(version: FunctionVersion, linked: Option<Arc<Linked>>, shared: Shared) -> Self {
         let linked = ArcSwap::from_pointee(OnceCell::new_with(linked));
-        let Shared { gate, usage, metrics } = shared;
-        Self { version, linked, environment: EnvironmentCell::default(), gate, usage, metrics }
+        let Shared { gate, usage, metrics, turn } = shared;
+        Self { version, linked, environment: EnvironmentCell::default(), gate, usage, metrics, turn }
     }
 
     /// What the next version has in common with this one.
     pub fn shared(&self) -> Shared {
-        Shared { gate: self.gate.clone(), usage: self.usage.clone(), metrics: self.metrics.clone() }
+        Shared {
+            gate: self.gate.clone(),
+            usage: self.usage.clone(),
+            metrics: self.metrics.clone(),
+            turn: self.turn.clone(),
+        }
+    }
+
+    /// The turn of a run of its schedule, unless another has it: of whatever version.
+    pub fn turn(&self) -> Option<OwnedMutexGuard<()>> {
+        self.turn.clone().try_lock_owned().ok()
     }
 
     /// The place for what is called. A request that fills it fills the one it was given, even if it is replaced meanwhile.
