@@ -80,6 +80,8 @@ pub enum Origin {
         /// How many functions called one another up to here.
         depth: u8,
     },
+    /// A client by an event of a WebSocket; the function's access policy is for it too.
+    Event,
     /// The host itself, at a time of the function's schedule.
     Schedule,
 }
@@ -87,7 +89,7 @@ pub enum Origin {
 impl Origin {
     fn depth(self) -> u8 {
         match self {
-            Self::Client | Self::Preflight | Self::Schedule => 0,
+            Self::Client | Self::Preflight | Self::Event | Self::Schedule => 0,
             Self::Function { depth } => depth,
         }
     }
@@ -97,6 +99,7 @@ impl Origin {
         match self {
             Self::Client | Self::Preflight | Self::Function { .. } => Trigger::Http,
             Self::Schedule => Trigger::Cron,
+            Self::Event => Trigger::Trigger,
         }
     }
 }
@@ -162,7 +165,7 @@ impl Invoker {
         let function = authorize(&call)?;
         let turn = match call.origin {
             Origin::Schedule => Some(function.turn().ok_or_else(still_running)?),
-            Origin::Client | Origin::Preflight | Origin::Function { .. } => None,
+            Origin::Client | Origin::Preflight | Origin::Event | Origin::Function { .. } => None,
         };
         let identity = call.identity.unwrap_or(Identity::Anonymous);
         let timeout = Duration::from_secs(function.version.settings.timeout_seconds.into());
@@ -298,7 +301,7 @@ fn authorize(call: &Call) -> Result<Arc<Function>, Error> {
             return Err(not_by_http(&call.function));
         }
         Origin::Preflight => return Ok(function),
-        Origin::Client => {}
+        Origin::Client | Origin::Event => {}
     }
     let access = &function.version.settings.access;
     let identity = match &call.identity {

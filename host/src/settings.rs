@@ -57,6 +57,9 @@ pub struct Settings {
     /// The time zone of that; UTC when there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cron_timezone: Option<String>,
+    /// The event of WebSockets that starts it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub websocket_event: Option<String>,
     /// What browsers are told about pages of other origins; what the app says when there is nothing here.
     pub cors: Option<CorsSettings>,
     /// How often one caller may call it; the app's limit when there is none.
@@ -97,6 +100,7 @@ impl Default for Settings {
             http_trigger: true,
             cron_schedule: None,
             cron_timezone: None,
+            websocket_event: None,
             cors: None,
             rate_limit: None,
             log_response: true,
@@ -215,6 +219,8 @@ pub struct SettingsPatch {
     #[serde(default, deserialize_with = "given")]
     pub cron_timezone: Option<Option<String>>,
     #[serde(default, deserialize_with = "given")]
+    pub websocket_event: Option<Option<String>>,
+    #[serde(default, deserialize_with = "given")]
     pub cors: Option<Option<CorsSettings>>,
     #[serde(default, deserialize_with = "given")]
     pub rate_limit: Option<Option<RateLimit>>,
@@ -233,6 +239,9 @@ fn given<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(
     Option::deserialize(deserializer).map(Some)
 }
 
+/// Longest name of an event, in bytes.
+const EVENT_BYTES: usize = 100;
+
 /// Longest description, in bytes.
 const DESCRIPTION_BYTES: usize = 4_096;
 
@@ -245,6 +254,11 @@ impl SettingsPatch {
         in_range("fuel", self.fuel, FUEL.min, fuel)?;
         if self.description.iter().flatten().any(|text| text.len() > DESCRIPTION_BYTES) {
             return Err(Error::invalid(format!("description must have at most {DESCRIPTION_BYTES} bytes")));
+        }
+        if self.websocket_event.iter().flatten().any(|event| !(1..=EVENT_BYTES).contains(&event.len())) {
+            return Err(Error::invalid(format!(
+                "websocket_event must have 1 to {EVENT_BYTES} bytes, like \"chat_message\""
+            )));
         }
         if self.allowed_hosts.as_ref().is_some_and(|hosts| hosts.len() > ALLOWED_HOSTS) {
             return Err(Error::invalid(format!("allowed_hosts can have at most {ALLOWED_HOSTS} entries")));
@@ -266,6 +280,7 @@ impl SettingsPatch {
         set(&mut settings.cron_schedule, patch.cron_schedule);
         set(&mut settings.cron_timezone, patch.cron_timezone);
         self.check_schedule(&mut settings)?;
+        set(&mut settings.websocket_event, patch.websocket_event);
         set(&mut settings.cors, patch.cors);
         set(&mut settings.rate_limit, patch.rate_limit);
         set(&mut settings.log_response, patch.log_response);
@@ -354,6 +369,8 @@ mod tests {
             (json!({"cron_schedule": "* * * *"}), "cron_schedule"),
             (json!({"cron_schedule": "* * * * *", "cron_timezone": "Mars/Olympus"}), "cron_timezone"),
             (json!({"cron_timezone": "UTC"}), "cron_schedule"),
+            (json!({"websocket_event": ""}), "websocket_event"),
+            (json!({"websocket_event": "x".repeat(101)}), "websocket_event"),
             (json!({"colour": "red"}), "colour"),
             (json!({"access": {"policy": "group", "groups": vec!["g"; 20_000]}}), "the settings of a function"),
             (json!({"access": {"policy": "metadata", "metadata": {"a": vec![0; 40_000]}}}), "at most 65536 bytes"),

@@ -369,8 +369,14 @@ pub const STREAM_REFUSALS: usize = 64;
 /// Bytes of one message of a WebSocket, and of a result that fits into one.
 pub const STREAM_MESSAGE_BYTES: usize = 1024 * 1024;
 
+/// Bytes of what a client tells the messages of a WebSocket apart by.
+pub const STREAM_ID_BYTES: usize = 1024;
+
 /// How long a WebSocket may be silent while none of its calls runs.
 pub const STREAM_IDLE: Duration = Duration::from_secs(300);
+
+/// Functions of one app that one event of a WebSocket starts: no more than calls of one WebSocket run at the same time.
+pub const EVENT_FUNCTIONS: usize = STREAM_CALLS;
 
 /// Functions of one app that have a schedule. Each runs once a minute at most, and not beside itself.
 pub const CRON_FUNCTIONS: usize = 100;

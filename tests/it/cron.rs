@@ -95,6 +95,8 @@ async fn bb3_what_is_wrong_with_a_trigger_is_named() {
             json!({ "trigger": { "type": "cron", "config": { "schedule": "@daily", "at": 1 } } }),
             ["config.at", "leave it out"],
         ),
+        (json!({ "trigger": { "type": "websocket" } }), ["config.event", "chat_message"]),
+        (json!({ "trigger": { "type": "websocket", "config": { "event": "" } } }), ["websocket_event", "chat_message"]),
         (json!({ "triggers": [cron("@daily"), cron("@hourly")] }), ["triggers", "one of each type"]),
         (json!({ "trigger": cron("@daily"), "cron_schedule": "@hourly" }), ["cron_schedule", "give one"]),
         (json!({ "cron_timezone": "UTC" }), ["cron_timezone", "cron_schedule"]),

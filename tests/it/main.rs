@@ -43,6 +43,7 @@ mod observe;
 mod openapi;
 mod packages;
 mod rates;
+mod realtime;
 mod row_security;
 mod schema;
 mod secrets;

@@ -118,8 +118,12 @@ fn put(triggers: Vec<TriggerObject>, body: &mut Map<String, Value>) -> Result<()
 }
 
 /// The native settings that triggers stand for, as they are without any.
-const SETTINGS_OF_TRIGGERS: [(&str, Value); 3] =
-    [("http_trigger", Value::Bool(false)), ("cron_schedule", Value::Null), ("cron_timezone", Value::Null)];
+const SETTINGS_OF_TRIGGERS: [(&str, Value); 4] = [
+    ("http_trigger", Value::Bool(false)),
+    ("cron_schedule", Value::Null),
+    ("cron_timezone", Value::Null),
+    ("websocket_event", Value::Null),
+];
 
 impl TriggerObject {
     /// Puts it into native settings.
@@ -127,9 +131,7 @@ impl TriggerObject {
         match self.kind {
             TriggerKind::Http => self.put_http(body)?,
             TriggerKind::Cron => self.put_cron(body)?,
-            TriggerKind::Websocket => {
-                return Err(Error::invalid("body: triggers: functions cannot be started by websocket yet; http can"));
-            }
+            TriggerKind::Websocket => self.put_event(body)?,
             TriggerKind::S3Upload => {
                 return Err(Error::invalid(
                     "body: triggers: s3_upload: the host has no storage that files could be uploaded to",
@@ -157,6 +159,14 @@ impl TriggerObject {
         if let Some(zone) = self.config.remove("timezone") {
             body.insert("cron_timezone".to_owned(), zone);
         }
+        Ok(())
+    }
+
+    fn put_event(&mut self, body: &mut Map<String, Value>) -> Result<(), Error> {
+        let event = self.config.remove("event").filter(Value::is_string).ok_or_else(|| {
+            Error::invalid("body: triggers: websocket: config.event is missing; it is a name like \"chat_message\"")
+        })?;
+        body.insert("websocket_event".to_owned(), event);
         Ok(())
     }
 
@@ -195,10 +205,12 @@ impl From<&Settings> for SettingsObject {
             .cron_schedule
             .as_ref()
             .map(|schedule| json!({ "type": "cron", "config": { "schedule": schedule, "timezone": zone } }));
+        let event = settings.websocket_event.as_ref();
+        let websocket = event.map(|event| json!({ "type": "websocket", "config": { "event": event } }));
         Self {
             timeout_ms: settings.timeout_seconds * MILLISECONDS,
             memory_limit_mb: settings.memory_limit_mb,
-            triggers: [http, cron].into_iter().flatten().collect(),
+            triggers: [http, cron, websocket].into_iter().flatten().collect(),
         }
     }
 }

@@ -313,6 +313,7 @@ pub(in crate::api) struct UploadQuery {
     http_trigger: Option<bool>,
     cron_schedule: Option<String>,
     cron_timezone: Option<String>,
+    websocket_event: Option<String>,
     rate_limit: Option<RateLimit>,
     activate: Option<bool>,
     dry_run: Option<bool>,
@@ -349,6 +350,7 @@ impl From<UploadQuery> for SettingsPatch {
             http_trigger: query.http_trigger,
             cron_schedule: query.cron_schedule.map(Some),
             cron_timezone: query.cron_timezone.map(Some),
+            websocket_event: query.websocket_event.map(Some),
             rate_limit: query.rate_limit.map(Some),
             ..Self::default()
         }

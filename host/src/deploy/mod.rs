@@ -30,7 +30,7 @@ use crate::store::secrets::{self, Changes, Scope};
 use crate::store::tenant::Databases;
 use crate::store::{Store, StoreError, Writer, api_keys, apps as stored_apps};
 use crate::threads;
-use crate::tunables::CRON_FUNCTIONS;
+use crate::tunables::{CRON_FUNCTIONS, EVENT_FUNCTIONS};
 
 /// Makes versions active and keeps the table in step with the store.
 pub struct Deployer {
@@ -238,7 +238,7 @@ impl Deployer {
         }
         let before = active.map(|active| active.version.settings.clone()).unwrap_or_default();
         let settings = patch.apply(before, &self.maxima)?;
-        check_schedules(app, name, &settings)?;
+        check_triggers(app, name, &settings)?;
         Ok(settings)
     }
 
@@ -372,19 +372,24 @@ impl From<StoreError> for Error {
     }
 }
 
-/// Refuses one more schedule than an app can have, also of functions that are disabled.
-fn check_schedules(app: &App, name: &FunctionName, settings: &Settings) -> Result<(), Error> {
-    if settings.cron_schedule.is_none() {
-        return Ok(());
-    }
-    let is_another =
-        |function: &&Arc<Function>| function.version.name != *name && function.version.settings.cron_schedule.is_some();
-    match app.all().iter().filter(is_another).count() < CRON_FUNCTIONS {
-        true => Ok(()),
-        false => Err(Error::invalid(format!(
+/// Refuses one more schedule, or one more function for an event, than an app can have. Functions that are disabled count.
+fn check_triggers(app: &App, name: &FunctionName, settings: &Settings) -> Result<(), Error> {
+    let others = |has: &dyn Fn(&Settings) -> bool| {
+        let is_one = |function: &&Arc<Function>| function.version.name != *name && has(&function.version.settings);
+        app.all().iter().filter(is_one).count()
+    };
+    if settings.cron_schedule.is_some() && others(&|other| other.cron_schedule.is_some()) >= CRON_FUNCTIONS {
+        return Err(Error::invalid(format!(
             "cron_schedule: {CRON_FUNCTIONS} functions of the app have a schedule already; let one of them do what is due at the same time"
-        ))),
+        )));
     }
+    let event = &settings.websocket_event;
+    if event.is_some() && others(&|other| other.websocket_event == *event) >= EVENT_FUNCTIONS {
+        return Err(Error::invalid(format!(
+            "websocket_event: {EVENT_FUNCTIONS} functions of the app have this event already; let one of them call the others"
+        )));
+    }
+    Ok(())
 }
 
 /// How a version is published, if it is.

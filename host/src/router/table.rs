@@ -14,6 +14,7 @@ use crate::ids::{ApiKeyId, AppName, FunctionName};
 use crate::observe::metrics::FunctionMetrics;
 use crate::runtime::admission::Gate;
 use crate::runtime::component::Linked;
+use crate::settings::Settings;
 use crate::settings::app::AppSettings;
 use crate::store::functions::FunctionVersion;
 use crate::threads::Usage;
@@ -178,6 +179,18 @@ impl App {
         self.functions.load().values().map(|served| served.active.clone()).collect()
     }
 
+    /// The functions that an event starts, by name.
+    pub fn listening(&self, event: &str) -> Vec<FunctionName> {
+        let functions = self.functions.load();
+        let mut names: Vec<_> = functions
+            .iter()
+            .filter(|(_, served)| listens(&served.active.version.settings, event))
+            .map(|(name, _)| name.clone())
+            .collect();
+        names.sort();
+        names
+    }
+
     /// The version of a function for one request.
     pub fn pick(&self, name: &FunctionName) -> Option<Arc<Function>> {
         self.functions.load().get(name).map(|served| served.pick().clone())
@@ -218,6 +231,10 @@ impl App {
             forget(served);
         }
     }
+}
+
+fn listens(settings: &Settings, event: &str) -> bool {
+    settings.enabled && settings.websocket_event.as_deref() == Some(event)
 }
 
 fn forget(served: &Served) {
