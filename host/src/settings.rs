@@ -315,7 +315,7 @@ impl SettingsPatch {
     fn check_schedule(&self, settings: &mut Settings) -> Result<(), Error> {
         match &settings.cron_schedule {
             Some(expression) if self.cron_schedule.is_some() || self.cron_timezone.is_some() => {
-                Schedule::parse(expression, settings.cron_timezone.as_deref()).map(|_| ())
+                Schedule::check(expression, settings.cron_timezone.as_deref())
             }
             Some(_) => Ok(()),
             None if matches!(self.cron_timezone, Some(Some(_))) => {

@@ -216,24 +216,29 @@ async fn an_app_has_so_many_schedules_and_no_more() {
 async fn bb9_a_schedule_runs_by_itself_also_after_a_restart() {
     let mut server = Server::start_beside(options()).await;
     let app = shop(&server).await;
+    let every_minute = async |app: &Client, name: &str, code: &str| {
+        let body = json!({ "name": name, "code": code, "trigger": cron("* * * * *"), "enabled": name != "off" });
+        deploy(app, body).await.expect(StatusCode::CREATED);
+    };
     for (name, code) in
         [("f", TELL), ("broken", "export default () => { throw new Error('no') }"), ("off", TELL), ("gone", TELL)]
     {
-        let body = json!({ "name": name, "code": code, "trigger": cron("* * * * *") });
-        deploy(&app, body).await.expect(StatusCode::CREATED);
+        every_minute(&app, name, code).await;
     }
     server.restart().await;
     let app = server.admin().in_app("shop");
-    let endless = "export default async (req) => new URL(req.url).search ? 'short' : new Response(new ReadableStream({
-        pull() { return new Promise((settle) => setTimeout(settle, 120_000)); } }))";
-    let body = json!({ "name": "slow", "code": endless, "trigger": cron("* * * * *"), "timeoutMs": 300_000 });
-    deploy(&app, body).await.expect(StatusCode::CREATED);
-    app.change("off", &json!({ "enabled": false })).await.expect(StatusCode::OK);
+    let wait = "await new Promise((settle) => setTimeout(settle, 3_000))";
+    every_minute(&app, "lasting", &format!("export default async () => {{ {wait}; return new Response('lasted') }}"))
+        .await;
     app.manage(Method::DELETE, "/functions/gone").send().await.expect(StatusCode::NO_CONTENT);
-    app.get("slow", "/?short").await.expect(StatusCode::OK);
-    let mut ends = app.manage(Method::GET, "/functions/f/executions/stream").start().await;
-    let _still_running = app.manage(Method::POST, "/functions/slow/cron").start().await;
+    let endless = "export default async (req) => new URL(req.url).search ? 'short' : new Response(new ReadableStream({
+        pull() { return new Promise((settle) => setTimeout(settle, 300_000)); } }))";
+    let body = json!({ "name": "busy", "code": endless, "trigger": cron("@yearly"), "timeoutMs": 300_000 });
+    deploy(&app, body).await.expect(StatusCode::CREATED);
+    let still_running = app.manage(Method::POST, "/functions/busy/cron").start().await;
+    app.change("busy", &json!({ "cron_schedule": "* * * * *" })).await.expect(StatusCode::OK);
 
+    let mut ends = app.manage(Method::GET, "/functions/f/executions/stream").start().await;
     let ended = loop {
         let text = String::from_utf8(ends.next().await.unwrap().unwrap().to_vec()).unwrap();
         if let Some(data) = text.lines().find_map(|line| line.strip_prefix("data: ")) {
@@ -249,12 +254,16 @@ async fn bb9_a_schedule_runs_by_itself_also_after_a_restart() {
     assert!(app.executions("off", "limit=1").await.is_empty(), "a disabled function does not run");
     eventually("the run that was skipped to be counted", async || {
         let metrics = server.admin().call(Method::GET, "/metrics").send().await.text();
-        metrics.contains("caddis_function_schedule_skips_total{app=\"shop\",function=\"slow\"} 1").then_some(())
+        metrics.contains("caddis_function_schedule_skips_total{app=\"shop\",function=\"busy\"} 1").then_some(())
     })
     .await;
-    assert!(app.executions("slow", "trigger_type=cron").await.is_empty(), "its first run has not ended");
-    drop((ends, _still_running));
+
+    // What has begun ends as a request does; the host waits for nothing else.
+    drop((ends, still_running));
     assert!(server.stop_gracefully().await.success(), "a schedule does not keep the host");
+    server.start_again().await;
+    let lasting = server.admin().in_app("shop").executions("lasting", "").await;
+    assert_eq!((&lasting[0]["trigger_type"], &lasting[0]["result"]), (&json!("cron"), &json!("lasted")), "{lasting:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

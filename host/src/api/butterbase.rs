@@ -262,9 +262,10 @@ impl ButterbaseObject {
 /// `GET /functions`
 pub(super) async fn list(State(api): State<Arc<Api>>, InApp(app): InApp) -> Result<Response, Error> {
     let name = app.name.clone();
-    let versions = api.store.read(move |tx| functions::list(tx, &name)).await?;
     let object = |version| ButterbaseObject::new(FunctionObject::from(version));
-    Ok(Json(versions.into_iter().map(object).collect::<Vec<_>>()).into_response())
+    let objects = move |versions: Vec<_>| versions.into_iter().map(object).collect::<Vec<_>>();
+    let functions = api.store.read(move |tx| functions::list(tx, &name).map(objects)).await?;
+    Ok(Json(functions).into_response())
 }
 
 /// `GET /functions/{name}`: with its metrics.

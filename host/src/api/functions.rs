@@ -364,8 +364,10 @@ impl From<UploadQuery> for SettingsPatch {
 /// `GET /functions`
 pub(super) async fn list(State(api): State<Arc<Api>>, InApp(app): InApp) -> Result<Response, Error> {
     let name = app.name.clone();
-    let versions = api.store.read(move |tx| store::list(tx, &name)).await?;
-    Ok(Json(versions.into_iter().map(FunctionObject::from).collect::<Vec<_>>()).into_response())
+    // Made there: when a schedule is due next takes its time.
+    let objects = |versions: Vec<_>| versions.into_iter().map(FunctionObject::from).collect::<Vec<_>>();
+    let functions = api.store.read(move |tx| store::list(tx, &name).map(objects)).await?;
+    Ok(Json(functions).into_response())
 }
 
 /// What a version was made from, as it is stored, if that is a source.

@@ -33,7 +33,8 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// The times of an expression (five fields, or `@daily` and the like) in a time zone, UTC unless one is given.
+    /// The times of an expression (five fields, or `@daily` and the like) in a time zone, UTC unless one is given. There may be none: see
+    /// [`Schedule::check`].
     ///
     /// # Errors
     /// `InvalidRequest` that names the setting, what is wrong with it, and one that would do.
@@ -46,9 +47,16 @@ impl Schedule {
             return Err(Error::invalid(format!("cron_schedule must have at most {EXPRESSION_BYTES} bytes")));
         }
         let cron = parse(expression).map_err(|what| refused(expression, &what))?;
-        let schedule = Self { cron, zone };
-        match schedule.is_ever_due() {
-            true => Ok(schedule),
+        Ok(Self { cron, zone })
+    }
+
+    /// Refuses what [`Schedule::parse`] does, and an expression that no time is ever due by.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn check(expression: &str, zone: Option<&str>) -> Result<(), Error> {
+        match Self::parse(expression, zone)?.is_ever_due() {
+            true => Ok(()),
             false => Err(refused(expression, "no month has such a day")),
         }
     }
@@ -78,6 +86,9 @@ fn find_zone(name: &str) -> Result<TimeZone, Error> {
 fn parse(expression: &str) -> Result<Cron, String> {
     let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
     let words: Vec<&str> = expression.split_whitespace().collect();
+    if words.is_empty() {
+        return Err("it is empty; null removes a schedule".to_owned());
+    }
     if words.len() != FIELDS.len() && !expression.trim_start().starts_with('@') {
         return Err(format!("it has {} fields, not {}", words.len(), FIELDS.len()));
     }
@@ -171,7 +182,7 @@ mod tests {
     fn errors_say_what_is_wrong_and_what_would_do() {
         let long = format!("{} * * * *", "1,".repeat(200));
         for (expression, parts) in [
-            ("", ["0 fields", "*/5 * * * *"]),
+            ("", ["null removes", "*/5 * * * *"]),
             ("* * * *", ["4 fields", "day of week"]),
             ("0 * * * * *", ["6 fields", "@daily"]),
             ("61 * * * *", ["minute \"61\"", "*/5"]),
@@ -186,12 +197,12 @@ mod tests {
             ("0 0 30 2 *", ["no month has such a day", "*/5"]),
             (&long, ["cron_schedule", "256"]),
         ] {
-            let error = Schedule::parse(expression, None).unwrap_err().message;
+            let error = Schedule::check(expression, None).unwrap_err().message;
             assert!(error.starts_with("cron_schedule"), "{error}");
             assert!(parts.iter().all(|part| error.contains(part)), "{expression}: {error}");
         }
         for zone in ["Mars/Olympus", "", "../../etc/passwd", &"A".repeat(10_000)] {
-            let error = Schedule::parse("* * * * *", Some(zone)).unwrap_err().message;
+            let error = Schedule::check("* * * * *", Some(zone)).unwrap_err().message;
             assert!(error.contains("cron_timezone") && error.contains("Europe/Paris") && error.len() < 300, "{error}");
         }
     }

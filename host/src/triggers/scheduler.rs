@@ -7,6 +7,7 @@ use futures::future::Either;
 use http_body_util::BodyExt;
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
+use tokio::task::block_in_place;
 use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 
@@ -36,9 +37,10 @@ impl Scheduler {
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let runs = TaskTracker::new();
         let mut timetable = Timetable::new(Timestamp::now());
-        self.read(&mut timetable);
+        block_in_place(|| self.read(&mut timetable));
         loop {
-            for due in timetable.take_due(Timestamp::now()) {
+            // With thousands of schedules, some milliseconds.
+            for due in block_in_place(|| timetable.take_due(Timestamp::now())) {
                 runs.spawn(self.clone().carry_out(due, stop.clone()));
             }
             let wake = match timetable.next() {
@@ -47,7 +49,7 @@ impl Scheduler {
             };
             tokio::select! {
                 () = wake => {}
-                () = self.changed.notified() => self.read(&mut timetable),
+                () = self.changed.notified() => block_in_place(|| self.read(&mut timetable)),
                 _ = stop.wait_for(|stop| *stop) => break,
             }
         }
