@@ -213,7 +213,7 @@ impl App {
             let deployer = deployer.clone();
             async move {
                 if let Err(error) = deployer.scripts.engine().await {
-                    tracing::warn!(%error, "the JavaScript engine could not be compiled");
+                    tracing::warn!(%error, cause = ?error.cause, "the JavaScript engine could not be compiled");
                 }
             }
         });
