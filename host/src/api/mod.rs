@@ -21,6 +21,7 @@ mod schedule;
 pub mod secrets;
 mod supabase;
 mod tokens;
+mod triggers;
 mod versions;
 
 use std::sync::Arc;
