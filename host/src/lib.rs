@@ -20,6 +20,8 @@
 //! `http::listener` accepts, `http::service` routes, `router::table` finds app and function without a lock, `auth` says who
 //! calls, `invoke` asks the policy, takes a place, and starts an execution; `runtime::execution` makes a fresh store and
 //! instance; the response streams back through `http::body`; the row goes to `store::executions`.
+//!
+//! `http::admin` has a listener of its own, where no function answers: the pages in `host/admin` and the management API.
 
 pub mod api;
 pub mod app;

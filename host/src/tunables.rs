@@ -415,6 +415,12 @@ pub const OTLP_BATCH_DELAY: Duration = Duration::from_secs(1);
 /// How long such a request may take.
 pub const OTLP_REQUEST_TIME: Duration = Duration::from_secs(10);
 
+/// Connections to the admin interface at the same time: some people's browsers.
+pub const ADMIN_CONNECTIONS: usize = 256;
+
+/// Bytes of a function's response that a test call shows.
+pub const TEST_RESPONSE_BYTES: usize = 1024 * 1024;
+
 /// Bytes of a JSON body sent to the management API.
 pub const MANAGEMENT_BODY_BYTES: usize = 2 * 1024 * 1024;
 

@@ -30,9 +30,25 @@ async fn bb10_statistics_count_what_ran() {
     assert!(time("average_ms") > 0.0, "{some}");
     assert!(0.0 < time("p50_ms") && time("p50_ms") <= time("p95_ms") && time("p95_ms") <= time("p99_ms"), "{some}");
     assert!(some["last_invocation"].is_string(), "{some}");
-    for query in ["?hours=0", "?hours=721", "?days=1"] {
+    let by_hour = stats("?hours=1&hourly=true").await.expect(StatusCode::OK).json();
+    let hours = by_hour["hourly"].as_array().unwrap();
+    // The hour may have turned meanwhile.
+    let sum = |field: &str| hours.iter().map(|hour| hour[field].as_u64().unwrap()).sum::<u64>();
+    assert_eq!((sum("count"), sum("errors"), sum("timeouts")), (4, 1, 0), "{by_hour}");
+    assert!(hours.iter().all(|hour| hour["hour"].as_str().unwrap().ends_with(":00:00Z")), "{by_hour}");
+    assert!(hours.iter().all(|hour| hour["p99_ms"].as_f64().unwrap() > 0.0), "{by_hour}");
+    for query in ["?hours=0", "?hours=721", "?days=1", "?hourly=perhaps"] {
         refused(&stats(query).await, 400, "invalid_request", &["query"]);
     }
+    deploy(&admin, json!({ "name": "idle", "code": code })).await.expect(StatusCode::CREATED);
+    let all = admin.manage(Method::GET, "/stats?hours=1").send().await.expect(StatusCode::OK).json();
+    assert_eq!((&all["f"], &all["idle"]["count"], all.as_object().unwrap().len()), (&some, &json!(0), 2), "{all}");
+    assert_eq!(
+        shop(&server).await.manage(Method::GET, "/stats").send().await.json(),
+        json!({}),
+        "of its own functions"
+    );
+    refused(&admin.manage(Method::GET, "/stats?hours=0").send().await, 400, "invalid_request", &["hours"]);
     refused(&admin.manage(Method::GET, "/functions/g/stats").send().await, 404, "not_found", &["function"]);
 }
 

@@ -8,9 +8,12 @@
 )]
 
 mod access;
+mod admin;
+mod admin_origin;
 mod apps;
 mod backup;
 mod benchmarks;
+mod browser;
 mod butterbase;
 mod command_line;
 mod components;
@@ -55,6 +58,7 @@ mod stream;
 mod supabase;
 mod supabase_server;
 mod tokens;
+mod trial;
 mod uploads;
 mod versions;
 

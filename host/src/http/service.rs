@@ -19,6 +19,7 @@ use super::body::{AnyBody, BodyError, ResponseBody, incoming};
 use super::cors::Cors;
 use super::credential::{authenticate, is_host_credential, presented};
 use super::headers::end_to_end;
+use super::listener::Answers;
 use super::rate::{Caller, Class, Limiter, Quota};
 use super::respond;
 use crate::auth::Identity;
@@ -32,6 +33,9 @@ use crate::observe::trace::TraceContext;
 use crate::router::table::Table;
 use crate::router::{Dialect, Route, route};
 use crate::settings::cors::CorsSettings;
+
+/// Widens what a service worker is for, up to the whole origin.
+const SERVICE_WORKER_ALLOWED: HeaderName = HeaderName::from_static("service-worker-allowed");
 
 /// Answers requests.
 pub struct Service {
@@ -55,13 +59,8 @@ pub struct Service {
     pub max_response_bytes: u64,
 }
 
-impl Service {
-    /// Answers one request from this address.
-    pub async fn call(
-        self: Arc<Self>,
-        request: Request<Incoming>,
-        peer: IpAddr,
-    ) -> Result<Response<AnyBody>, Infallible> {
+impl Answers for Service {
+    async fn call(self: Arc<Self>, request: Request<Incoming>, peer: IpAddr) -> Result<Response<AnyBody>, Infallible> {
         // Its success would turn the connection into a tunnel.
         if request.method() == Method::CONNECT {
             return Ok(respond::error(&Error::new(Code::MethodNotAllowed, "CONNECT is not possible here")));
@@ -87,7 +86,9 @@ impl Service {
             }
         }
     }
+}
 
+impl Service {
     async fn manage(&self, request: Request<Incoming>) -> Result<Response<AnyBody>, Infallible> {
         let response = self.management.clone().oneshot(request.map(axum::body::Body::new)).await?;
         Ok(response.map(|body| body.map_err(Into::into).boxed_unsync()))
@@ -221,7 +222,8 @@ impl Service {
     fn response(&self, answer: Answer) -> Response<AnyBody> {
         let Answer { execution, response, cancel, completion, delivery } = answer;
         let (mut head, body) = response.into_parts();
-        head.headers = end_to_end(&head.headers, |_, _| false);
+        // A worker for more than the paths below itself would stand between browsers and the functions of others.
+        head.headers = end_to_end(&head.headers, |name, _| name == SERVICE_WORKER_ALLOWED);
         let announced = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         let body = ResponseBody::new(body, announced, self.max_response_bytes, completion, cancel, delivery);
         let mut response = Response::from_parts(head, body.boxed_unsync());
