@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use futures::future::abortable;
-use http::{Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use tokio::sync::{OwnedMutexGuard, oneshot};
 use tokio_util::task::TaskTracker;
 use wasmtime_wasi_http::WasiBody;
@@ -46,9 +46,11 @@ use crate::store::tenant::{Caller, DbRole};
 use self::record::Record;
 
 pub use self::record::Delivery;
-pub use self::scheduled::TRIGGER;
 use self::siblings::Siblings;
 pub use self::siblings::Switchboard;
+
+/// The field of a request that says what started the function, if not a request of a client or another function.
+const TRIGGER: HeaderName = HeaderName::from_static("caddis-trigger");
 
 /// A request to a function, before anybody asked whether it may.
 pub struct Call {
@@ -94,6 +96,17 @@ impl Origin {
             Self::Client | Self::Preflight | Self::Event | Self::Schedule => 0,
             Self::Function { depth } => depth,
         }
+    }
+
+    /// Says in a request what it is, where nobody else can.
+    fn put(self, headers: &mut HeaderMap) {
+        headers.remove(TRIGGER);
+        let trigger = match self {
+            Self::Client | Self::Preflight | Self::Function { .. } => return,
+            Self::Event => "websocket",
+            Self::Schedule => "cron",
+        };
+        headers.insert(TRIGGER, HeaderValue::from_static(trigger));
     }
 
     /// How records of executions call it.
@@ -174,7 +187,8 @@ impl Invoker {
         let identity = call.identity.unwrap_or(Identity::Anonymous);
         let timeout = Duration::from_secs(function.version.settings.timeout_seconds.into());
         let asked = Instant::now();
-        let request = arrive::small_body(call.request, timeout).await;
+        let mut request = arrive::small_body(call.request, timeout).await;
+        call.origin.put(request.headers_mut());
         // Of the function's time, what the body took is gone; waiting for a place takes nothing from it.
         let timeout = timeout.saturating_sub(asked.elapsed());
         let permit = self.admission.enter(&function.gate).await.map_err(|_| no_room())?;

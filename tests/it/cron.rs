@@ -50,6 +50,10 @@ async fn bb3_http_and_cron_may_start_the_same_function() {
     assert_eq!((&answer["trigger"], &answer["user"]), (&Value::Null, &Value::Null));
     let forged = visitor.invoke(Method::POST, "f", "/").header("Caddis-Trigger", "cron").json(&json!({}));
     assert_eq!(forged.send().await.expect(StatusCode::OK).json()["trigger"], Value::Null, "only the host says so");
+    let trial = json!({ "method": "POST", "headers": { "caddis-trigger": "cron" }, "body": "{}" });
+    let tried = app.manage(Method::POST, "/functions/f/test").json(&trial).send().await.expect(StatusCode::OK).json();
+    let answer: Value = serde_json::from_str(tried["body"].as_str().unwrap()).unwrap();
+    assert_eq!(answer["trigger"], Value::Null, "{tried}");
 
     // What triggers do not list is gone.
     let settings =

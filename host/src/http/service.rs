@@ -27,7 +27,7 @@ use crate::auth::management::ManagementTokens;
 use crate::deploy::find_app;
 use crate::error::{Code, Error};
 use crate::ids::{AppName, FunctionName};
-use crate::invoke::{Answer, Call, Invoker, NoAnswer, Origin, Switchboard, TRIGGER};
+use crate::invoke::{Answer, Call, Invoker, NoAnswer, Origin, Switchboard};
 use crate::observe::metrics::CodeCounts;
 use crate::observe::trace::TraceContext;
 use crate::router::table::Table;
@@ -208,8 +208,7 @@ impl Service {
         let mut below = Request::new(body);
         *below.method_mut() = head.method;
         *below.uri_mut() = absolute(&authority, Some(path_below(rest, head.uri.query())?))?;
-        let withheld =
-            |name: &HeaderName, value: &_| name == TRIGGER || is_host_credential(name, value, &app, &self.tokens);
+        let withheld = |name: &_, value: &_| is_host_credential(name, value, &app, &self.tokens);
         *below.headers_mut() = end_to_end(&head.headers, withheld);
         if head.uri.authority().is_some() {
             // The target's authority stands for whatever Host says (RFC 9112, section 3.2.2).

@@ -29,7 +29,7 @@ use crate::auth::Identity;
 use crate::deploy::find_app;
 use crate::error::{Code, Error};
 use crate::ids::{AppName, FunctionName};
-use crate::invoke::{Call, Origin, TRIGGER};
+use crate::invoke::{Call, Origin};
 use crate::observe::trace::TraceContext;
 use crate::router::Language;
 use crate::router::table::App;
@@ -162,7 +162,7 @@ impl Service {
         let authority = authority(&head.uri, &head.headers)?;
         let withheld = |name: &HeaderName, value: &HeaderValue| {
             let of_the_socket = name.as_str().starts_with("sec-websocket-") || name == CONTENT_LENGTH;
-            of_the_socket || name == TRIGGER || is_host_credential(name, value, &app, &self.tokens)
+            of_the_socket || is_host_credential(name, value, &app, &self.tokens)
         };
         let headers = end_to_end(&head.headers, withheld);
         let place = self.streams.clone().try_acquire_owned().map_err(|_| {
@@ -277,9 +277,6 @@ impl Caller {
         let host = HeaderValue::try_from(self.authority.as_str()).map_err(Error::internal)?;
         request.headers_mut().insert(HOST, host);
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if self.language == Language::Realtime {
-            request.headers_mut().insert(TRIGGER, HeaderValue::from_static("websocket"));
-        }
         let identity = authenticate(self.token.as_ref().map(Secret::expose), &self.app, &self.service.tokens).await;
         Ok(Call {
             app: self.app.clone(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST};
 use http::uri::{PathAndQuery, Scheme};
-use http::{HeaderName, HeaderValue, Method, Request, Uri};
+use http::{HeaderValue, Method, Request, Uri};
 use http_body_util::{BodyExt, Full};
 use jiff::Timestamp;
 use serde_json::json;
@@ -16,9 +16,6 @@ use crate::error::Error;
 use crate::router::table::{App, Function};
 use crate::runtime::signals::Arrival;
 use crate::sandbox;
-
-/// The field of a request that says what started the function. Only the host can send it.
-pub const TRIGGER: HeaderName = HeaderName::from_static("caddis-trigger");
 
 impl Call {
     /// A run of a schedule: a POST to the function's own URL, in the name of the app.
@@ -46,7 +43,6 @@ impl Call {
             request.headers_mut().insert(HOST, host.map_err(Error::internal)?);
         }
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        request.headers_mut().insert(TRIGGER, HeaderValue::from_static("cron"));
         Ok(Self {
             app,
             function: name,

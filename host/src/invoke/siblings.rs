@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 use http::{Request, Response};
 use wasmtime_wasi_http::{Error, Result, WasiBody};
 
-use super::{Call, Origin, TRIGGER};
+use super::{Call, Origin};
 use crate::auth::Identity;
 use crate::bindings::fetch;
 use crate::ids::FunctionName;
@@ -34,7 +34,7 @@ impl fetch::Siblings for Siblings {
         &self,
         function: FunctionName,
         url: String,
-        mut request: Request<WasiBody>,
+        request: Request<WasiBody>,
     ) -> BoxFuture<'static, Result<Response<WasiBody>>> {
         let depth = self.origin.depth() + 1;
         let Some(switchboard) = self.switchboard.upgrade() else {
@@ -43,7 +43,6 @@ impl fetch::Siblings for Siblings {
         if depth > FUNCTION_CALL_DEPTH {
             return Box::pin(async { Err(Error::LoopDetected) });
         }
-        request.headers_mut().remove(TRIGGER);
         let trace = TraceContext::continued(request.headers());
         let call = Call {
             app: self.app.clone(),
