@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use futures::future::OptionFuture;
-use tokio::sync::{Mutex, Semaphore, watch};
+use tokio::sync::{Mutex, Notify, Semaphore, watch};
 use tokio_util::task::TaskTracker;
 
 use crate::api::metrics::Gauges;
@@ -47,6 +47,7 @@ use crate::secrets::Secret;
 use crate::store::backup::{Copies, Copying};
 use crate::store::tenant::Databases;
 use crate::store::{Store, StoreError, api_keys, tokens};
+use crate::triggers;
 use crate::tunables::{
     ADMIN_CONNECTIONS, ADMISSION_QUEUE_FACTOR, ADMISSION_WAIT, FILES_ENTRIES, IDLE_INSTANCE_TIME,
     MANAGEMENT_MEMORY_BYTES, STREAMS,
@@ -67,6 +68,7 @@ pub struct App {
     address: SocketAddr,
     admin: Option<(Listener, Arc<Admin>)>,
     service: Arc<Service>,
+    schedules: triggers::scheduler::Scheduler,
     deployer: Arc<Deployer>,
     store: Store,
     running: TaskTracker,
@@ -145,6 +147,7 @@ impl App {
             maxima: config.maxima,
             databases: resources.databases.clone(),
             files: resources.files.clone(),
+            changed: Arc::new(Notify::new()),
             verifiers,
             apps: Mutex::default(),
             deleting: Mutex::default(),
@@ -184,15 +187,15 @@ impl App {
             deployer: deployer.clone(),
             tokens: tokens.clone(),
             limiter: limiter.clone(),
-            origin,
             invoker: invoker.clone(),
+            origin: origin.clone(),
             gauges,
             bodies: MemoryBudget::new(MANAGEMENT_MEMORY_BYTES),
             max_component_bytes: config.max_component_bytes,
         }));
         let admin = admin_listener.map(|listener| (listener, Arc::new(Admin::new(management.clone()))));
         let service = Arc::new(Service {
-            table,
+            table: table.clone(),
             invoker: invoker.clone(),
             management,
             tokens,
@@ -204,6 +207,12 @@ impl App {
         });
         let switchboard: Weak<dyn Switchboard> = Arc::downgrade(&service) as _;
         let _ = invoker.switchboard.set(switchboard);
+        let schedules = triggers::scheduler::Scheduler {
+            table,
+            changed: deployer.changed.clone(),
+            switchboard: service.clone(),
+            origin,
+        };
         tokio::spawn(end_idle_instances(Arc::downgrade(&deployer)));
         // Compiled while nobody waits for it; a deployment that comes first does so itself.
         tokio::spawn({
@@ -219,7 +228,8 @@ impl App {
             None => None,
         };
         let drain = config.drain;
-        let app = Self { listener, address, admin, service, deployer, store, running, traces, copying, drain };
+        let app =
+            Self { listener, address, admin, service, schedules, deployer, store, running, traces, copying, drain };
         Ok(Started { app, new_admin_token })
     }
 
@@ -242,6 +252,7 @@ impl App {
     /// Serves until `stop` ends, then lets running requests end within the deadline.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let (shutdown, told) = watch::channel(false);
+        let schedules = tokio::spawn(self.schedules.run(told.clone()));
         let administration = self.admin.map(|(listener, admin)| listener.serve(admin, told.clone()));
         let functions = self.listener.serve(self.service, told);
         let serving = tokio::spawn(async { tokio::join!(functions, OptionFuture::from(administration)) });
@@ -252,6 +263,7 @@ impl App {
         self.running.close();
         let drained = tokio::time::timeout(self.drain, async {
             let _ = serving.await;
+            let _ = schedules.await;
             self.running.wait().await;
         });
         if drained.await.is_err() {

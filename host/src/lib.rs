@@ -5,7 +5,7 @@
 //! Edges go downwards only:
 //!
 //! ```text
-//! cli → app → http → { router, api } → { invoke, deploy } → { sandbox, js } → runtime → bindings → { store, secrets, files } → { error, ids, settings, threads, tunables }
+//! cli → app → triggers → http → { router, api } → { invoke, deploy } → { sandbox, js } → runtime → bindings → { store, secrets, files } → { error, ids, settings, threads, tunables }
 //! ```
 //!
 //! `auth` stands beside `invoke`, `data` (the data directory with its key) beside `app`; `observe` serves all. What is *not* there matters as much:
@@ -45,4 +45,5 @@ pub mod secrets;
 pub mod settings;
 pub mod store;
 pub mod threads;
+pub mod triggers;
 pub mod tunables;

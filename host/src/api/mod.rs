@@ -18,11 +18,13 @@ mod openapi;
 mod pages;
 mod presented;
 mod reception;
+mod schedule;
 pub mod secrets;
 mod stats;
 mod supabase;
 mod test_call;
 mod tokens;
+mod triggers;
 mod versions;
 
 use std::sync::Arc;
@@ -116,6 +118,7 @@ fn of_an_app() -> Router<Arc<Api>> {
         .route("/functions/{name}/versions", get(versions::list))
         .route("/functions/{name}/rollback", post(versions::rollback))
         .route("/functions/{name}/traffic", post(versions::traffic))
+        .route("/functions/{name}/cron", post(schedule::run))
         .route("/functions/{name}/env", get(secrets::list_function).patch(secrets::patch_function))
         .route("/functions/{name}/executions", get(executions::list))
         .route("/functions/{name}/executions/{id}", get(executions::get))

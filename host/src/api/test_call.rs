@@ -93,7 +93,7 @@ pub(super) async fn call(
         return Err(no_function(Error::new(Code::NotFound, "")));
     }
     let call = call_of(&api, &app, name, &principal, wanted).await?;
-    let switchboard = api.invoker.switchboard.get().and_then(std::sync::Weak::upgrade);
+    let switchboard = api.invoker.switchboard();
     let switchboard = switchboard.ok_or_else(|| Error::new(Code::ShuttingDown, "the host is shutting down"))?;
     let started = Instant::now();
     let (head, body) = switchboard.connect(call).await.into_parts();

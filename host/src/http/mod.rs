@@ -8,6 +8,8 @@ pub mod credential;
 pub mod headers;
 pub mod listener;
 pub mod rate;
+mod realtime;
 pub mod respond;
 pub mod service;
+mod socket;
 mod stream;

@@ -67,7 +67,9 @@ impl Answers for Service {
         }
         let path = request.uri().path().to_owned();
         match route(&path) {
-            Ok(Route::Stream { app }) if is_websocket(&request) => Ok(self.stream(app, request, peer).await),
+            Ok(Route::Socket { app, language }) if is_websocket(&request) => {
+                Ok(self.socket(app, language, request, peer).await)
+            }
             Ok(Route::Invoke { dialect, app, function, rest }) => {
                 let mut response = self.invoke(dialect, app, function, rest, request, peer).await;
                 if dialect == Dialect::Supabase {
@@ -75,7 +77,7 @@ impl Answers for Service {
                 }
                 Ok(response)
             }
-            Ok(Route::Stream { .. } | Route::Manage) => self.manage(request).await,
+            Ok(Route::Socket { .. } | Route::Manage) => self.manage(request).await,
             Err(error) => {
                 let cors = Cors::decide(request.method(), request.headers(), None);
                 let mut response = respond::error(&error.into());

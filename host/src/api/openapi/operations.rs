@@ -149,6 +149,9 @@ fn functions(d: &mut Document, prefix: &str) {
     let rollback =
         Operation::new("Make an earlier version active").json::<Rollback>(d).answers::<FunctionObject>(200, d);
     d.add("post", &path("/{name}/rollback"), rollback);
+    let anything = || json!({});
+    let run = Operation::new("Run the schedule of a function now").answers_with(200, "*/*", anything());
+    d.add("post", &path("/{name}/cron"), run.errors(&[408, 409, 500]));
     let traffic = Operation::new("Give versions a share of the requests").json::<Traffic>(d).answers::<Traffic>(200, d);
     d.add("post", &path("/{name}/traffic"), traffic);
 }
