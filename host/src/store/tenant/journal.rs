@@ -29,6 +29,9 @@ const QUICK: Duration = Duration::from_micros(400);
 /// What the average is taken for before anything is known: some flushes have to be quick first.
 const UNKNOWN: Duration = Duration::from_millis(10);
 
+/// What one flush counts for at most: one that is slow among many is no reason to take all to threads, one after the other is.
+const MOST: Duration = Duration::from_millis(2);
+
 /// Flushes that count in the average, about.
 const FLUSHES: u64 = 8;
 
@@ -163,7 +166,7 @@ impl Journal {
 
     fn took(&self, time: Duration) {
         let before = self.pace.load(Ordering::Relaxed);
-        self.pace.store(before - before / FLUSHES + nanoseconds(time) / FLUSHES, Ordering::Relaxed);
+        self.pace.store(before - before / FLUSHES + nanoseconds(time.min(MOST)) / FLUSHES, Ordering::Relaxed);
     }
 }
 

@@ -12,11 +12,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{CACHED_STATEMENTS, Connection, INTERNAL_LOCK_WAIT, is_kept};
-use crate::store::tenant::Error;
 use crate::store::tenant::guard::{Call, Prepared};
 use crate::store::tenant::heap::Budget;
 use crate::store::tenant::text;
 use crate::store::tenant::value::{Outcome, Rows};
+use crate::store::tenant::{Error, STATEMENT_MEMORY};
 
 /// What a text may take on a thread to be tried without one, prepared anew or not.
 const QUICK: Duration = Duration::from_millis(1);
@@ -31,13 +31,16 @@ const BYTES_AT_ONCE: usize = 64 * 1024;
 const MEMORY_AT_ONCE: i64 = 256 * 1024;
 
 /// Functions that take no longer for large values than for small ones, or a step for each row.
-const CHEAP: [&str; 22] = [
+const CHEAP: [&str; 25] = [
     "abs",
     "auth_email",
     "auth_jwt",
     "auth_role",
     "auth_uid",
     "avg",
+    "caddis_reads_back",
+    "caddis_refuse",
+    "caddis_writes",
     "coalesce",
     "count",
     "date",
@@ -116,7 +119,9 @@ impl Connection {
         if !self.paces.is_quick(&call.sql) {
             return None;
         }
-        let _budget = Budget::of(MEMORY_AT_ONCE);
+        // Where memory runs out in a transaction, SQLite rolls it back.
+        let budget = if self.is_in_transaction() { STATEMENT_MEMORY } else { MEMORY_AT_ONCE };
+        let _budget = Budget::of(budget);
         call.hurry(Some(AT_ONCE));
         let result = self.read(call, BYTES_AT_ONCE);
         call.hurry(None);

@@ -233,3 +233,44 @@ async fn flushes_that_are_likely_to_be_quick_are_done_at_once_and_slow_ones_neve
     assert!(flushed_here(Duration::ZERO).await);
     assert!(!flushed_here(Duration::from_secs(1)).await);
 }
+
+#[tokio::test]
+async fn a_large_value_that_is_read_in_a_transaction_leaves_it_open() {
+    let host = Host::new();
+    let database = database(&host).await;
+    execute(&database, "UPDATE t SET body = printf('%.*c', 2000000, 'a') WHERE id = 2").await.unwrap();
+    let transaction = database.begin(TransactionMode::ReadWrite, soon()).await.unwrap();
+    transaction.execute("UPDATE t SET body = 'new' WHERE id = 1".to_owned(), vec![], soon()).await.unwrap();
+    let read =
+        |id| transaction.run("SELECT max(body) FROM t WHERE id = ?".to_owned(), vec![Value::Integer(id)], soon());
+    while !observed(read(1)).await.0 {}
+    assert_eq!(read(2).await.unwrap().rows.rows, [[Value::Text("a".repeat(2_000_000))]]);
+    transaction.commit().await.unwrap();
+    assert_eq!(value(&database, "SELECT body FROM t WHERE id = 1").await, Value::Text("new".to_owned()));
+}
+
+#[tokio::test]
+async fn policies_hold_for_what_is_written_at_once() {
+    let host = Host::new();
+    let database = database(&host).await;
+    for sql in [
+        "CREATE TABLE notes (id INTEGER PRIMARY KEY, owner TEXT, at INTEGER)",
+        "CREATE POLICY own ON notes USING (owner = auth.uid())",
+        "ALTER TABLE notes ENABLE ROW LEVEL SECURITY",
+    ] {
+        execute(&database, sql).await.unwrap();
+    }
+    let ann = database.clone().acting_for(Arc::new(Caller::user("ann".to_owned())));
+    let bob = database.clone().acting_for(Arc::new(Caller::user("bob".to_owned())));
+    until_at_once(&ann, "INSERT INTO notes (owner, at) VALUES ('ann', ?)", 1).await;
+    until_at_once(&ann, "UPDATE notes SET at = ?", 2).await;
+    until_at_once(&bob, "UPDATE notes SET at = ?", 3).await;
+    assert_eq!(value(&database, "SELECT count(*) FROM notes WHERE at = 3").await, Value::Integer(0));
+    let refused =
+        bob.run("INSERT INTO notes (owner, at) VALUES ('ann', ?)".to_owned(), vec![Value::Integer(4)], soon());
+    assert!(matches!(refused.await, Err(Error::Denied(_))));
+    assert_eq!(value(&database, "SELECT count(*) FROM notes WHERE at = 4").await, Value::Integer(0));
+    execute(&database, "DROP POLICY own ON notes").await.unwrap();
+    let (at_once, outcome) = run(&ann, "UPDATE notes SET at = ?", 5).await;
+    assert_eq!((at_once, outcome.changes.rows_affected), (false, 0), "it is another statement now");
+}
