@@ -12,14 +12,15 @@ use std::os::unix::fs::FileExt as _;
 use javy_shim::{BASE_IMAGE, BUILDER_INTERFACE, ENGINE_IMPORT, IMAGE_IMPORT, SNAPSHOT_INTERFACE, image};
 use rustix::fs::{MemfdFlags, memfd_create};
 use tokio::time::{Instant, timeout_at};
-use wasmtime::component::{Component, ComponentType, Func, Instance, InstancePre, Lift, Linker, Lower, WasmList};
+use wasmtime::component::{
+    Component, ComponentExportIndex, ComponentType, Func, Instance, InstancePre, Lift, Linker, Lower, WasmList,
+};
 use wasmtime::{Engine, Module, Store};
 
-use super::component::{Entry, Host, Linked, World};
+use super::component::{Entry, Host, LeanPre, Linked, World};
 use super::ctx::{Ctx, CtxParts};
 use super::execution::prepare;
 use super::outcome::{Failure, Limits};
-use crate::bindings::FunctionPre;
 use crate::error::Code;
 
 /// Bytes of a page of the machine.
@@ -60,6 +61,8 @@ pub struct ScriptEngine {
     linker: Linker<Ctx>,
     /// An engine without a program.
     base: InstancePre<Ctx>,
+    /// What an engine is told between two requests.
+    rest: ComponentExportIndex,
 }
 
 impl ScriptEngine {
@@ -68,7 +71,10 @@ impl ScriptEngine {
         let mut linker = host.linker().clone();
         linker.root().module(ENGINE_IMPORT, &engine)?;
         let base = with_image(&linker, &wrapper, BASE_IMAGE)?;
-        Ok(Self { wrapper, linker, base })
+        let missing = || wasmtime::format_err!("the engine does not export {BUILDER_INTERFACE}#rest");
+        let (_, builder) = wrapper.get_export(None, BUILDER_INTERFACE).ok_or_else(missing)?;
+        let (_, rest) = wrapper.get_export(Some(&builder), "rest").ok_or_else(missing)?;
+        Ok(Self { wrapper, linker, base, rest })
     }
 
     /// Evaluates a program and returns its image.
@@ -110,7 +116,7 @@ impl ScriptEngine {
     /// Makes an image callable. Compiles it, which is quick because there is no code in it.
     pub fn link(&self, image: &[u8]) -> wasmtime::Result<Linked> {
         let pre = with_image(&self.linker, &self.wrapper, image)?;
-        let entry = Entry::Lean(FunctionPre::new(pre)?);
+        let entry = Entry::Lean(LeanPre::new(pre, Some(self.rest))?);
         Ok(Linked { world: World::Lean, wasi_environment: false, files: true, entry, program: None, memory: None })
     }
 }
