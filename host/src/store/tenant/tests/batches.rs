@@ -180,3 +180,14 @@ async fn a_batch_in_a_transaction_that_takes_too_long_ends_it() {
     assert!(matches!(transaction.batch(vec![], soon()).await, Err(Error::Closed)));
     assert_eq!(value(&database, "SELECT count(*) FROM t").await, Value::Integer(0));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_goes_on_as_soon_as_a_cursor_was_refused() {
+    let (_host, database) = with_table().await;
+    let transaction = database.begin(TransactionMode::ReadWrite, soon()).await.unwrap();
+    for _ in 0..200 {
+        let refused = transaction.cursor("DELETE FROM t".to_owned(), vec![], soon()).await;
+        assert!(matches!(refused, Err(Error::Denied(_))));
+        transaction.query("SELECT 1".to_owned(), vec![], soon()).await.unwrap();
+    }
+}
