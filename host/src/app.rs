@@ -35,7 +35,8 @@ use crate::runtime::admission::Admission;
 use crate::runtime::cache::Cache;
 use crate::runtime::compile::{CompileLimits, Compiler};
 use crate::runtime::component::Host;
-use crate::runtime::engine::{Allocation, mebibytes, running_engine};
+use crate::runtime::engine::{Allocation, Places, mebibytes, running_engine};
+use crate::runtime::instances::IdlePlaces;
 use crate::runtime::limits::MemoryBudget;
 use crate::runtime::scheduler::Scheduler;
 use crate::sandbox::Resources;
@@ -44,7 +45,9 @@ use crate::secrets::Secret;
 use crate::store::backup::{Copies, Copying};
 use crate::store::tenant::Databases;
 use crate::store::{Store, StoreError, api_keys, tokens};
-use crate::tunables::{ADMISSION_QUEUE_FACTOR, ADMISSION_WAIT, FILES_ENTRIES, MANAGEMENT_MEMORY_BYTES, STREAMS};
+use crate::tunables::{
+    ADMISSION_QUEUE_FACTOR, ADMISSION_WAIT, FILES_ENTRIES, IDLE_INSTANCE_TIME, MANAGEMENT_MEMORY_BYTES, STREAMS,
+};
 
 /// Why a host does not start, in one line.
 pub type StartError = Box<dyn std::error::Error>;
@@ -92,13 +95,14 @@ impl App {
             .map_err(|error| format!("cannot listen on {}: {error}", config.listen))?;
         let address = listener.address()?;
         let origin = Origin::new(config.public_url, address);
-        let (engine, allocation) = running_engine(config.max_executions)?;
+        let (engine, allocation) = running_engine(Places::of(config.max_executions).instances())?;
         if allocation == Allocation::OnDemand {
             tracing::warn!("no pool of instances: requests are several times slower on this machine");
         }
         let host = Arc::new(Host::new(engine.clone())?);
-        let places = config.max_executions as usize;
-        let admission = Arc::new(Admission::new(places, places * ADMISSION_QUEUE_FACTOR, ADMISSION_WAIT));
+        let places = Places::of(config.max_executions).within(allocation);
+        let executions = places.executions as usize;
+        let admission = Arc::new(Admission::new(executions, executions * ADMISSION_QUEUE_FACTOR, ADMISSION_WAIT));
         let table = Arc::new(Table::default());
         let compile_limits = CompileLimits { time: config.compile_time, memory_mb: config.compile_memory_mb };
         let registries = Registries {
@@ -148,8 +152,10 @@ impl App {
         };
         let traces = config.otlp_endpoint.as_ref().map(exporter).transpose()?;
         let refused = Arc::new(CodeCounts::default());
+        let idle_places = IdlePlaces::new(places.idle);
         let gauges = Gauges {
             admission: admission.clone(),
+            idle: idle_places.clone(),
             memory: resources.memory.clone(),
             refused: refused.clone(),
             traces: traces.clone(),
@@ -160,6 +166,7 @@ impl App {
             host,
             admission,
             scheduler: Scheduler::start(cores)?,
+            idle_places,
             resources,
             traces: traces.clone(),
             running: running.clone(),
@@ -190,12 +197,13 @@ impl App {
         });
         let switchboard: Weak<dyn Switchboard> = Arc::downgrade(&service) as _;
         let _ = invoker.switchboard.set(switchboard);
+        tokio::spawn(end_idle_instances(Arc::downgrade(&deployer)));
         // Compiled while nobody waits for it; a deployment that comes first does so itself.
         tokio::spawn({
             let deployer = deployer.clone();
             async move {
                 if let Err(error) = deployer.scripts.engine().await {
-                    tracing::warn!(%error, "the JavaScript engine could not be compiled");
+                    tracing::warn!(%error, cause = ?error.cause, "the JavaScript engine could not be compiled");
                 }
             }
         });
@@ -243,6 +251,16 @@ impl App {
         {
             tracing::warn!("the last copy of the data was cut off: the copies are of an earlier time");
         }
+    }
+}
+
+/// Ends instances whose functions are no longer called, for as long as there are any functions.
+async fn end_idle_instances(deployer: Weak<Deployer>) {
+    let mut ticks = tokio::time::interval(IDLE_INSTANCE_TIME / 3);
+    loop {
+        ticks.tick().await;
+        let Some(deployer) = deployer.upgrade() else { break };
+        deployer.table.apps().iter().for_each(|app| app.end_idle(IDLE_INSTANCE_TIME));
     }
 }
 

@@ -31,10 +31,12 @@ use crate::router::table::{App, Function};
 use crate::runtime::admission::{Admission, Permit};
 use crate::runtime::component::Host;
 use crate::runtime::execution::Execution;
+use crate::runtime::instances::{IdlePlaces, Keep};
 use crate::runtime::outcome::{Failure, Limits};
 use crate::runtime::scheduler::Scheduler;
 use crate::runtime::signals::{Arrival, CancelOnDrop, Completion};
 use crate::sandbox::{Occasion, Resources};
+use crate::settings::{Isolation, Settings};
 use crate::store::functions::FunctionVersion;
 use crate::store::secrets::Changes;
 use crate::store::tenant::{Caller, DbRole};
@@ -126,6 +128,8 @@ pub struct Invoker {
     pub admission: Arc<Admission>,
     /// Where executions run.
     pub scheduler: Scheduler,
+    /// Places for instances that wait for a request.
+    pub idle_places: IdlePlaces,
     /// What executions are made from.
     pub resources: Arc<Resources>,
     /// Takes executions as spans, if somebody collects them.
@@ -200,6 +204,7 @@ impl Invoker {
             completion: completion.clone(),
             parts: self.resources.parts(&call.app.name, settings, occasion),
             linked,
+            keep: self.keep(&function),
         };
         let (cancel, failure) = self.start(&function, execution, record, permit);
         match response.await {
@@ -207,6 +212,13 @@ impl Invoker {
             // Nothing was sent: the reason comes at the end of the execution.
             Err(_) => Err(NoAnswer::Failed(id, failure.await.unwrap_or_else(|_| stopped()))),
         }
+    }
+
+    /// Where the function's instances wait, if they may.
+    fn keep(&self, function: &Function) -> Option<Keep> {
+        let Settings { isolation, instance_requests: requests, .. } = function.version.settings;
+        let keep = || Keep { instances: function.instances.clone(), places: self.idle_places.clone(), requests };
+        (isolation == Isolation::Instance).then(keep)
     }
 
     fn siblings(&self, app: &Arc<App>, identity: &Identity, origin: Origin) -> Option<Box<dyn fetch::Siblings>> {

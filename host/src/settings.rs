@@ -15,7 +15,7 @@ use self::cors::CorsSettings;
 use self::hosts::{ALLOWED_HOSTS, AllowedHost};
 use self::rate::RateLimit;
 use crate::error::Error;
-use crate::tunables::{FUEL, FUNCTION_SETTINGS_BYTES, MEMORY_LIMIT_MB, TIMEOUT_SECONDS};
+use crate::tunables::{FUEL, FUNCTION_SETTINGS_BYTES, INSTANCE_REQUESTS, MEMORY_LIMIT_MB, Range, TIMEOUT_SECONDS};
 
 /// The settings of one version of a function. Names, defaults and ranges are Fluxbase's (FX2) where it has them.
 // A version stored by an older host lacks the newer fields.
@@ -34,6 +34,10 @@ pub struct Settings {
     pub memory_limit_mb: u32,
     /// CPU budget of one request: one unit is about one WebAssembly instruction.
     pub fuel: u64,
+    /// What a sandbox is for.
+    pub isolation: Isolation,
+    /// After how many requests an instance ends, where `isolation` is `instance`.
+    pub instance_requests: u32,
     /// Whether outgoing requests are allowed at all.
     pub allow_net: bool,
     /// The only hosts they may go to; none listed: all that the operator has open.
@@ -66,6 +70,8 @@ impl Default for Settings {
             timeout_seconds: TIMEOUT_SECONDS.default,
             memory_limit_mb: MEMORY_LIMIT_MB.default,
             fuel: FUEL.default,
+            isolation: Isolation::default(),
+            instance_requests: INSTANCE_REQUESTS.default,
             allow_net: true,
             allowed_hosts: Vec::new(),
             allow_env: true,
@@ -78,6 +84,17 @@ impl Default for Settings {
             log_response: true,
         }
     }
+}
+
+/// What a sandbox is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Isolation {
+    /// One request: nothing of it is left for the next.
+    #[default]
+    Request,
+    /// One request after the other, whoever calls: what the function keeps in its memory is there in the next, as in Workers and Deno.
+    Instance,
 }
 
 /// Who may call a function (KL2).
@@ -179,6 +196,8 @@ pub struct SettingsPatch {
     pub timeout_seconds: Option<u32>,
     pub memory_limit_mb: Option<u32>,
     pub fuel: Option<u64>,
+    pub isolation: Option<Isolation>,
+    pub instance_requests: Option<u32>,
     pub allow_net: Option<bool>,
     pub allowed_hosts: Option<Vec<AllowedHost>>,
     pub allow_env: Option<bool>,
@@ -211,6 +230,8 @@ impl SettingsPatch {
         in_range("timeout_seconds", self.timeout_seconds, TIMEOUT_SECONDS.min, timeout_seconds)?;
         in_range("memory_limit_mb", self.memory_limit_mb, MEMORY_LIMIT_MB.min, memory_limit_mb)?;
         in_range("fuel", self.fuel, FUEL.min, fuel)?;
+        let Range { min, max, .. } = INSTANCE_REQUESTS;
+        in_range("instance_requests", self.instance_requests, min, max)?;
         if self.description.iter().flatten().any(|text| text.len() > DESCRIPTION_BYTES) {
             return Err(Error::invalid(format!("description must have at most {DESCRIPTION_BYTES} bytes")));
         }
@@ -225,6 +246,8 @@ impl SettingsPatch {
         set(&mut settings.timeout_seconds, patch.timeout_seconds);
         set(&mut settings.memory_limit_mb, patch.memory_limit_mb);
         set(&mut settings.fuel, patch.fuel);
+        set(&mut settings.isolation, patch.isolation);
+        set(&mut settings.instance_requests, patch.instance_requests);
         set(&mut settings.allow_net, patch.allow_net);
         set(&mut settings.allowed_hosts, patch.allowed_hosts);
         set(&mut settings.allow_env, patch.allow_env);
@@ -302,6 +325,8 @@ mod tests {
             (json!({"memory_limit_mb": 63}), "memory_limit_mb"),
             (json!({"memory_limit_mb": 257}), "memory_limit_mb"),
             (json!({"fuel": 1}), "fuel"),
+            (json!({"isolation": "thread"}), "`request` or `instance`"),
+            (json!({"instance_requests": 0}), "instance_requests"),
             (json!({"description": "x".repeat(5000)}), "description"),
             (json!({"cron_schedule": "* * * * *"}), "cron_schedule"),
             (json!({"colour": "red"}), "colour"),

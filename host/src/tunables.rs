@@ -26,6 +26,19 @@ pub const MEMORY_LIMIT_MB: Range<u32> = Range { default: 128, min: 64, max: 1024
 /// loop, and several seconds for ordinary code.
 pub const FUEL: Range<u64> = Range { default: 10_000_000_000, min: 100_000, max: 1_000_000_000_000 };
 
+/// Requests that one instance answers in turn, where a function has `isolation: "instance"`.
+pub const INSTANCE_REQUESTS: Range<u32> = Range { default: 1_000, min: 1, max: 1_000_000 };
+
+/// Instances of one function that wait for its next request.
+pub const IDLE_INSTANCES_PER_FUNCTION: usize = 16;
+
+/// The same for all functions, on a host for 256 executions and more; else a quarter of their number. Each has a place in the pool of instances
+/// beside those that work.
+pub const IDLE_INSTANCES: u32 = 64;
+
+/// How long an instance waits for the next request of its function.
+pub const IDLE_INSTANCE_TIME: Duration = Duration::from_secs(30);
+
 /// Fuel between two yields to the scheduler: half a millisecond of one core at most, so that a loop cannot hold a thread. Most requests
 /// end before: on an idle machine a yield costs as much as half of a small request.
 pub const FUEL_YIELD_INTERVAL: u64 = 1_000_000;

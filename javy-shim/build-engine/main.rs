@@ -2,7 +2,7 @@
 //!
 //! 1. `npm ci` fetches the packages the prelude imports (`js/package-lock.json`).
 //! 2. cargo compiles `engine/` with pinned flags and a C compiler that has a wasm backend ([`compile`]).
-//! 3. The module is split into code and memory, and the component around both is made ([`module`], [`wrapper`]).
+//! 3. The module is split into code and memory, and the component around both is made ([`module`], [`wrapper`], [`direct`]).
 //! 4. The engine is run: it evaluates the prelude, and its memory becomes the base image ([`boot`]). That is done twice, the second time with what
 //!    some requests wrote to in one place ([`watch`]).
 //! 5. The streams of Node.js become one module ([`readable_stream`]).
@@ -13,6 +13,7 @@
 
 mod boot;
 mod compile;
+mod direct;
 mod instrument;
 mod module;
 mod prelude;

@@ -16,8 +16,8 @@ use wasm_encoder::{
 use wasmparser::Parser;
 use wit_component::ComponentEncoder;
 
-use crate::Result;
 use crate::module::Parts;
+use crate::{Result, direct};
 
 /// The index of the engine among the core modules: wit-component puts the main module first.
 const ENGINE: u32 = 0;
@@ -41,9 +41,7 @@ pub(crate) fn rewrite(component: &[u8], parts: &Parts) -> Result<Vec<u8>> {
     let mut wrapper = Component::new();
     let mut rewriter = Rewriter { parts, depth: 0, modules: 0 };
     rewriter.parse_component(&mut wrapper, Parser::new(0), component)?;
-    let wrapper = wrapper.finish();
-    wasmparser::validate(&wrapper)?;
-    Ok(wrapper)
+    direct::lower(&wrapper.finish())
 }
 
 struct Rewriter<'a> {

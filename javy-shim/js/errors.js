@@ -64,6 +64,11 @@ export function reportRejections() {
 
 export const lastUnhandled = () => last;
 
+export function forgetUnhandled() {
+  unhandled.clear();
+  last = [];
+}
+
 /** Fires `unhandledrejection`; false when a listener prevented the default. */
 function dispatchRejection(promise, reason) {
   const event = new PromiseRejectionEvent("unhandledrejection", { promise, reason, cancelable: true });

@@ -3,12 +3,12 @@
 import { decodeUtf8, EMPTY, native } from "./native.js";
 import { database } from "./db.js";
 import { environment, served } from "./environment.js";
-import { describe } from "./errors.js";
+import { describe, forgetUnhandled } from "./errors.js";
 import { formatLog } from "./inspect.js";
 import { internals as headerInternals } from "./headers.js";
 import { Body, emptyRequest, fillRequest, jsonResponse, Request, Response, responseHeaders, responseState } from "./messages.js";
 import { readAll, writeChunk } from "./streams.js";
-import { allTasks, hasTasks, waitUntil } from "./tasks.js";
+import { allTasks, forgetTasks, hasTasks, waitUntil } from "./tasks.js";
 
 /** Calls the program's handler with a Request. */
 let invoke;
@@ -77,7 +77,7 @@ function invokeFunction(name, body = undefined, options = undefined) {
   return fetch(FUNCTIONS + encodeURIComponent(name) + (path.startsWith("/") ? path : `/${path}`), init);
 }
 
-/** What handlers get beside the request. It is in the image: an instance answers one request. */
+/** What handlers get beside the request. It is in the image: an instance answers one request at a time. */
 const CONTEXT = {
   get env() { return environment(); },
   db: database,
@@ -91,7 +91,7 @@ const CONTEXT = {
 /** A Request that is also the plain object older functions expect. */
 class LegacyRequest extends Request {}
 
-/** The object for the request of an instance. It is in the image, where it need not be made. */
+/** The object for the first request of an instance. It is in the image, where it need not be made. */
 let prepared = emptyRequest(Request);
 
 function takePrepared() {
@@ -166,6 +166,13 @@ export function dispatch(method, url, path, fields, body) {
   } catch (error) {
     fail(error);
   }
+}
+
+/** Forgets what belongs to the request that has ended, so that the instance can answer another. */
+export function rest() {
+  caller = undefined;
+  forgetTasks();
+  forgetUnhandled();
 }
 
 function settle(result) {

@@ -14,6 +14,9 @@ export function waitUntil(promise) {
   pending.add(task);
 }
 
+/** Whoever waits for them no longer does. */
+export const forgetTasks = () => pending.clear();
+
 export const hasTasks = () => pending.size > 0;
 
 /** Resolves when no task is left; tasks may add tasks. */

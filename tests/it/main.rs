@@ -28,6 +28,7 @@ mod files;
 mod floods;
 mod fluxbase;
 mod http;
+mod instances;
 mod intl;
 mod isolation;
 mod javascript;

@@ -27,7 +27,7 @@ use crate::ids::{AppName, FunctionId, FunctionName};
 use crate::js::source::{DEFAULT_ENTRY, Source};
 use crate::router::table::App;
 use crate::settings::rate::RateLimit;
-use crate::settings::{Access, Settings, SettingsPatch};
+use crate::settings::{Access, Isolation, Settings, SettingsPatch};
 use crate::store::functions::{self as store, FunctionVersion};
 use crate::store::secrets::Changes;
 use crate::store::{Reader, StoreError};
@@ -300,6 +300,8 @@ pub(in crate::api) struct UploadQuery {
     timeout_seconds: Option<u32>,
     memory_limit_mb: Option<u32>,
     fuel: Option<u64>,
+    isolation: Option<Isolation>,
+    instance_requests: Option<u32>,
     allow_net: Option<bool>,
     allow_env: Option<bool>,
     allow_service_role: Option<bool>,
@@ -333,6 +335,8 @@ impl From<UploadQuery> for SettingsPatch {
             timeout_seconds: query.timeout_seconds,
             memory_limit_mb: query.memory_limit_mb,
             fuel: query.fuel,
+            isolation: query.isolation,
+            instance_requests: query.instance_requests,
             allow_net: query.allow_net,
             allow_env: query.allow_env,
             allow_service_role: query.allow_service_role,

@@ -11,6 +11,7 @@ use crate::observe::exposition::{self, FunctionSeries, HostVitals};
 use crate::observe::metrics::{CodeCounts, FunctionCounts};
 use crate::observe::otlp::Exporter;
 use crate::runtime::admission::Admission;
+use crate::runtime::instances::IdlePlaces;
 use crate::runtime::limits::MemoryBudget;
 use crate::tunables::METRICS_FUNCTIONS;
 
@@ -21,6 +22,8 @@ const OTHERS: &str = "~others";
 pub struct Gauges {
     /// Executions that run.
     pub admission: Arc<Admission>,
+    /// Instances that wait.
+    pub idle: IdlePlaces,
     /// Memory of those.
     pub memory: Arc<MemoryBudget>,
     /// Requests that were refused.
@@ -37,12 +40,13 @@ pub(super) async fn get(State(api): State<Arc<Api>>) -> Response {
 }
 
 fn vitals(api: &Api) -> HostVitals {
-    let Gauges { admission, memory, refused, traces } = &api.gauges;
+    let Gauges { admission, idle, memory, refused, traces } = &api.gauges;
     let apps = api.table.apps();
     HostVitals {
         executions: admission.running(),
         places: admission.places(),
         waiting: admission.waiting(),
+        idle: idle.taken(),
         memory: memory.used(),
         memory_limit: memory.size(),
         log_dropped: api.store.executions().dropped(),

@@ -48,8 +48,8 @@ mod generated_intl {
     });
 }
 
-pub use generated::FunctionPre;
 pub use generated::caddis::function as wit;
+pub use generated::{Function, FunctionIndices};
 
 /// Gives each interface its view of a store's data.
 pub trait Views: Send + 'static {

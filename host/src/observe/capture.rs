@@ -215,6 +215,16 @@ impl Printer {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).print(bytes);
     }
 
+    /// How many have this stream, besides whoever asks.
+    pub fn others(&self) -> usize {
+        Arc::strong_count(&self.0) - 1
+    }
+
+    /// Prints to another log from now on, wherever it was passed on to.
+    pub fn turn_to(&self, log: &LogCapture) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).log = log.clone();
+    }
+
     /// Ends a line that was printed without a line break.
     pub fn finish(&self) {
         let mut printed = self.0.lock().unwrap_or_else(PoisonError::into_inner);

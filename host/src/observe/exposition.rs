@@ -26,6 +26,8 @@ pub struct HostVitals {
     pub executions: usize,
     /// Executions that can run.
     pub places: usize,
+    /// Instances that wait for a request of their function.
+    pub idle: usize,
     /// Requests that wait for a place.
     pub waiting: usize,
     /// Memory of all functions together, in bytes.
@@ -84,6 +86,8 @@ impl Text {
         self.single("caddis_functions", "gauge", "Functions.", host.functions);
         self.single("caddis_sandboxes_in_use", "gauge", "Executions that run.", host.executions);
         self.single("caddis_sandboxes_limit", "gauge", "Executions that can run at once.", host.places);
+        let help = "Instances that wait for the next request of their function.";
+        self.single("caddis_sandboxes_idle", "gauge", help, host.idle);
         self.single("caddis_requests_waiting", "gauge", "Requests that wait for a sandbox.", host.waiting);
         self.single(
             "caddis_guest_memory_bytes",

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
@@ -14,6 +15,7 @@ use crate::ids::{ApiKeyId, AppName, FunctionName};
 use crate::observe::metrics::FunctionMetrics;
 use crate::runtime::admission::Gate;
 use crate::runtime::component::Linked;
+use crate::runtime::instances::Instances;
 use crate::settings::app::AppSettings;
 use crate::store::functions::FunctionVersion;
 use crate::threads::Usage;
@@ -178,6 +180,15 @@ impl App {
         self.functions.load().values().map(|served| served.active.clone()).collect()
     }
 
+    /// Ends instances that have waited for this long.
+    pub fn end_idle(&self, time: Duration) {
+        self.functions
+            .load()
+            .values()
+            .flat_map(|served| served.all())
+            .for_each(|function| function.instances.end_idle(time));
+    }
+
     /// The version of a function for one request.
     pub fn pick(&self, name: &FunctionName) -> Option<Arc<Function>> {
         self.functions.load().get(name).map(|served| served.pick().clone())
@@ -249,6 +260,8 @@ pub struct Function {
     pub usage: Arc<Usage>,
     /// What is counted of it; versions of one function share it.
     pub metrics: Arc<FunctionMetrics>,
+    /// Its instances that wait for the next request.
+    pub instances: Arc<Instances>,
 }
 
 impl Function {
@@ -256,7 +269,8 @@ impl Function {
     pub fn new(version: FunctionVersion, linked: Option<Arc<Linked>>, shared: Shared) -> Self {
         let linked = ArcSwap::from_pointee(OnceCell::new_with(linked));
         let Shared { gate, usage, metrics } = shared;
-        Self { version, linked, environment: EnvironmentCell::default(), gate, usage, metrics }
+        let (environment, instances) = (EnvironmentCell::default(), Arc::default());
+        Self { version, linked, environment, gate, usage, metrics, instances }
     }
 
     /// What the next version has in common with this one.

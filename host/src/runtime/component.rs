@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use wasmtime::Engine;
-use wasmtime::component::{Component, InstancePre, Linker};
+use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
+use wasmtime::{Engine, Store};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 use wasmtime_wasi_http::p3::bindings::ServicePre;
 
 use super::ctx::Ctx;
+use super::instances::Lean;
 use super::limits::Share;
-use crate::bindings::{self, FunctionPre};
+use crate::bindings::{self, FunctionIndices};
 use crate::error::{Code, Error};
 use crate::js::bundle::Bundle;
 
@@ -81,11 +82,39 @@ impl World {
 /// A component that can be called: instantiating it looks nothing up.
 pub enum Entry {
     /// The lean world.
-    Lean(FunctionPre<Ctx>),
+    Lean(LeanPre),
     /// WASI 0.2.
     Http02(ProxyPre<Ctx>),
     /// WASI 0.3.
     Http03(ServicePre<Ctx>),
+}
+
+/// A component of the lean world.
+pub struct LeanPre {
+    instance: InstancePre<Ctx>,
+    exports: FunctionIndices,
+    /// What it is to be told between two requests, if it is to be told.
+    rest: Option<ComponentExportIndex>,
+}
+
+impl LeanPre {
+    /// A component; `rest` is a function without parameters and results that makes an instance ready for another request.
+    pub fn new(instance: InstancePre<Ctx>, rest: Option<ComponentExportIndex>) -> wasmtime::Result<Self> {
+        let exports = FunctionIndices::new(&instance)?;
+        Ok(Self { instance, exports, rest })
+    }
+
+    /// An instance of it.
+    pub async fn instantiate(&self, store: &mut Store<Ctx>) -> wasmtime::Result<Lean> {
+        let fuel = store.get_fuel()?;
+        let instance = self.instance.instantiate_async(&mut *store).await?;
+        if self.rest.is_some() {
+            // An engine runs nothing yet. wasmtime counts what is copied into its memory, and how much that is is our choice.
+            store.set_fuel(fuel)?;
+        }
+        let function = self.exports.load(store, &instance)?;
+        Ok(Lean { function, rest: self.rest.map(|index| (instance, index)) })
+    }
 }
 
 /// Links components to the host's interfaces.
@@ -172,7 +201,7 @@ pub struct Linked {
 
 fn enter(world: World, pre: InstancePre<Ctx>) -> Result<Entry, Error> {
     let entry = match world {
-        World::Lean => FunctionPre::new(pre).map(Entry::Lean),
+        World::Lean => LeanPre::new(pre, None).map(Entry::Lean),
         World::Http02 => ProxyPre::new(pre).map(Entry::Http02),
         World::Http03 => ServicePre::new(pre).map(Entry::Http03),
     };

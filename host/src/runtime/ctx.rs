@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use wasmtime::component::ResourceTable;
+use wasmtime_wasi::p2::DynPollable;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
@@ -23,6 +24,9 @@ use crate::bindings::user::UserView;
 use crate::bindings::{Views, log};
 use crate::observe::capture::{Level, LogCapture, Printer};
 use crate::tunables::{HEADER_FIELDS_BYTES, RANDOM_BYTES, RESOURCE_TABLE_ENTRIES};
+
+/// Standard output and error, as the WASI context has them for the guest.
+const STANDARD_STREAMS: usize = 2;
 
 /// The data of one instance's store.
 pub struct Ctx {
@@ -106,6 +110,34 @@ impl Ctx {
             memory: parts.memory,
             host_time: HostTime::default(),
         }
+    }
+
+    /// Makes this the data for the next request to an instance that has [`rested`](Self::rest).
+    pub fn next(&mut self, parts: CtxParts) {
+        self.printers.iter().for_each(|printer| printer.turn_to(&parts.log));
+        let mut rested = std::mem::replace(&mut self.memory, parts.memory);
+        self.memory.take_over(&mut rested);
+        self.fetch = parts.fetch;
+        self.files = FilesState::new(parts.files);
+        self.db = parts.db;
+        self.compression = CompressionState::default();
+        self.crypto = parts.crypto;
+        self.environment = parts.environment;
+        self.user = parts.user;
+        self.intl = IntlState::default();
+        self.log = parts.log;
+        self.responder = Some(parts.responder);
+        self.host_time = HostTime::default();
+    }
+
+    /// Lets go of what belongs to the request that has ended. False when the guest still has something of it: a stream, a transaction, a
+    /// connection. What it prints to is no one's.
+    pub fn rest(&mut self) -> bool {
+        self.memory.rest();
+        let standard: usize = self.printers.iter().map(Printer::others).sum();
+        // A pollable is part of another resource, or of a clock.
+        let held = self.table.iter_mut().filter(|resource| !resource.is::<DynPollable>()).count();
+        held + STANDARD_STREAMS == standard
     }
 
     /// Ends lines that were printed without a line break.

@@ -2,7 +2,7 @@
 
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-use crate::tunables::{FIBER_STACK_BYTES, MEMORY_LIMIT_MB, WASM_STACK_BYTES};
+use crate::tunables::{FIBER_STACK_BYTES, IDLE_INSTANCES, MEMORY_LIMIT_MB, WASM_STACK_BYTES};
 
 /// Fewest instances a pool is worth having for.
 const SMALLEST_POOL: u32 = 16;
@@ -36,6 +36,38 @@ pub enum Allocation {
     Pool(u32),
     /// Mapped and unmapped for each request: several times slower, but it works in little address space.
     OnDemand,
+}
+
+/// What the instances of a host may be doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Places {
+    /// Instances that work, each on an execution.
+    pub executions: u32,
+    /// Instances that wait for the next request of their function.
+    pub idle: u32,
+}
+
+impl Places {
+    /// Those of a host that is to run so many executions at once: a quarter as many instances may wait.
+    pub fn of(executions: u32) -> Self {
+        Self { executions, idle: executions.div_ceil(4).min(IDLE_INSTANCES) }
+    }
+
+    /// As many instances as a pool must have.
+    pub fn instances(self) -> u32 {
+        self.executions.saturating_add(self.idle)
+    }
+
+    /// As many of these as there are instances for.
+    pub fn within(self, allocation: Allocation) -> Self {
+        match allocation {
+            Allocation::Pool(instances) if instances < self.instances() => {
+                let idle = self.idle.min(instances / 5);
+                Self { executions: instances.saturating_sub(idle), idle }
+            }
+            Allocation::Pool(_) | Allocation::OnDemand => self,
+        }
+    }
 }
 
 /// The engine that runs functions. Halves the pool until the machine grants its address space, and does without
@@ -83,4 +115,20 @@ fn pool(instances: u32) -> PoolingAllocationConfig {
 /// MiB as bytes.
 pub fn mebibytes(count: u32) -> usize {
     count as usize * 1024 * 1024
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pool_that_was_refused_leaves_fewer_places() {
+        for executions in [1, 2, 3, 4, 5, 20, 100, 256, 1_000, u32::MAX] {
+            let asked = Places::of(executions);
+            assert_eq!(asked.within(Allocation::Pool(asked.instances())), asked);
+            assert_eq!(asked.within(Allocation::OnDemand), asked);
+        }
+        assert_eq!(Places::of(256).within(Allocation::Pool(160)), Places { executions: 128, idle: 32 });
+        assert_eq!(Places::of(1).within(Allocation::Pool(1)), Places { executions: 1, idle: 0 });
+    }
 }

@@ -1,4 +1,4 @@
-//! One execution: a fresh store and instance, one call, and nothing left. A store is never used again, whatever its end.
+//! One execution: a fresh store and instance, one call, and nothing left; unless the function wants its instances to wait for its next request.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -11,7 +11,7 @@ use http_body_util::{BodyExt, Empty, Full};
 use tokio::time::{Instant, timeout_at};
 use wasmtime::{Engine, Store};
 use wasmtime_wasi::p2::DynInputStream;
-use wasmtime_wasi_http::p2::bindings::ProxyPre;
+use wasmtime_wasi_http::p2::bindings::Proxy;
 use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
 use wasmtime_wasi_http::p2::body::HostIncomingBody;
 use wasmtime_wasi_http::p3;
@@ -19,10 +19,11 @@ use wasmtime_wasi_http::{WasiBody, WasiHttpView};
 
 use super::component::{Entry, Linked};
 use super::ctx::{Ctx, CtxParts};
+use super::instances::{Instance, Keep, Sandbox};
 use super::limits::MemoryLimiter;
 use super::outcome::{Failure, Limits};
 use super::turns::Turns;
-use crate::bindings::FunctionPre;
+use crate::bindings::Function;
 use crate::bindings::outgoing::{Responder, response_head};
 use crate::bindings::wit::http as lean;
 use crate::error::Code;
@@ -47,6 +48,8 @@ pub struct Execution {
     pub parts: CtxParts,
     /// Told when the response's body may end well.
     pub completion: Completion,
+    /// Where the function's instances wait, if they do.
+    pub keep: Option<Keep>,
 }
 
 /// What an execution cost and how it ended.
@@ -63,15 +66,22 @@ pub struct Finished {
 impl Execution {
     /// Runs to the end. The response leaves through the responder as soon as it starts.
     pub async fn run(self, engine: &Engine) -> Finished {
-        let Self { linked, limits, deadline, request, arrival, url, parts, completion } = self;
-        let mut store = Store::new(engine, Ctx::new(parts));
+        let Self { linked, limits, deadline, request, arrival, url, parts, completion, keep } = self;
+        let environment = parts.environment.clone();
+        let waiting = keep.as_ref().and_then(|keep| keep.take(&linked, &parts));
+        let (mut store, mut instance, served) = match waiting {
+            Some(sandbox) => sandbox.next(parts),
+            None => (Store::new(engine, Ctx::new(parts)), None, 0),
+        };
         // Dropped before the store, so that a body sees a cancelled or panicked execution as failed.
         let _guard = completion.guard();
         let result = match prepare(&mut store, limits.fuel) {
-            Ok(()) => timeout_at(deadline, drive(&linked.entry, &mut store, request, url, &completion)).await,
+            Ok(()) => {
+                timeout_at(deadline, drive(&linked.entry, &mut instance, &mut store, request, url, &completion)).await
+            }
             Err(error) => Ok(Err(error)),
         };
-        // Only plain reads from here on: no guest code runs in this store again.
+        // Only plain reads from here on: after a failure no guest code runs in this store again.
         let ctx = store.data();
         let result = match result {
             Ok(Ok(())) => Ok(()),
@@ -83,11 +93,14 @@ impl Execution {
         let fuel = store.get_fuel().map_or(0, |left| limits.fuel.saturating_sub(left));
         // Before the store goes: its end closes the body, and a body must know by then whether that is a good end.
         completion.set(result.is_ok());
+        if let (Some(keep), Ok(()), Some(instance)) = (keep, &result, instance) {
+            keep.put(Sandbox { linked, environment, store, instance, served: served + 1 }, deadline).await;
+        }
         Finished { result, fuel, peak_memory }
     }
 }
 
-/// Sets the limits of a fresh store.
+/// Sets the limits of a store for one request.
 pub(super) fn prepare(store: &mut Store<Ctx>, fuel: u64) -> wasmtime::Result<()> {
     store.limiter(|ctx| &mut ctx.memory);
     store.set_fuel(fuel)?;
@@ -100,16 +113,29 @@ pub(super) fn prepare(store: &mut Store<Ctx>, fuel: u64) -> wasmtime::Result<()>
 
 async fn drive(
     entry: &Entry,
+    instance: &mut Option<Instance>,
     store: &mut Store<Ctx>,
     request: Request<WasiBody>,
     url: String,
     completion: &Completion,
 ) -> wasmtime::Result<()> {
-    match entry {
-        Entry::Lean(function) => drive_lean(function, store, request, url).await,
-        Entry::Http02(proxy) => drive_http_02(proxy, store, request).await,
-        Entry::Http03(service) => drive_http_03(service, store, request, completion).await,
+    let instance = match instance {
+        Some(waiting) => waiting,
+        None => instance.insert(instantiate(entry, store).await?),
+    };
+    match instance {
+        Instance::Lean(lean) => drive_lean(&lean.function, store, request, url).await,
+        Instance::Http02(proxy) => drive_http_02(proxy, store, request).await,
+        Instance::Http03(service) => drive_http_03(service, store, request, completion).await,
     }
+}
+
+async fn instantiate(entry: &Entry, store: &mut Store<Ctx>) -> wasmtime::Result<Instance> {
+    Ok(match entry {
+        Entry::Lean(function) => Instance::Lean(function.instantiate(store).await?),
+        Entry::Http02(proxy) => Instance::Http02(proxy.instantiate_async(store).await?),
+        Entry::Http03(service) => Instance::Http03(service.instantiate_async(store).await?),
+    })
 }
 
 fn take_responder(store: &mut Store<Ctx>) -> wasmtime::Result<Responder> {
@@ -129,15 +155,14 @@ fn respond(responder: Responder, response: Response<WasiBody>) -> Result<(), Fai
 }
 
 async fn drive_lean(
-    function: &FunctionPre<Ctx>,
+    function: &Function,
     store: &mut Store<Ctx>,
     request: Request<WasiBody>,
     url: String,
 ) -> wasmtime::Result<()> {
     let head_only = request.method() == Method::HEAD;
     let request = lean_request(store, request, url).await?;
-    let instance = function.instantiate_async(&mut *store).await?;
-    match instance.caddis_function_handler().call_handle(&mut *store, &request).await? {
+    match function.caddis_function_handler().call_handle(&mut *store, &request).await? {
         Ok(lean::Response::Whole(response)) => {
             let Some(responder) = store.data_mut().responder.take() else {
                 let message = "the function returned a response after it had started one";
@@ -208,13 +233,8 @@ fn whole_body(bytes: Vec<u8>, memory: &MemoryLimiter) -> Result<WasiBody, Failur
     Ok(Full::new(share.around(bytes)).map_err(|never| match never {}).boxed_unsync())
 }
 
-async fn drive_http_02(
-    proxy: &ProxyPre<Ctx>,
-    store: &mut Store<Ctx>,
-    request: Request<WasiBody>,
-) -> wasmtime::Result<()> {
+async fn drive_http_02(proxy: &Proxy, store: &mut Store<Ctx>, request: Request<WasiBody>) -> wasmtime::Result<()> {
     let responder = take_responder(store)?;
-    let instance = proxy.instantiate_async(&mut *store).await?;
     let answer: Arc<Mutex<Option<Result<(), Failure>>>> = Arc::default();
     let mut http = store.data_mut().http();
     let incoming = http.new_incoming_request(Scheme::Http, without_host(request))?;
@@ -228,7 +248,7 @@ async fn drive_http_02(
             *answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
         }
     })?;
-    let called = instance.wasi_http_incoming_handler().call_handle(&mut *store, incoming, outparam).await;
+    let called = proxy.wasi_http_incoming_handler().call_handle(&mut *store, incoming, outparam).await;
     let answer = answer.lock().unwrap_or_else(PoisonError::into_inner).take();
     match (called, answer) {
         // Command-style runtimes leave through `exit` after they have answered.
@@ -247,20 +267,19 @@ fn is_clean_exit(error: &wasmtime::Error) -> bool {
 type Sent = Pin<Box<dyn Future<Output = Result<(), wasmtime_wasi_http::Error>> + Send>>;
 
 async fn drive_http_03(
-    service: &p3::bindings::ServicePre<Ctx>,
+    service: &p3::bindings::Service,
     store: &mut Store<Ctx>,
     request: Request<WasiBody>,
     completion: &Completion,
 ) -> wasmtime::Result<()> {
     let responder = take_responder(store)?;
-    let instance = service.instantiate_async(&mut *store).await?;
     store
         .run_concurrent(async |accessor| -> wasmtime::Result<()> {
             let (request, sent) = accessor.with(|mut access| {
                 let (request, sent) = p3::Request::from_http(access.get().http().hooks, without_host(request));
                 (request, Box::pin(sent) as Sent)
             });
-            let response = instance
+            let response = service
                 .handle(accessor, request)
                 .await?
                 .map_err(|code| Failure::reported(format!("the function reported {code:?}"), None))?;

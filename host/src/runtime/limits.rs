@@ -125,6 +125,16 @@ impl MemoryLimiter {
         self.used
     }
 
+    /// Gives back what is only needed while code runs.
+    pub fn rest(&mut self) {
+        self.budget.give_back(std::mem::take(&mut self.stack));
+    }
+
+    /// Goes on for an instance that has rested: what it has counts here from now on.
+    pub fn take_over(&mut self, rested: &mut Self) {
+        self.used += std::mem::take(&mut rested.used);
+    }
+
     /// Takes from the budget what outlives the instance; none when there is not that much.
     pub fn share(&self, bytes: usize) -> Option<Share> {
         self.budget.share(bytes)
@@ -197,5 +207,21 @@ mod tests {
         assert_eq!(MemoryLimiter::new(1 << 20, budget.clone()).refusal(), Some(Refusal::Host));
         drop(first);
         assert!(second.memory_growing(0, 65_536, None).unwrap());
+    }
+
+    #[test]
+    fn who_rests_keeps_its_memory_and_not_its_stack() {
+        let budget = MemoryBudget::new(FIBER_STACK_BYTES + 100_000);
+        let mut limiter = MemoryLimiter::new(100_000, budget.clone());
+        assert!(limiter.memory_growing(0, 65_536, None).unwrap());
+        limiter.rest();
+        assert_eq!(budget.used(), 65_536);
+        let mut next = MemoryLimiter::new(100_000, budget.clone());
+        next.take_over(&mut limiter);
+        drop(limiter);
+        assert_eq!((next.peak(), budget.used()), (65_536, FIBER_STACK_BYTES + 65_536));
+        assert!(!next.memory_growing(65_536, 131_072, None).unwrap());
+        drop(next);
+        assert_eq!(budget.used(), 0);
     }
 }

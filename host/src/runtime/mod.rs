@@ -12,6 +12,7 @@ pub mod component;
 pub mod ctx;
 pub mod engine;
 pub mod execution;
+pub mod instances;
 pub mod limits;
 pub mod outcome;
 pub mod scheduler;

@@ -13,14 +13,15 @@ use std::os::unix::fs::FileExt as _;
 use javy_shim::{BASE_IMAGE, BUILDER_INTERFACE, CHANGES_IMPORT, IMAGE_IMPORT, SNAPSHOT_INTERFACE, image};
 use rustix::fs::{MemfdFlags, memfd_create};
 use tokio::time::{Instant, timeout_at};
-use wasmtime::component::{Component, ComponentType, Func, Instance, InstancePre, Lift, Linker, Lower, WasmList};
+use wasmtime::component::{
+    Component, ComponentExportIndex, ComponentType, Func, Instance, InstancePre, Lift, Linker, Lower, WasmList,
+};
 use wasmtime::{Engine, Module, Store};
 
-use super::component::{Entry, Host, Linked, World};
+use super::component::{Entry, Host, LeanPre, Linked, World};
 use super::ctx::{Ctx, CtxParts};
 use super::execution::prepare;
 use super::outcome::{Failure, Limits};
-use crate::bindings::FunctionPre;
 use crate::error::Code;
 
 /// Bytes of a page of the machine.
@@ -85,6 +86,8 @@ pub struct ScriptEngine {
     unchanged: Linker<Ctx>,
     /// An engine without a program.
     base: InstancePre<Ctx>,
+    /// What an engine is told between two requests.
+    rest: ComponentExportIndex,
 }
 
 impl ScriptEngine {
@@ -97,7 +100,10 @@ impl ScriptEngine {
         // Not the module that requests start on: a place in the pool keeps the pages that were ever written to there, of which an evaluation has many,
         // and goes to instances of the same module.
         let base = instantiate_pre(&engine, &unchanged, IMAGE_IMPORT, &image_module(host.engine(), BASE_IMAGE)?)?;
-        Ok(Self { engine, on_base, unchanged, base })
+        let missing = || wasmtime::format_err!("the engine does not export {BUILDER_INTERFACE}#rest");
+        let (_, builder) = engine.get_export(None, BUILDER_INTERFACE).ok_or_else(missing)?;
+        let (_, rest) = engine.get_export(Some(&builder), "rest").ok_or_else(missing)?;
+        Ok(Self { engine, on_base, unchanged, base, rest })
     }
 
     /// Evaluates a program and returns what `take` makes of the memory it leaves.
@@ -154,7 +160,7 @@ impl ScriptEngine {
                 instantiate_pre(&self.engine, &self.unchanged, IMAGE_IMPORT, &image_module(engine, image)?)?
             }
         };
-        let entry = Entry::Lean(FunctionPre::new(pre)?);
+        let entry = Entry::Lean(LeanPre::new(pre, Some(self.rest))?);
         Ok(Linked { world: World::Lean, wasi_environment: false, files: true, entry, program: None, memory: None })
     }
 }

@@ -107,6 +107,16 @@ pub(crate) fn thaw() {
     });
 }
 
+/// Runs the jobs that are left, and forgets all timers and all who wait.
+pub(crate) fn rest(ctx: &Ctx<'_>) {
+    while ctx.execute_pending_job() {}
+    let (timers, waiters) = LOOP.with_borrow_mut(|state| {
+        state.due_of.clear();
+        (std::mem::take(&mut state.timers), std::mem::take(&mut state.waiters))
+    });
+    drop((timers, waiters));
+}
+
 /// Runs until `done` holds or nothing is pending.
 ///
 /// # Errors

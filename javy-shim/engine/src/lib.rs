@@ -2,7 +2,7 @@
 //!
 //! Three moments, three exports. `builder.boot` runs once, when the engine is built, and evaluates the prelude (`../js`).
 //! `builder.evaluate` runs once per deployed function. `handler.handle` runs once per instance, on a copy of the memory that
-//! `evaluate` left. Nothing that depends on the moment (time, random numbers, host resources) may be kept from one to the next.
+//! `evaluate` left; or several times, with `builder.rest` in between, if the function wants that. Nothing that depends on the moment (time, random numbers, host resources) may be kept from one to the next.
 
 mod allocator;
 mod bindings;
@@ -26,6 +26,10 @@ impl builder::Guest for Engine {
 
     fn evaluate(entry: String, modules: Vec<Module>) -> Result<(), Error> {
         runtime::evaluate(&entry, modules)
+    }
+
+    fn rest() {
+        runtime::rest();
     }
 }
 

@@ -53,6 +53,8 @@ struct Hooks {
     prepare: Persistent<Function<'static>>,
     /// Answers one request.
     dispatch: Persistent<Function<'static>>,
+    /// Forgets what belongs to the request that has ended.
+    rest: Persistent<Function<'static>>,
     /// What was thrown or rejected last and not handled, as message and stack.
     last_unhandled: Persistent<Function<'static>>,
 }
@@ -126,6 +128,18 @@ pub(crate) fn handle(request: Request) -> Result<Response, Error> {
     })
 }
 
+/// Makes the engine ready for another request.
+pub(crate) fn rest() {
+    // It cannot fail: there is nobody to tell, and the engine has started, as it has answered.
+    let _ = with_engine(|_, ctx| {
+        event_loop::rest(ctx);
+        natives::rest();
+        drop(outcome::take());
+        let rest = hooks()?.rest.restore(ctx).map_err(|error| caught(ctx, error))?;
+        rest.call::<_, ()>(()).map_err(|error| caught(ctx, error))
+    });
+}
+
 /// What to say of a handler that waits for nothing. An error that nobody handled is likely why.
 fn never_settles(ctx: &Ctx<'_>) -> Error {
     let told =
@@ -172,6 +186,7 @@ fn take_hooks<'js>(ctx: &Ctx<'js>, exports: &Object<'js>) -> rquickjs::Result<()
     HOOKS.set(Some(Hooks {
         prepare: hook("prepare")?,
         dispatch: hook("dispatch")?,
+        rest: hook("rest")?,
         last_unhandled: hook("lastUnhandled")?,
     }));
     Ok(())

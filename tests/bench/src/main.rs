@@ -176,6 +176,7 @@ fn series(peers: Option<&Path>) -> Vec<Series> {
     let mut all = vec![
         of(a, "hyper alone", Kind::Hyper, post("/"), ALL),
         of(a, "Caddis", Kind::Caddis, post("/functions/v1/echo"), ALL),
+        of(a, "Caddis, isolation: instance", Kind::Caddis, post("/functions/v1/kept"), ALL),
         of(b, "Caddis, lean world", Kind::Caddis, post("/functions/v1/lean"), ALL),
         of(b, "Caddis, wasi:http 0.2", Kind::Caddis, post("/functions/v1/http"), ALL),
         of(c, "Caddis", Kind::Caddis, get("read"), MANY),

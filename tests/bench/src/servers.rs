@@ -60,6 +60,8 @@ pub(crate) async fn caddis(binary: &Path) -> Result<Server, Failure> {
     for (name, code) in scripts {
         deploy(&admin, name, &code).await;
     }
+    deploy(&admin, "kept", &format!("export default {ECHO}")).await;
+    admin.change("kept", &json!({ "isolation": "instance" })).await;
     admin.put_component("lean", guests::BENCH_LEAN, "").await;
     admin.put_component("http", guests::BENCH_HTTP, "").await;
     server.anonymous().get("fill", "/").await.expect(StatusCode::OK);

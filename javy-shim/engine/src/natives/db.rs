@@ -66,6 +66,13 @@ fn release<T>(held: &'static LocalKey<RefCell<Held<T>>>, number: u32) -> Option<
     held.with_borrow_mut(|held| held.things.remove(&number))
 }
 
+/// Gives up everything: cursors first, as they are parts of the others.
+pub(super) fn rest() {
+    CURSORS.with_borrow_mut(|held| held.things.clear());
+    TRANSACTIONS.with_borrow_mut(|held| held.things.clear());
+    CONNECTIONS.with_borrow_mut(|held| held.things.clear());
+}
+
 fn with<T, U>(
     held: &'static LocalKey<RefCell<Held<T>>>,
     number: u32,

@@ -28,6 +28,11 @@ pub(super) fn install(native: &Object<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Gives up all requests.
+pub(super) fn rest() {
+    REQUESTS.with_borrow_mut(|(_, requests)| requests.clear());
+}
+
 /// Sends a request and returns `[number of the request, number of the stream for its body or 0]`. `target` is scheme, authority, and path with query.
 fn send_request<'js>(
     ctx: Ctx<'js>,

@@ -65,6 +65,13 @@ pub(crate) fn begin_request() {
     IN_REQUEST.set(true);
 }
 
+/// Gives up what the program has of a request that has ended.
+pub(crate) fn rest() {
+    db::rest();
+    fetch::rest();
+    streams::rest();
+}
+
 /// Fails while a program is evaluated: an image can hold no connection, transaction or caller.
 fn require_request(ctx: &Ctx<'_>, what: &str) -> Result<()> {
     if IN_REQUEST.get() {

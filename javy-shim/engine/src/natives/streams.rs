@@ -31,6 +31,11 @@ pub(super) fn install(native: &Object<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Closes all streams.
+pub(super) fn rest() {
+    STREAMS.with_borrow_mut(|(_, streams)| streams.clear());
+}
+
 fn add(stream: Stream) -> u32 {
     STREAMS.with_borrow_mut(|(last, streams)| {
         *last = last.wrapping_add(1);

@@ -1,5 +1,7 @@
 //! The pages that show what the host's own interfaces answer.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use anyhow::Context;
 use http::request::Parts;
 use serde::Deserialize;
@@ -22,8 +24,15 @@ pub fn page(path: &str) -> Option<Page> {
         "/env" => show_variables,
         "/log" => write_lines,
         "/user" => show_caller,
+        "/count" => count_calls,
         _ => return None,
     })
+}
+
+/// How many calls of this page the instance has answered.
+fn count_calls(_parts: &Parts, _body: &[u8]) -> anyhow::Result<Json> {
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+    Ok(json!(CALLS.fetch_add(1, Ordering::Relaxed) + 1))
 }
 
 /// `?NAME` is looked up the three ways there are.

@@ -1,9 +1,14 @@
 //! Answers through `caddis:function/handler`, by way of `caddis-sdk`, as the other echo guests do through `wasi:http`.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use caddis_sdk::db::{Error as SqlError, Value as SqlValue, statement};
 use caddis_sdk::{BodyStream, Context, Error, Request, Response, Result, named_params, params};
 use serde::Deserialize;
 use serde_json::{Value, json};
+
+/// How many calls of `/count` the instance has answered.
+static CALLS: AtomicU32 = AtomicU32::new(0);
 
 #[caddis_sdk::handler]
 async fn handle(request: Request, context: Context) -> Result<Response> {
@@ -21,6 +26,7 @@ async fn handle(request: Request, context: Context) -> Result<Response> {
         "/db" => query(&request, &context).await,
         "/env" => Response::json(&show_variables(&request, &context)),
         "/log" => write_lines(&request, &context).await,
+        "/count" => Response::json(&(CALLS.fetch_add(1, Ordering::Relaxed) + 1)),
         "/user" => Response::json(&show_caller(&context)?),
         path if path.starts_with("/describe") => describe(&request).await,
         _ => Ok(Response::text("no such page\n").with_status(404)),
