@@ -1,11 +1,12 @@
 //! The composition root: builds every part once, hands each what it needs, and takes them down in order. Never passed around.
 
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use tokio::sync::{Mutex, Semaphore, watch};
+use futures::future::OptionFuture;
+use tokio::sync::{Mutex, Notify, Semaphore, watch};
 use tokio_util::task::TaskTracker;
 
 use crate::api::metrics::Gauges;
@@ -15,7 +16,7 @@ use crate::auth::management::ManagementTokens;
 use crate::auth::verifier::Verifiers;
 use crate::bindings::egress::EgressPolicy;
 use crate::bindings::fetch::Dialer;
-use crate::config::Config;
+use crate::config::{AdminListen, Config};
 use crate::data;
 use crate::deploy::Deployer;
 use crate::deploy::components::Components;
@@ -23,6 +24,7 @@ use crate::deploy::packages::{Npm, Registries};
 use crate::deploy::script::Scripts;
 use crate::error::Error;
 use crate::files::{FileLimits, Files};
+use crate::http::admin::{Admin, PATH};
 use crate::http::listener::Listener;
 use crate::http::rate::Limiter;
 use crate::http::service::Service;
@@ -45,8 +47,10 @@ use crate::secrets::Secret;
 use crate::store::backup::{Copies, Copying};
 use crate::store::tenant::Databases;
 use crate::store::{Store, StoreError, api_keys, tokens};
+use crate::triggers;
 use crate::tunables::{
-    ADMISSION_QUEUE_FACTOR, ADMISSION_WAIT, FILES_ENTRIES, IDLE_INSTANCE_TIME, MANAGEMENT_MEMORY_BYTES, STREAMS,
+    ADMIN_CONNECTIONS, ADMISSION_QUEUE_FACTOR, ADMISSION_WAIT, FILES_ENTRIES, IDLE_INSTANCE_TIME,
+    MANAGEMENT_MEMORY_BYTES, STREAMS,
 };
 
 /// Why a host does not start, in one line.
@@ -62,7 +66,9 @@ const LAST_COPY: Duration = Duration::from_secs(10);
 pub struct App {
     listener: Listener,
     address: SocketAddr,
+    admin: Option<(Listener, Arc<Admin>)>,
     service: Arc<Service>,
+    schedules: triggers::scheduler::Scheduler,
     deployer: Arc<Deployer>,
     store: Store,
     running: TaskTracker,
@@ -94,6 +100,7 @@ impl App {
             .await
             .map_err(|error| format!("cannot listen on {}: {error}", config.listen))?;
         let address = listener.address()?;
+        let admin_listener = admin_listener(config.admin_listen, config.listen).await?;
         let origin = Origin::new(config.public_url, address);
         let (engine, allocation) = running_engine(Places::of(config.max_executions).instances())?;
         if allocation == Allocation::OnDemand {
@@ -140,6 +147,7 @@ impl App {
             maxima: config.maxima,
             databases: resources.databases.clone(),
             files: resources.files.clone(),
+            changed: Arc::new(Notify::new()),
             verifiers,
             apps: Mutex::default(),
             deleting: Mutex::default(),
@@ -179,13 +187,15 @@ impl App {
             deployer: deployer.clone(),
             tokens: tokens.clone(),
             limiter: limiter.clone(),
-            origin,
+            invoker: invoker.clone(),
+            origin: origin.clone(),
             gauges,
             bodies: MemoryBudget::new(MANAGEMENT_MEMORY_BYTES),
             max_component_bytes: config.max_component_bytes,
         }));
+        let admin = admin_listener.map(|listener| (listener, Arc::new(Admin::new(management.clone()))));
         let service = Arc::new(Service {
-            table,
+            table: table.clone(),
             invoker: invoker.clone(),
             management,
             tokens,
@@ -197,6 +207,12 @@ impl App {
         });
         let switchboard: Weak<dyn Switchboard> = Arc::downgrade(&service) as _;
         let _ = invoker.switchboard.set(switchboard);
+        let schedules = triggers::scheduler::Scheduler {
+            table,
+            changed: deployer.changed.clone(),
+            switchboard: service.clone(),
+            origin,
+        };
         tokio::spawn(end_idle_instances(Arc::downgrade(&deployer)));
         // Compiled while nobody waits for it; a deployment that comes first does so itself.
         tokio::spawn({
@@ -212,13 +228,20 @@ impl App {
             None => None,
         };
         let drain = config.drain;
-        let app = Self { listener, address, service, deployer, store, running, traces, copying, drain };
+        let app =
+            Self { listener, address, admin, service, schedules, deployer, store, running, traces, copying, drain };
         Ok(Started { app, new_admin_token })
     }
 
     /// Where the host listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where the admin interface is, if it is anywhere.
+    pub fn admin_url(&self) -> Option<String> {
+        let (listener, _) = self.admin.as_ref()?;
+        listener.address().ok().map(|address| format!("http://{address}{PATH}"))
     }
 
     /// A program as one component, for any host of the lean world. It is evaluated as a new function of the default app would be.
@@ -229,7 +252,10 @@ impl App {
     /// Serves until `stop` ends, then lets running requests end within the deadline.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let (shutdown, told) = watch::channel(false);
-        let serving = tokio::spawn(self.listener.serve(self.service, told));
+        let schedules = tokio::spawn(self.schedules.run(told.clone()));
+        let administration = self.admin.map(|(listener, admin)| listener.serve(admin, told.clone()));
+        let functions = self.listener.serve(self.service, told);
+        let serving = tokio::spawn(async { tokio::join!(functions, OptionFuture::from(administration)) });
         stop.await;
         tracing::info!(seconds = self.drain.as_secs(), "draining");
         let _ = shutdown.send(true);
@@ -237,6 +263,7 @@ impl App {
         self.running.close();
         let drained = tokio::time::timeout(self.drain, async {
             let _ = serving.await;
+            let _ = schedules.await;
             self.running.wait().await;
         });
         if drained.await.is_err() {
@@ -252,6 +279,28 @@ impl App {
             tracing::warn!("the last copy of the data was cut off: the copies are of an earlier time");
         }
     }
+}
+
+/// The socket of the admin interface. Where nobody said which, it is done without if there is none.
+async fn admin_listener(wanted: Option<AdminListen>, functions: SocketAddr) -> Result<Option<Listener>, StartError> {
+    let address = match wanted {
+        Some(AdminListen::Off) => return Ok(None),
+        Some(AdminListen::At(address)) => address,
+        None => SocketAddr::from((Ipv4Addr::LOCALHOST, port_after(functions.port()))),
+    };
+    match Listener::bind(address, ADMIN_CONNECTIONS).await {
+        Ok(listener) => Ok(Some(listener)),
+        Err(error) if wanted.is_none() => {
+            tracing::warn!(%address, %error, "no admin interface; choose an address with --admin-listen");
+            Ok(None)
+        }
+        Err(error) => Err(format!("cannot listen on {address} for the admin interface: {error}").into()),
+    }
+}
+
+/// A port of the system's choice comes after one of the system's choice, and after the last.
+fn port_after(port: u16) -> u16 {
+    if port == 0 { 0 } else { port.checked_add(1).unwrap_or(0) }
 }
 
 /// Ends instances whose functions are no longer called, for as long as there are any functions.

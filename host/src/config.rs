@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
@@ -45,6 +46,10 @@ pub struct ServeOptions {
     /// Address and port to listen on; port 0 picks a free one [default: 127.0.0.1:8080]
     #[arg(long, env = "CADDIS_LISTEN", value_name = "ADDR:PORT")]
     listen: Option<SocketAddr>,
+
+    /// Address and port of the admin interface, or off [default: the port after that of --listen, on 127.0.0.1]
+    #[arg(long, env = "CADDIS_ADMIN_LISTEN", value_name = "ADDR:PORT")]
+    admin_listen: Option<AdminListen>,
 
     /// Where clients reach the host, as functions learn it from SUPABASE_URL [default: http:// and the listen address]
     #[arg(long, env = "CADDIS_PUBLIC_URL", value_name = "URL")]
@@ -152,6 +157,8 @@ pub struct Config {
     /// Where copies of the data go, and how often.
     pub copies: Option<(PathBuf, Duration)>,
     pub listen: SocketAddr,
+    /// None: beside `listen`, if there is room.
+    pub admin_listen: Option<AdminListen>,
     /// Without a slash at the end.
     pub public_url: Option<String>,
     pub otlp_endpoint: Option<String>,
@@ -178,6 +185,38 @@ pub struct Config {
     pub max_response_bytes: u64,
     pub maxima: Maxima,
     pub keys: Keys,
+}
+
+/// Where the admin interface is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum AdminListen {
+    /// At an address of its own; port 0 picks a free one.
+    At(SocketAddr),
+    /// Nowhere.
+    Off,
+}
+
+impl FromStr for AdminListen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "off" => Ok(Self::Off),
+            address => address
+                .parse()
+                .map(Self::At)
+                .map_err(|_| format!("must be off, or an address and a port such as 127.0.0.1:8081, got {text:?}")),
+        }
+    }
+}
+
+impl TryFrom<String> for AdminListen {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
 }
 
 /// Secrets, which only the environment carries: flags are visible to every user of the machine, files end up in backups.
@@ -219,6 +258,7 @@ impl Config {
             durability: options.durability.unwrap_or_default(),
             copies: copies(options.copies, options.copy_seconds)?,
             listen: options.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8080))),
+            admin_listen: options.admin_listen,
             public_url: options.public_url.as_deref().map(origin).transpose()?,
             otlp_endpoint: options.otlp_endpoint,
             allow_egress: options.allow_egress.unwrap_or_default(),
@@ -278,7 +318,8 @@ impl ServeOptions {
     /// For a host that nobody calls, with nothing but a directory that goes with it.
     pub fn for_scratch(self, data: impl Into<PathBuf>) -> Self {
         let listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
-        Self { data: Some(data.into()), listen, copies: None, copy_seconds: None, ..self }
+        let admin_listen = Some(AdminListen::Off);
+        Self { data: Some(data.into()), listen, admin_listen, copies: None, copy_seconds: None, ..self }
     }
 
     fn or(self, other: Self) -> Self {
@@ -288,6 +329,7 @@ impl ServeOptions {
             copies: self.copies.or(other.copies),
             copy_seconds: self.copy_seconds.or(other.copy_seconds),
             listen: self.listen.or(other.listen),
+            admin_listen: self.admin_listen.or(other.admin_listen),
             public_url: self.public_url.or(other.public_url),
             otlp_endpoint: self.otlp_endpoint.or(other.otlp_endpoint),
             allow_egress: self.allow_egress.or(other.allow_egress),
@@ -445,12 +487,15 @@ mod tests {
 
     #[test]
     fn flags_come_before_the_file() {
-        let file = write("data = \"/from/file\"\nlisten = \"127.0.0.1:1\"\nallow_egress = [\"127.0.0.0/8\"]\n");
+        let file = write(
+            "data = \"/from/file\"\nlisten = \"127.0.0.1:1\"\nallow_egress = [\"127.0.0.0/8\"]\nadmin_listen = \"off\"\n",
+        );
         let flags = ServeOptions { listen: Some(([127, 0, 0, 1], 2).into()), ..ServeOptions::default() };
         let config = Config::new(flags, Some(file.path()), Keys::default()).unwrap();
         assert_eq!(config.data, Path::new("/from/file"));
         assert_eq!(config.listen.port(), 2);
         assert_eq!(config.allow_egress.len(), 1);
+        assert_eq!(config.admin_listen, Some(AdminListen::Off));
     }
 
     #[test]

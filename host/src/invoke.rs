@@ -3,14 +3,15 @@
 
 mod arrive;
 mod record;
+mod scheduled;
 mod siblings;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use futures::future::abortable;
-use http::{Request, Response};
-use tokio::sync::oneshot;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use tokio::sync::{OwnedMutexGuard, oneshot};
 use tokio_util::task::TaskTracker;
 use wasmtime_wasi_http::WasiBody;
 
@@ -37,6 +38,7 @@ use crate::runtime::scheduler::Scheduler;
 use crate::runtime::signals::{Arrival, CancelOnDrop, Completion};
 use crate::sandbox::{Occasion, Resources};
 use crate::settings::{Isolation, Settings};
+use crate::store::executions::Trigger;
 use crate::store::functions::FunctionVersion;
 use crate::store::secrets::Changes;
 use crate::store::tenant::{Caller, DbRole};
@@ -46,6 +48,9 @@ use self::record::Record;
 pub use self::record::Delivery;
 use self::siblings::Siblings;
 pub use self::siblings::Switchboard;
+
+/// The field of a request that says what started the function, if not a request of a client or another function.
+const TRIGGER: HeaderName = HeaderName::from_static("caddis-trigger");
 
 /// A request to a function, before anybody asked whether it may.
 pub struct Call {
@@ -79,13 +84,37 @@ pub enum Origin {
         /// How many functions called one another up to here.
         depth: u8,
     },
+    /// A client by an event of a WebSocket; the function's access policy is for it too.
+    Event,
+    /// The host itself, at a time of the function's schedule.
+    Schedule,
 }
 
 impl Origin {
     fn depth(self) -> u8 {
         match self {
-            Self::Client | Self::Preflight => 0,
+            Self::Client | Self::Preflight | Self::Event | Self::Schedule => 0,
             Self::Function { depth } => depth,
+        }
+    }
+
+    /// Says in a request what it is, where nobody else can.
+    fn put(self, headers: &mut HeaderMap) {
+        headers.remove(TRIGGER);
+        let trigger = match self {
+            Self::Client | Self::Preflight | Self::Function { .. } => return,
+            Self::Event => "websocket",
+            Self::Schedule => "cron",
+        };
+        headers.insert(TRIGGER, HeaderValue::from_static(trigger));
+    }
+
+    /// How records of executions call it.
+    fn trigger(self) -> Trigger {
+        match self {
+            Self::Client | Self::Preflight | Self::Function { .. } => Trigger::Http,
+            Self::Schedule => Trigger::Cron,
+            Self::Event => Trigger::Trigger,
         }
     }
 }
@@ -118,6 +147,13 @@ impl From<Error> for NoAnswer {
     }
 }
 
+/// What an execution holds for as long as it runs.
+struct Place {
+    _permit: Permit,
+    /// Of the function's schedule, whose runs do not overlap.
+    _turn: Option<OwnedMutexGuard<()>>,
+}
+
 /// Runs functions.
 pub struct Invoker {
     /// Loads components.
@@ -144,10 +180,15 @@ impl Invoker {
     /// Runs a function and returns as soon as it has started its response.
     pub async fn invoke(&self, call: Call) -> Result<Answer, NoAnswer> {
         let function = authorize(&call)?;
+        let turn = match call.origin {
+            Origin::Schedule => Some(function.turn().ok_or_else(still_running)?),
+            Origin::Client | Origin::Preflight | Origin::Event | Origin::Function { .. } => None,
+        };
         let identity = call.identity.unwrap_or(Identity::Anonymous);
         let timeout = Duration::from_secs(function.version.settings.timeout_seconds.into());
         let asked = Instant::now();
-        let request = arrive::small_body(call.request, timeout).await;
+        let mut request = arrive::small_body(call.request, timeout).await;
+        call.origin.put(request.headers_mut());
         // Of the function's time, what the body took is gone; waiting for a place takes nothing from it.
         let timeout = timeout.saturating_sub(asked.elapsed());
         let permit = self.admission.enter(&function.gate).await.map_err(|_| no_room())?;
@@ -172,7 +213,8 @@ impl Invoker {
         };
         let completion = Completion::default();
         let executions = self.resources.store.executions();
-        let record = Record::open(executions, id, &function, &identity, &request, log.clone(), sent.clone());
+        let caused = (call.origin.trigger(), &identity);
+        let record = Record::open(executions, id, &function, caused, &request, log.clone(), sent.clone());
         let trace = match &self.traces {
             Some(exporter) => {
                 let trace = call.trace.unwrap_or_else(TraceContext::started);
@@ -206,12 +248,17 @@ impl Invoker {
             linked,
             keep: self.keep(&function),
         };
-        let (cancel, failure) = self.start(&function, execution, record, permit);
+        let (cancel, failure) = self.start(&function, execution, record, Place { _permit: permit, _turn: turn });
         match response.await {
             Ok(response) => Ok(Answer { execution: id, response, cancel, completion, delivery }),
             // Nothing was sent: the reason comes at the end of the execution.
             Err(_) => Err(NoAnswer::Failed(id, failure.await.unwrap_or_else(|_| stopped()))),
         }
+    }
+
+    /// Where calls are answered, as long as the host runs.
+    pub fn switchboard(&self) -> Option<Arc<dyn Switchboard>> {
+        self.switchboard.get()?.upgrade()
     }
 
     /// Where the function's instances wait, if they may.
@@ -231,7 +278,7 @@ impl Invoker {
         function: &Function,
         execution: Execution,
         record: Arc<Mutex<Record>>,
-        permit: Permit,
+        place: Place,
     ) -> (CancelOnDrop, oneshot::Receiver<Failure>) {
         let (sender, receiver) = oneshot::channel();
         let host = self.host.clone();
@@ -240,7 +287,7 @@ impl Invoker {
             let linked = execution.linked.clone();
             let mut finished = execution.run(host.engine()).await;
             finished.result = finished.result.map_err(|failure| map_failure(failure, &linked).redacted(&log));
-            drop(permit);
+            drop(place);
             if let Err(failure) = &finished.result {
                 let _ = sender.send(failure.clone());
             }
@@ -273,8 +320,14 @@ fn authorize(call: &Call) -> Result<Arc<Function>, Error> {
     let function = function.ok_or_else(|| {
         Error::new(Code::NotFound, format!("there is no enabled function {} in app {}", call.function, call.app.name))
     })?;
-    if let Origin::Function { .. } | Origin::Preflight = call.origin {
-        return Ok(function);
+    let is_the_app = call.identity.as_ref().is_ok_and(Identity::is_the_app);
+    match call.origin {
+        Origin::Function { .. } | Origin::Schedule => return Ok(function),
+        Origin::Client | Origin::Preflight if !function.version.settings.http_trigger && !is_the_app => {
+            return Err(not_by_http(&call.function));
+        }
+        Origin::Preflight => return Ok(function),
+        Origin::Client | Origin::Event => {}
     }
     let access = &function.version.settings.access;
     let identity = match &call.identity {
@@ -320,6 +373,20 @@ fn caller(identity: &Identity) -> Caller {
 
 fn no_room() -> Error {
     Error::new(Code::Overloaded, "the host is busy: no place for another execution became free in time")
+}
+
+fn still_running() -> Error {
+    Error::new(
+        Code::Conflict,
+        "the run of the schedule before this one has not ended; runs of a function do not overlap",
+    )
+}
+
+fn not_by_http(function: &FunctionName) -> Error {
+    Error::new(
+        Code::NotFound,
+        format!("{function} has no http trigger: only its other triggers start it, and keys that stand for the app"),
+    )
 }
 
 fn stopped() -> Failure {

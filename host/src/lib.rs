@@ -5,7 +5,7 @@
 //! Edges go downwards only:
 //!
 //! ```text
-//! cli → app → http → { router, api } → { invoke, deploy } → { sandbox, js } → runtime → bindings → { store, secrets, files } → { error, ids, settings, threads, tunables }
+//! cli → app → triggers → http → { router, api } → { invoke, deploy } → { sandbox, js } → runtime → bindings → { store, secrets, files } → { error, ids, settings, threads, tunables }
 //! ```
 //!
 //! `auth` stands beside `invoke`, `data` (the data directory with its key) beside `app`; `observe` serves all. What is *not* there matters as much:
@@ -20,6 +20,8 @@
 //! `http::listener` accepts, `http::service` routes, `router::table` finds app and function without a lock, `auth` says who
 //! calls, `invoke` asks the policy, takes a place, and starts an execution; `runtime::execution` makes a fresh store and
 //! instance; the response streams back through `http::body`; the row goes to `store::executions`.
+//!
+//! `http::admin` has a listener of its own, where no function answers: the pages in `host/admin` and the management API.
 
 pub mod api;
 pub mod app;
@@ -43,4 +45,5 @@ pub mod secrets;
 pub mod settings;
 pub mod store;
 pub mod threads;
+pub mod triggers;
 pub mod tunables;

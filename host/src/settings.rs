@@ -5,6 +5,7 @@ pub mod cors;
 pub mod hosts;
 pub mod issuer;
 pub mod rate;
+pub mod schedule;
 
 use std::collections::BTreeMap;
 
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use self::cors::CorsSettings;
 use self::hosts::{ALLOWED_HOSTS, AllowedHost};
 use self::rate::RateLimit;
+use self::schedule::Schedule;
 use crate::error::Error;
 use crate::tunables::{FUEL, FUNCTION_SETTINGS_BYTES, INSTANCE_REQUESTS, MEMORY_LIMIT_MB, Range, TIMEOUT_SECONDS};
 
@@ -51,14 +53,37 @@ pub struct Settings {
     pub allow_read: bool,
     /// Whether it may make, change and remove them.
     pub allow_write: bool,
-    /// Reserved: a cron expression.
+    /// Whether clients may call it by HTTP. Where it is false, only what stands for the app may, beside its other triggers.
+    #[serde(skip_serializing_if = "is_true")]
+    pub http_trigger: bool,
+    /// When the host runs it by itself: a cron expression.
     pub cron_schedule: Option<String>,
+    /// The time zone of that; UTC when there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cron_timezone: Option<String>,
+    /// The event of WebSockets that starts it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub websocket_event: Option<String>,
     /// What browsers are told about pages of other origins; what the app says when there is nothing here.
     pub cors: Option<CorsSettings>,
     /// How often one caller may call it; the app's limit when there is none.
     pub rate_limit: Option<RateLimit>,
     /// Whether the record of an execution keeps the beginning of its response.
     pub log_response: bool,
+}
+
+impl Settings {
+    /// When the host runs the function by itself, if it does. A schedule that this version of the host cannot read is none.
+    pub fn schedule(&self) -> Option<Schedule> {
+        let expression = self.cron_schedule.as_deref().filter(|_| self.enabled)?;
+        match Schedule::parse(expression, self.cron_timezone.as_deref()) {
+            Ok(schedule) => Some(schedule),
+            Err(error) => {
+                tracing::warn!(error = %error.message, "a schedule is not carried out");
+                None
+            }
+        }
+    }
 }
 
 impl Default for Settings {
@@ -78,7 +103,10 @@ impl Default for Settings {
             allow_service_role: false,
             allow_read: false,
             allow_write: false,
+            http_trigger: true,
             cron_schedule: None,
+            cron_timezone: None,
+            websocket_event: None,
             cors: None,
             rate_limit: None,
             log_response: true,
@@ -204,13 +232,23 @@ pub struct SettingsPatch {
     pub allow_service_role: Option<bool>,
     pub allow_read: Option<bool>,
     pub allow_write: Option<bool>,
+    pub http_trigger: Option<bool>,
     #[serde(default, deserialize_with = "given")]
     pub cron_schedule: Option<Option<String>>,
+    #[serde(default, deserialize_with = "given")]
+    pub cron_timezone: Option<Option<String>>,
+    #[serde(default, deserialize_with = "given")]
+    pub websocket_event: Option<Option<String>>,
     #[serde(default, deserialize_with = "given")]
     pub cors: Option<Option<CorsSettings>>,
     #[serde(default, deserialize_with = "given")]
     pub rate_limit: Option<Option<RateLimit>>,
     pub log_response: Option<bool>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_true(value: &bool) -> bool {
+    *value
 }
 
 /// Tells `null`, which clears a field, from a field that is not there.
@@ -219,6 +257,9 @@ fn given<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(
 ) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
+
+/// Longest name of an event, in bytes.
+const EVENT_BYTES: usize = 100;
 
 /// Longest description, in bytes.
 const DESCRIPTION_BYTES: usize = 4_096;
@@ -235,10 +276,14 @@ impl SettingsPatch {
         if self.description.iter().flatten().any(|text| text.len() > DESCRIPTION_BYTES) {
             return Err(Error::invalid(format!("description must have at most {DESCRIPTION_BYTES} bytes")));
         }
+        if self.websocket_event.iter().flatten().any(|event| !(1..=EVENT_BYTES).contains(&event.len())) {
+            return Err(Error::invalid(format!(
+                "websocket_event must have 1 to {EVENT_BYTES} bytes, like \"chat_message\""
+            )));
+        }
         if self.allowed_hosts.as_ref().is_some_and(|hosts| hosts.len() > ALLOWED_HOSTS) {
             return Err(Error::invalid(format!("allowed_hosts can have at most {ALLOWED_HOSTS} entries")));
         }
-        self.refuse_what_is_not_there()?;
         let patch = self.clone();
         set(&mut settings.description, patch.description);
         set(&mut settings.enabled, patch.enabled);
@@ -254,6 +299,11 @@ impl SettingsPatch {
         set(&mut settings.allow_service_role, patch.allow_service_role);
         set(&mut settings.allow_read, patch.allow_read);
         set(&mut settings.allow_write, patch.allow_write);
+        set(&mut settings.http_trigger, patch.http_trigger);
+        set(&mut settings.cron_schedule, patch.cron_schedule);
+        set(&mut settings.cron_timezone, patch.cron_timezone);
+        self.check_schedule(&mut settings)?;
+        set(&mut settings.websocket_event, patch.websocket_event);
         set(&mut settings.cors, patch.cors);
         set(&mut settings.rate_limit, patch.rate_limit);
         set(&mut settings.log_response, patch.log_response);
@@ -261,11 +311,20 @@ impl SettingsPatch {
         Ok(settings)
     }
 
-    /// A setting that would be accepted and then do nothing is worse than an error.
-    fn refuse_what_is_not_there(&self) -> Result<(), Error> {
-        match self.cron_schedule {
-            Some(Some(_)) => Err(Error::invalid("cron_schedule is not supported yet; leave it out")),
-            Some(None) | None => Ok(()),
+    /// A time zone goes with its schedule. One that would do nothing is refused.
+    fn check_schedule(&self, settings: &mut Settings) -> Result<(), Error> {
+        match &settings.cron_schedule {
+            Some(expression) if self.cron_schedule.is_some() || self.cron_timezone.is_some() => {
+                Schedule::check(expression, settings.cron_timezone.as_deref())
+            }
+            Some(_) => Ok(()),
+            None if matches!(self.cron_timezone, Some(Some(_))) => {
+                Err(Error::invalid("cron_timezone needs a cron_schedule, like \"0 9 * * *\""))
+            }
+            None => {
+                settings.cron_timezone = None;
+                Ok(())
+            }
         }
     }
 }
@@ -315,6 +374,10 @@ mod tests {
         );
         let cleared: SettingsPatch = serde_json::from_value(json!({"description": null})).unwrap();
         assert_eq!(cleared.apply(settings, &MAXIMA).unwrap().description, None);
+        let daily = apply(json!({"cron_schedule": "@daily", "cron_timezone": "Asia/Tokyo"})).unwrap();
+        let cleared: SettingsPatch = serde_json::from_value(json!({"cron_schedule": null})).unwrap();
+        let settings = cleared.apply(daily, &MAXIMA).unwrap();
+        assert_eq!((settings.cron_schedule, settings.cron_timezone), (None, None), "a zone goes with its schedule");
     }
 
     #[test]
@@ -328,7 +391,11 @@ mod tests {
             (json!({"isolation": "thread"}), "`request` or `instance`"),
             (json!({"instance_requests": 0}), "instance_requests"),
             (json!({"description": "x".repeat(5000)}), "description"),
-            (json!({"cron_schedule": "* * * * *"}), "cron_schedule"),
+            (json!({"cron_schedule": "* * * *"}), "cron_schedule"),
+            (json!({"cron_schedule": "* * * * *", "cron_timezone": "Mars/Olympus"}), "cron_timezone"),
+            (json!({"cron_timezone": "UTC"}), "cron_schedule"),
+            (json!({"websocket_event": ""}), "websocket_event"),
+            (json!({"websocket_event": "x".repeat(101)}), "websocket_event"),
             (json!({"colour": "red"}), "colour"),
             (json!({"access": {"policy": "group", "groups": vec!["g"; 20_000]}}), "the settings of a function"),
             (json!({"access": {"policy": "metadata", "metadata": {"a": vec![0; 40_000]}}}), "at most 65536 bytes"),

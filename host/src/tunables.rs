@@ -382,8 +382,26 @@ pub const STREAM_REFUSALS: usize = 64;
 /// Bytes of one message of a WebSocket, and of a result that fits into one.
 pub const STREAM_MESSAGE_BYTES: usize = 1024 * 1024;
 
+/// Bytes of what a client tells the messages of a WebSocket apart by.
+pub const STREAM_ID_BYTES: usize = 1024;
+
 /// How long a WebSocket may be silent while none of its calls runs.
 pub const STREAM_IDLE: Duration = Duration::from_secs(300);
+
+/// Functions of one app that one event of a WebSocket starts: no more than calls of one WebSocket run at the same time.
+pub const EVENT_FUNCTIONS: usize = STREAM_CALLS;
+
+/// Functions of one app that have a schedule. Each runs once a minute at most, and not beside itself.
+pub const CRON_FUNCTIONS: usize = 100;
+
+/// How late a run of a schedule may start. What the host cannot start by then is not made up for.
+pub const CRON_LATENESS: Duration = Duration::from_secs(60);
+
+/// Pause, give or take half of it, before a run for which there was no room is tried again.
+pub const CRON_RETRY: Duration = Duration::from_secs(2);
+
+/// Longest sleep between two looks at the clock, and how far back it may be set without the schedules going with it.
+pub const CRON_CLOCK_SLACK: Duration = Duration::from_secs(60);
 
 /// Spans that wait for the collector of traces; more are counted and dropped.
 pub const OTLP_QUEUE: usize = 4_096;
@@ -396,6 +414,12 @@ pub const OTLP_BATCH_DELAY: Duration = Duration::from_secs(1);
 
 /// How long such a request may take.
 pub const OTLP_REQUEST_TIME: Duration = Duration::from_secs(10);
+
+/// Connections to the admin interface at the same time: some people's browsers.
+pub const ADMIN_CONNECTIONS: usize = 256;
+
+/// Bytes of a function's response that a test call shows.
+pub const TEST_RESPONSE_BYTES: usize = 1024 * 1024;
 
 /// Bytes of a JSON body sent to the management API.
 pub const MANAGEMENT_BODY_BYTES: usize = 2 * 1024 * 1024;

@@ -105,11 +105,15 @@ async fn scripts_are_served_as_they_lie_in_a_directory() {
         .unwrap();
     let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
     let mut urls = Vec::new();
+    let mut admin_interface = String::new();
     let listening = async {
         loop {
             let line = lines.next_line().await.unwrap().expect("the server goes on");
             if let Some(url) = line.trim().strip_prefix("curl ") {
                 urls.push(url.to_owned());
+            }
+            if let Some(url) = line.strip_prefix("admin interface: ") {
+                url.clone_into(&mut admin_interface);
             }
             if line.starts_with("listening on") {
                 return;
@@ -120,6 +124,7 @@ async fn scripts_are_served_as_they_lie_in_a_directory() {
     let [bye, hello] = &*urls else { panic!("two functions: {urls:?}") };
     assert_eq!(fetch(bye).await, "bye");
     assert!(fetch(hello).await.contains("hello nobody"));
+    assert!(fetch(&admin_interface).await.contains("<title>Caddis</title>"));
     server.kill().await.unwrap();
     let told = String::from_utf8(server.wait_with_output().await.unwrap().stderr).unwrap();
     assert!(told.contains("broken: ") && told.contains("broken/index.ts:1:"), "{told}");

@@ -126,7 +126,14 @@ async fn records_are_listed_newest_first_by_page_and_by_status() {
     assert_eq!(ids(&admin.executions("limits", "status=error").await), [&*expected[3]]);
     assert_eq!(ids(&admin.executions("limits", "status=timeout").await), [&*expected[2]]);
 
+    let since = all[1]["executed_at"].as_str().unwrap();
+    let later = admin.executions("limits", &format!("since={since}")).await;
+    let later = ids(&later);
+    assert!(later.len() >= 2 && later.len() < 5 && later == expected[..later.len()], "since {since}: {later:?}");
+    assert_eq!(ids(&admin.executions("limits", "since=2100-01-01T00:00:00Z").await), [""; 0]);
+
     for (query, part) in [
+        ("since=yesterday", "since"),
         ("limit=0", "limit"),
         ("limit=1001", "1000"),
         ("limit=x", "limit"),

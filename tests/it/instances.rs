@@ -19,8 +19,11 @@ async fn deploy(server: &Server, code: &str, settings: Value) {
     server.admin().manage(Method::POST, "/functions").json(&body).send().await.expect(StatusCode::CREATED);
 }
 
-async fn ask(client: &Client, path: &str) -> Value {
-    client.get("f", path).await.expect(StatusCode::OK).json()
+/// What the function answers, once the execution has ended: only then is its instance there for the next request.
+async fn ask(server: &Server, client: &Client, path: &str) -> Value {
+    let reply = client.get("f", path).await.expect(StatusCode::OK);
+    server.admin().execution("f", &reply).await;
+    reply.json()
 }
 
 /// How many instances wait, of all functions.
@@ -37,13 +40,13 @@ async fn an_instance_answers_as_many_requests_in_turn_as_it_may() {
     deploy(&server, code, json!({ "instance_requests": 3 })).await;
     let mut counts = Vec::new();
     for _ in 0..7 {
-        counts.push(ask(&server.anonymous(), "/").await);
+        counts.push(ask(&server, &server.anonymous(), "/").await);
     }
     assert_eq!(counts, [1, 2, 3, 1, 2, 3, 1]);
 
     server.admin().change("f", &json!({ "isolation": "request" })).await;
     for _ in 0..3 {
-        assert_eq!(ask(&server.anonymous(), "/").await, 1);
+        assert_eq!(ask(&server, &server.anonymous(), "/").await, 1);
     }
 }
 
@@ -54,7 +57,7 @@ async fn components_of_every_world_can_be_kept() {
     for guest in [guests::SDK_ECHO, guests::WSTD_ECHO, guests::WASIP3_ECHO] {
         admin.put_component("f", guest, "isolation=instance").await;
         for count in 1..=3 {
-            assert_eq!(ask(&client, "/count").await, count, "{}", guest.name);
+            assert_eq!(ask(&server, &client, "/count").await, count, "{}", guest.name);
         }
         // What it prints is in the record of the request for which it does.
         for text in ["one", "two"] {
@@ -62,7 +65,7 @@ async fn components_of_every_world_can_be_kept() {
             let logs = admin.execution("f", &reply).await["logs"].to_string();
             assert!(logs.contains(&format!("info: {text} on standard output")), "{}: {logs}", guest.name);
         }
-        assert_eq!(ask(&client, "/count").await, 4, "{}", guest.name);
+        assert_eq!(ask(&server, &client, "/count").await, 4, "{}", guest.name);
     }
 }
 
@@ -82,12 +85,12 @@ async fn an_instance_whose_request_failed_is_not_called_again() {
     deploy(&server, code, json!({ "fuel": 100_000_000 })).await;
     let client = server.anonymous();
     for failing in ["/throw", "/loop", "/break"] {
-        assert_eq!(ask(&client, "/").await, 1, "before {failing}");
-        assert_eq!(ask(&client, "/").await, 2);
+        assert_eq!(ask(&server, &client, "/").await, 1, "before {failing}");
+        assert_eq!(ask(&server, &client, "/").await, 2);
         let reply = client.invoke(Method::GET, "f", failing).try_send().await;
         assert!(reply.is_none_or(|reply| reply.status != StatusCode::OK), "{failing}");
     }
-    assert_eq!(ask(&client, "/").await, 1);
+    assert_eq!(ask(&server, &client, "/").await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -126,10 +129,11 @@ async fn what_belongs_to_a_request_ends_with_it() {
     let one = server.anonymous().with_token(&admin.user_token(json!({ "sub": "one" })).await);
     let two = server.anonymous().with_token(&admin.user_token(json!({ "sub": "two" })).await);
     let setup = server.anonymous().with_token(&admin.user_token(json!({ "sub": "s", "role": "service_role" })).await);
-    ask(&setup, "/setup").await;
-    one.get("f", "/leave").await.expect(StatusCode::OK);
+    ask(&server, &setup, "/setup").await;
+    let left = one.get("f", "/leave").await.expect(StatusCode::OK);
+    admin.execution("f", &left).await;
     // It neither waits for the transaction that was left open nor sees it.
-    let after = ask(&two, "/write").await;
+    let after = ask(&server, &two, "/write").await;
     assert_eq!((&after["user"], &after["caller"]), (&json!("one"), &json!("two")), "the same instance: {after}");
     let notes = after["notes"].as_array().unwrap();
     assert!(notes.contains(&json!("written")) && !notes.contains(&json!("open")), "{after}");
@@ -163,6 +167,7 @@ async fn fuel_is_for_each_request_and_memory_for_all() {
     let mut kept = Vec::new();
     for _ in 0..16 {
         let reply = client.get("f", "/keep").await;
+        admin.execution("f", &reply).await;
         kept.push(if reply.status == StatusCode::OK { reply.json().as_u64().unwrap() } else { 0 });
     }
     assert_eq!(kept[..4], [1, 2, 3, 4]);
@@ -176,8 +181,8 @@ async fn a_new_secret_ends_the_instances_that_saw_the_old_one() {
     deploy(&server, code, json!({})).await;
     for value in ["first", "second"] {
         server.admin().set_secrets(json!({ "KEY": value })).await;
-        assert_eq!(ask(&server.anonymous(), "/").await, json!([1, value]));
-        assert_eq!(ask(&server.anonymous(), "/").await, json!([2, value]));
+        assert_eq!(ask(&server, &server.anonymous(), "/").await, json!([1, value]));
+        assert_eq!(ask(&server, &server.anonymous(), "/").await, json!([2, value]));
     }
 }
 
@@ -192,9 +197,9 @@ async fn some_instances_wait_and_end_when_nobody_calls() {
     let mut calls = JoinSet::new();
     for _ in 0..2 * IDLE_PER_FUNCTION {
         let client = server.anonymous();
-        calls.spawn(async move { ask(&client, "/").await });
+        calls.spawn(async move { client.get("f", "/").await.expect(StatusCode::OK).json() });
     }
-    assert!(calls.join_all().await.iter().all(|answer| answer == 1));
+    assert!(calls.join_all().await.iter().all(|answer: &Value| *answer == 1));
     let count =
         eventually("instances that wait", async || Some(waiting(&server).await).filter(|count| *count > 1)).await;
     assert!(count <= IDLE_PER_FUNCTION, "{count}");

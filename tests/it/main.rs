@@ -8,15 +8,19 @@
 )]
 
 mod access;
+mod admin;
+mod admin_origin;
 mod apps;
 mod backup;
 mod benchmarks;
+mod browser;
 mod butterbase;
 mod command_line;
 mod components;
 mod compression;
 mod copies;
 mod cors;
+mod cron;
 mod crypto;
 mod db;
 mod db_roles;
@@ -43,6 +47,7 @@ mod observe;
 mod openapi;
 mod packages;
 mod rates;
+mod realtime;
 mod row_security;
 mod schema;
 mod secrets;
@@ -53,6 +58,7 @@ mod stream;
 mod supabase;
 mod supabase_server;
 mod tokens;
+mod trial;
 mod uploads;
 mod versions;
 

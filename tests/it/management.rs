@@ -24,6 +24,25 @@ async fn deploy(client: &Client, name: &str) -> Reply {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_token_can_be_asked_what_it_is_good_for() {
+    let server = start().await;
+    server.admin().create_app("shop").await;
+    let ask =
+        async |client: &Client| client.call(Method::GET, "/api/v1/token").send().await.expect(StatusCode::OK).json();
+    let url = format!("http://{}", server.address());
+    let host_version = env!("CARGO_PKG_VERSION");
+    let mine = json!({ "id": null, "scope": "admin", "app": null, "rate_limit": null, "url": url, "host_version": host_version });
+    assert_eq!(ask(&server.admin()).await, mine);
+    let made = make(&server.admin(), &json!({ "name": "r", "scope": "read", "app": "shop", "rate_limit": "5/min" }))
+        .await
+        .json();
+    let bound = server.anonymous().with_token(made["token"].as_str().unwrap());
+    let theirs = json!({ "id": made["id"], "scope": "read", "app": "shop", "rate_limit": "5/min", "url": url, "host_version": host_version });
+    assert_eq!(ask(&bound).await, theirs);
+    refused(&server.anonymous().call(Method::GET, "/api/v1/token").send().await, 401, "unauthorized", &["token"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_token_does_what_its_scope_says_and_nothing_else() {
     let server = start().await;
     deploy(&server.admin(), "f").await.expect(StatusCode::CREATED);

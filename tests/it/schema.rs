@@ -112,6 +112,11 @@ async fn the_api_has_the_same() {
     let values =
         json!({ "sql": "SELECT :i, :b, :n", "parameters": { "i": i64::MAX, "b": { "base64": "AP8=" }, "n": null } });
     assert_eq!(query(values).await.json()["rows"], json!([[i64::MAX, { "base64": "AP8=" }, null]]));
+    for sql in ["DELETE FROM notes", "DROP TABLE notes", "INSERT INTO notes DEFAULT VALUES RETURNING 1"] {
+        refused(&query(json!({ "sql": sql, "read_only": true })).await, 400, "invalid_sql", &["read-only"]);
+    }
+    let read = json!({ "sql": "SELECT count(*) FROM notes WHERE owner = ?", "parameters": ["ann"], "read_only": true });
+    assert_eq!(query(read).await.expect(StatusCode::OK).json()["rows"], json!([[1]]));
     refused(&query(json!({ "sql": "SELEKT" })).await, 400, "invalid_sql", &["SELEKT"]);
     refused(&query(json!({ "sql": "SELECT 1", "role": "root" })).await, 400, "invalid_request", &["role"]);
     refused(&query(json!({ "sql": "SELECT ?", "parameters": [[1]] })).await, 400, "invalid_request", &["parameters"]);

@@ -23,13 +23,17 @@ fn assert_not_in(text: &str, place: &str) {
     }
 }
 
-/// Every `GET` of the document, for both apps, and once more in the other forms that some have.
+/// Every `GET` of the document, for both apps and their newest executions, and once more in the other forms that some have.
 async fn all_that_can_be_read(server: &Server) -> Vec<String> {
     let document = server.anonymous().call(Method::GET, "/openapi.json").send().await.expect(StatusCode::OK).json();
     let readable = document["paths"].as_object().unwrap().iter().filter(|(_, item)| item.get("get").is_some());
     let named = readable.map(|(path, _)| path.replace("{name}", "f").replace("{slug}", "f"));
     let mut paths: Vec<String> =
         named.flat_map(|path| ["default", "red"].map(|app| path.replace("{app}", app))).collect();
+    for path in paths.iter_mut().filter(|path| path.contains("{id}")) {
+        let app = if path.starts_with("/v1/red/") { server.admin().in_app("red") } else { server.admin() };
+        *path = path.replace("{id}", app.executions("f", "limit=1").await[0]["id"].as_str().unwrap());
+    }
     for (end, query) in [("/export", "?format=csv"), ("/logs", "?level=error"), ("/executions", "?status=error")] {
         let more: Vec<_> =
             paths.iter().filter(|path| path.ends_with(end)).map(|path| format!("{path}{query}")).collect();

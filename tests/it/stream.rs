@@ -30,9 +30,9 @@ async fn deploy(app: &Client, policy: &str) {
     app.manage(Method::POST, "/functions").json(&body).send().await.expect(StatusCode::CREATED);
 }
 
-type Socket = WebSocketStream<TcpStream>;
+pub(crate) type Socket = WebSocketStream<TcpStream>;
 
-async fn open(server: &Server, path: &str, headers: &[(&'static str, &str)]) -> Result<Socket, u16> {
+pub(crate) async fn open(server: &Server, path: &str, headers: &[(&'static str, &str)]) -> Result<Socket, u16> {
     let mut request = format!("ws://{}{path}", server.address()).into_client_request().unwrap();
     for (name, value) in headers {
         request.headers_mut().insert(*name, value.parse().unwrap());
@@ -44,16 +44,16 @@ async fn open(server: &Server, path: &str, headers: &[(&'static str, &str)]) -> 
     }
 }
 
-async fn say(socket: &mut Socket, message: &Value) {
+pub(crate) async fn say(socket: &mut Socket, message: &Value) {
     socket.send(Message::text(message.to_string())).await.unwrap();
 }
 
-async fn hear(socket: &mut Socket) -> Value {
+pub(crate) async fn hear(socket: &mut Socket) -> Value {
     let message = within_patience("a message", socket.next()).await.expect("the socket is open").unwrap();
     serde_json::from_str(message.to_text().unwrap()).unwrap()
 }
 
-async fn ask(socket: &mut Socket, message: Value) -> Value {
+pub(crate) async fn ask(socket: &mut Socket, message: Value) -> Value {
     say(socket, &message).await;
     hear(socket).await
 }
@@ -81,9 +81,13 @@ async fn fx13_a_message_is_a_call_and_its_result_comes_back() {
     );
     let missing = ask(&mut socket, json!({ "function": "g" })).await;
     assert_eq!((&missing["status"], &missing["result"]["code"]), (&json!(404), &json!("not_found")));
-    for message in
-        [json!({ "payload": 1 }), json!({ "function": "a b" }), json!([]), json!({ "function": "f", "colour": 1 })]
-    {
+    for message in [
+        json!({ "payload": 1 }),
+        json!({ "function": "a b" }),
+        json!([]),
+        json!({ "function": "f", "colour": 1 }),
+        json!({ "function": "f", "id": "x".repeat(1_100) }),
+    ] {
         let refused = ask(&mut socket, message.clone()).await;
         assert_eq!(
             (&refused["status"], &refused["result"]["code"]),

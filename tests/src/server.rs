@@ -185,6 +185,14 @@ impl Server {
         self.process.address
     }
 
+    /// Where its admin interface is.
+    ///
+    /// # Panics
+    /// When it has none.
+    pub fn admin_interface(&self) -> SocketAddr {
+        self.process.admin_interface.expect("an admin interface")
+    }
+
     /// Its data directory.
     pub fn data(&self) -> &Path {
         self.data.path()
@@ -266,7 +274,15 @@ impl Server {
 struct Process {
     child: Child,
     address: SocketAddr,
+    admin_interface: Option<SocketAddr>,
     log: Log,
+}
+
+/// What it prints until it listens.
+struct Greeting {
+    address: SocketAddr,
+    admin_interface: Option<SocketAddr>,
+    token: Option<String>,
 }
 
 impl Process {
@@ -275,9 +291,10 @@ impl Process {
         let log = Log::default();
         tokio::spawn(log.clone().follow(child.stderr.take().expect("standard error is a pipe")));
         let mut lines = BufReader::new(child.stdout.take().expect("standard output is a pipe")).lines();
-        let (address, token) = within_patience("the server to listen", read_greeting(&mut lines, &log)).await;
+        let greeting = within_patience("the server to listen", read_greeting(&mut lines, &log)).await;
+        let Greeting { address, admin_interface, token } = greeting;
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        (Self { child, address, log }, token)
+        (Self { child, address, admin_interface, log }, token)
     }
 
     fn signal(&self, signal: Signal) {
@@ -303,13 +320,17 @@ impl Drop for Process {
 }
 
 /// Reads the lines before and with the address.
-async fn read_greeting(lines: &mut Lines<BufReader<ChildStdout>>, log: &Log) -> (SocketAddr, Option<String>) {
-    let mut token = None;
+async fn read_greeting(lines: &mut Lines<BufReader<ChildStdout>>, log: &Log) -> Greeting {
+    let (mut token, mut admin_interface) = (None, None);
     while let Some(line) = lines.next_line().await.expect("standard output is text") {
         if let Some(found) = line.strip_prefix("admin token: ") {
             token = found.split(' ').next().map(str::to_owned);
+        } else if let Some(url) = line.strip_prefix("admin interface: http://") {
+            let address = url.strip_suffix("/admin").expect("the path of the pages");
+            admin_interface = Some(address.parse().expect("an address and a port"));
         } else if let Some(address) = line.strip_prefix("listening on http://") {
-            return (address.parse().expect("an address and a port"), token);
+            let address = address.parse().expect("an address and a port");
+            return Greeting { address, admin_interface, token };
         }
     }
     panic!("the server ended before it listened:\n{}", log.text());

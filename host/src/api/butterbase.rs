@@ -1,5 +1,5 @@
 //! Butterbase's words for settings, and its routes beyond the native ones: `POST /functions` that deploys or updates, `PATCH …/settings`,
-//! `GET …/logs` (BB1, BB2, BB3, BB11, BB12).
+//! `GET …/logs` (BB1, BB2, BB11, BB12).
 
 use std::sync::Arc;
 
@@ -11,16 +11,16 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::Api;
 use super::executions::{limit, recorded};
 use super::extract::{By, InApp, InPath, InQuery, Object, json, value_of};
 use super::functions::{Draft, FunctionObject, FunctionPath, SOURCE_BODY_BYTES, answer_as, no_function, read};
 use super::pages::Pages;
 use super::secrets::check;
+use super::{Api, triggers};
 use crate::deploy::Expect;
 use crate::error::Error;
 use crate::ids::ExecutionId;
-use crate::settings::{Access, Settings};
+use crate::settings::Settings;
 use crate::store::executions::stats::Stats;
 use crate::store::executions::{ExecutionRow, Page};
 use crate::store::functions;
@@ -37,9 +37,7 @@ const METRICS_HOURS: i64 = 720;
 pub(super) fn translate(body: &mut Map<String, Value>) -> Result<Changes, Error> {
     rename(body, "memoryLimitMb", "memory_limit_mb", Ok)?;
     rename(body, "timeoutMs", "timeout_seconds", seconds)?;
-    for trigger in triggers(body)? {
-        trigger.put(body)?;
-    }
+    triggers::translate(body)?;
     let Some(variables) = body.remove("envVars") else { return Ok(Changes::new()) };
     let variables: Changes = value_of("envVars: ", variables)?;
     check(&variables)?;
@@ -70,83 +68,6 @@ fn seconds(milliseconds: Value) -> Result<Value, Error> {
     }
 }
 
-/// What starts a function.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TriggerObject {
-    #[serde(rename = "type")]
-    kind: TriggerKind,
-    #[serde(default)]
-    config: Map<String, Value>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum TriggerKind {
-    Http,
-    Cron,
-    Websocket,
-    S3Upload,
-    Webhook,
-}
-
-/// Takes `trigger`, or `triggers`, out of a body.
-fn triggers(body: &mut Map<String, Value>) -> Result<Vec<TriggerObject>, Error> {
-    let list = match (body.remove("trigger"), body.remove("triggers")) {
-        (None, None) => return Ok(Vec::new()),
-        (Some(one), None) => Value::Array(vec![one]),
-        (None, Some(list)) => list,
-        (Some(_), Some(_)) => return Err(Error::invalid("body: give either trigger or triggers")),
-    };
-    let triggers: Vec<TriggerObject> = value_of("triggers: ", list)?;
-    let twice =
-        triggers.iter().enumerate().any(|(at, one)| triggers.iter().take(at).any(|other| other.kind == one.kind));
-    if twice {
-        return Err(Error::invalid("body: triggers: there can be one of each type"));
-    }
-    Ok(triggers)
-}
-
-impl TriggerObject {
-    /// Puts it into native settings.
-    fn put(mut self, body: &mut Map<String, Value>) -> Result<(), Error> {
-        match self.kind {
-            TriggerKind::Http => self.put_http(body)?,
-            TriggerKind::Cron => {
-                let schedule = self.config.remove("schedule").filter(Value::is_string);
-                let schedule =
-                    schedule.ok_or_else(|| Error::invalid("body: triggers: cron: config.schedule is missing"))?;
-                body.insert("cron_schedule".to_owned(), schedule);
-            }
-            TriggerKind::Websocket | TriggerKind::S3Upload | TriggerKind::Webhook => {
-                let kind = serde_json::to_value(self.kind).unwrap_or_default();
-                let message = format!("body: triggers: functions cannot be started by {kind} yet; http can");
-                return Err(Error::invalid(message));
-            }
-        }
-        match self.config.keys().next() {
-            None => Ok(()),
-            Some(name) => {
-                Err(Error::invalid(format!("body: triggers: config.{name} has no effect here; leave it out")))
-            }
-        }
-    }
-
-    fn put_http(&mut self, body: &mut Map<String, Value>) -> Result<(), Error> {
-        let Some(auth) = self.config.remove("auth") else { return Ok(()) };
-        let policy = match auth.as_str() {
-            Some("required") => "authenticated",
-            Some("optional" | "none") => "public",
-            _ => {
-                let message = format!("body: triggers: config.auth must be required, optional or none, got {auth}");
-                return Err(Error::invalid(message));
-            }
-        };
-        body.insert("access".to_owned(), serde_json::json!({ "policy": policy }));
-        Ok(())
-    }
-}
-
 /// What a function object has more below `/v1/{app}`.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -154,16 +75,15 @@ impl TriggerObject {
 pub(super) struct SettingsObject {
     timeout_ms: u32,
     memory_limit_mb: u32,
-    triggers: [Value; 1],
+    triggers: Vec<Value>,
 }
 
 impl From<&Settings> for SettingsObject {
     fn from(settings: &Settings) -> Self {
-        let auth = if settings.access == Access::Public { "none" } else { "required" };
         Self {
             timeout_ms: settings.timeout_seconds * MILLISECONDS,
             memory_limit_mb: settings.memory_limit_mb,
-            triggers: [serde_json::json!({ "type": "http", "config": { "auth": auth } })],
+            triggers: triggers::shown(settings),
         }
     }
 }
@@ -215,9 +135,10 @@ impl ButterbaseObject {
 /// `GET /functions`
 pub(super) async fn list(State(api): State<Arc<Api>>, InApp(app): InApp) -> Result<Response, Error> {
     let name = app.name.clone();
-    let versions = api.store.read(move |tx| functions::list(tx, &name)).await?;
     let object = |version| ButterbaseObject::new(FunctionObject::from(version));
-    Ok(Json(versions.into_iter().map(object).collect::<Vec<_>>()).into_response())
+    let objects = move |versions: Vec<_>| versions.into_iter().map(object).collect::<Vec<_>>();
+    let functions = api.store.read(move |tx| functions::list(tx, &name).map(objects)).await?;
+    Ok(Json(functions).into_response())
 }
 
 /// `GET /functions/{name}`: with its metrics.

@@ -23,7 +23,8 @@ use super::extract::{InApp, json as body_of};
 use super::reception::bytes;
 use crate::error::{Code, Error};
 use crate::store::tenant::{
-    Applied, Caller, Database, Error as DatabaseError, Migration, MigrationError, Parameters, ScriptError, Value,
+    Applied, Caller, Database, Error as DatabaseError, Migration, MigrationError, Outcome, Parameters, ScriptError,
+    TransactionMode, Value,
 };
 use crate::tunables::{IMPORT_BYTES, MANAGEMENT_BODY_BYTES, MANAGEMENT_STATEMENT_TIME, MIGRATION_TIME};
 
@@ -73,6 +74,9 @@ pub(in crate::api) struct Query {
     role: Role,
     #[serde(default)]
     user: Option<String>,
+    /// Refuses a statement that would change anything.
+    #[serde(default)]
+    read_only: bool,
 }
 
 /// Whom a statement is run for.
@@ -121,7 +125,7 @@ pub(super) async fn migrate(
 
 /// `POST /db/query`: one statement.
 pub(super) async fn query(State(api): State<Arc<Api>>, InApp(app): InApp, request: Request) -> Result<Response, Error> {
-    let Query { sql, parameters, role, user } = body_of(request, MANAGEMENT_BODY_BYTES).await?;
+    let Query { sql, parameters, role, user, read_only } = body_of(request, MANAGEMENT_BODY_BYTES).await?;
     let caller = match (role, user) {
         (Role::Authenticated, Some(user)) => Caller::user(user),
         (Role::Authenticated, None) => return Err(Error::invalid("user: role authenticated needs the id of a user")),
@@ -131,7 +135,12 @@ pub(super) async fn query(State(api): State<Arc<Api>>, InApp(app): InApp, reques
     };
     let parameters = parameters_from(parameters)?;
     let database = database(&api, &app).await?.acting_for(Arc::new(caller));
-    let outcome = database.run(sql, parameters, Instant::now() + MANAGEMENT_STATEMENT_TIME).await.map_err(refused)?;
+    let deadline = Instant::now() + MANAGEMENT_STATEMENT_TIME;
+    let outcome = match read_only {
+        true => read(&database, sql, parameters, deadline).await,
+        false => database.run(sql, parameters, deadline).await,
+    }
+    .map_err(refused)?;
     let rows = outcome.rows.rows.into_iter().map(|row| row.into_iter().map(json_from).collect::<Vec<_>>());
     Ok(Json(json!({
         "columns": outcome.rows.columns,
@@ -140,6 +149,19 @@ pub(super) async fn query(State(api): State<Arc<Api>>, InApp(app): InApp, reques
         "last_insert_id": outcome.changes.last_insert_id,
     }))
     .into_response())
+}
+
+/// Runs a statement where nothing can be written.
+async fn read(
+    database: &Database,
+    sql: String,
+    parameters: Parameters,
+    deadline: Instant,
+) -> Result<Outcome, DatabaseError> {
+    let snapshot = database.begin(TransactionMode::ReadOnly, deadline).await?;
+    let outcome = snapshot.run(sql, parameters, deadline).await?;
+    snapshot.rollback().await?;
+    Ok(outcome)
 }
 
 /// `GET /db/dump`: schema, rows and policies as SQL text.

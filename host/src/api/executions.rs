@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -13,9 +13,8 @@ use super::Api;
 use super::extract::{InApp, InPath, InQuery};
 use super::functions::{FunctionPath, no_function};
 use super::pages::Pages;
-use crate::error::Error;
+use crate::error::{Code, Error};
 use crate::ids::{AppName, ExecutionId, FunctionId, FunctionName};
-use crate::store::executions::stats::Stats;
 use crate::store::executions::{ExecutionRow, Page, Status, Trigger};
 use crate::store::functions;
 
@@ -49,6 +48,7 @@ pub(in crate::api) struct ExecutionsQuery {
     offset: u32,
     status: Option<StatusName>,
     trigger_type: Option<TriggerName>,
+    since: Option<Timestamp>,
 }
 
 #[derive(Clone, Copy, Serialize, Deserialize, JsonSchema)]
@@ -149,75 +149,7 @@ impl From<ExecutionRow> for ExecutionObject {
     }
 }
 
-/// Hours the statistics are about: by default, and at most, which is how long they are kept.
-const HOURS: u32 = 24;
-const HOURS_MAX: u32 = 720;
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(in crate::api) struct StatsQuery {
-    hours: Option<u32>,
-}
-
-/// What BB10 asks for, and percentiles. Times in milliseconds.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "Statistics")]
-pub(in crate::api) struct StatsObject {
-    hours: u32,
-    count: u64,
-    errors: u64,
-    timeouts: u64,
-    error_rate: f64,
-    average_ms: Option<f64>,
-    p50_ms: Option<f64>,
-    p95_ms: Option<f64>,
-    p99_ms: Option<f64>,
-    last_invocation: Option<Timestamp>,
-}
-
-impl StatsObject {
-    fn new(hours: u32, stats: &Stats) -> Self {
-        let Stats { success, error, timeout, .. } = *stats;
-        let failed = error + timeout;
-        let count = success + failed;
-        let milliseconds = |microseconds: f64| (microseconds / 10.0).round() / 100.0;
-        let [p50, p95, p99] = match stats.percentiles_us {
-            Some(percentiles) => percentiles.map(milliseconds).map(Some),
-            None => [None; 3],
-        };
-        Self {
-            hours,
-            count,
-            errors: failed,
-            timeouts: timeout,
-            error_rate: if count == 0 { 0.0 } else { failed as f64 / count as f64 },
-            average_ms: stats.average_us.map(milliseconds),
-            p50_ms: p50,
-            p95_ms: p95,
-            p99_ms: p99,
-            last_invocation: stats.last,
-        }
-    }
-}
-
-/// `GET /functions/{name}/stats?hours=`
-pub(super) async fn stats(
-    State(api): State<Arc<Api>>,
-    InApp(app): InApp,
-    InPath(FunctionPath { name }): InPath<FunctionPath>,
-    InQuery(query): InQuery<StatsQuery>,
-) -> Result<Response, Error> {
-    let hours = query.hours.unwrap_or(HOURS);
-    if !(1..=HOURS_MAX).contains(&hours) {
-        return Err(Error::invalid(format!("query: hours must be between 1 and {HOURS_MAX}, got {hours}")));
-    }
-    let id = recorded(&api, &app.name, name).await?;
-    let since = Timestamp::now() - SignedDuration::from_hours(hours.into());
-    let stats = api.store.executions().stats(id, since).await?;
-    Ok(Json(StatsObject::new(hours, &stats)).into_response())
-}
-
-/// `GET /functions/{name}/executions?limit=&offset=&status=&trigger_type=`
+/// `GET /functions/{name}/executions?limit=&offset=&status=&trigger_type=&since=`
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
     InApp(app): InApp,
@@ -228,6 +160,28 @@ pub(super) async fn list(
     let id = recorded(&api, &app.name, name).await?;
     let trigger = query.trigger_type.map(|TriggerName(trigger)| trigger);
     let status = query.status.map(Status::from);
-    let page = Page { limit, offset: query.offset, status, trigger, ..Page::default() };
+    let page = Page { limit, offset: query.offset, status, trigger, since: query.since, ..Page::default() };
     Pages::new(&api, app.name.clone(), id, page).array::<ExecutionObject>().await
+}
+
+/// An execution of a route.
+#[derive(Deserialize)]
+pub(super) struct ExecutionPath {
+    name: FunctionName,
+    id: ExecutionId,
+}
+
+/// `GET /functions/{name}/executions/{id}`
+pub(super) async fn get(
+    State(api): State<Arc<Api>>,
+    InApp(app): InApp,
+    InPath(ExecutionPath { name, id }): InPath<ExecutionPath>,
+) -> Result<Response, Error> {
+    let function = recorded(&api, &app.name, name).await?;
+    let row = api.store.executions().get(app.name.clone(), function, id).await?;
+    let none = || {
+        let message = "no such execution of this function is kept: it may still run, or be too old";
+        Error::new(Code::NotFound, message)
+    };
+    Ok(Json(ExecutionObject::from(row.ok_or_else(none)?)).into_response())
 }

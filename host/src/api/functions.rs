@@ -58,6 +58,9 @@ pub(in crate::api) struct FunctionObject {
     created_at: Timestamp,
     updated_at: Timestamp,
     created_by: String,
+    /// When its schedule is due next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_run: Option<Timestamp>,
     #[serde(flatten)]
     source: Option<SourceObject>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -90,6 +93,7 @@ impl From<&Source> for SourceObject {
 impl From<FunctionVersion> for FunctionObject {
     fn from(version: FunctionVersion) -> Self {
         let kind = kind(&version);
+        let next_run = version.settings.schedule().and_then(|schedule| schedule.next_after(Timestamp::now()));
         Self {
             id: version.id,
             app: version.app,
@@ -103,6 +107,7 @@ impl From<FunctionVersion> for FunctionObject {
             created_at: version.created_at,
             updated_at: version.updated_at,
             created_by: version.created_by,
+            next_run,
             source: None,
             packages: None,
         }
@@ -307,6 +312,10 @@ pub(in crate::api) struct UploadQuery {
     allow_service_role: Option<bool>,
     allow_read: Option<bool>,
     allow_write: Option<bool>,
+    http_trigger: Option<bool>,
+    cron_schedule: Option<String>,
+    cron_timezone: Option<String>,
+    websocket_event: Option<String>,
     rate_limit: Option<RateLimit>,
     activate: Option<bool>,
     dry_run: Option<bool>,
@@ -342,6 +351,10 @@ impl From<UploadQuery> for SettingsPatch {
             allow_service_role: query.allow_service_role,
             allow_read: query.allow_read,
             allow_write: query.allow_write,
+            http_trigger: query.http_trigger,
+            cron_schedule: query.cron_schedule.map(Some),
+            cron_timezone: query.cron_timezone.map(Some),
+            websocket_event: query.websocket_event.map(Some),
             rate_limit: query.rate_limit.map(Some),
             ..Self::default()
         }
@@ -351,8 +364,10 @@ impl From<UploadQuery> for SettingsPatch {
 /// `GET /functions`
 pub(super) async fn list(State(api): State<Arc<Api>>, InApp(app): InApp) -> Result<Response, Error> {
     let name = app.name.clone();
-    let versions = api.store.read(move |tx| store::list(tx, &name)).await?;
-    Ok(Json(versions.into_iter().map(FunctionObject::from).collect::<Vec<_>>()).into_response())
+    // Made there: when a schedule is due next takes its time.
+    let objects = |versions: Vec<_>| versions.into_iter().map(FunctionObject::from).collect::<Vec<_>>();
+    let functions = api.store.read(move |tx| store::list(tx, &name).map(objects)).await?;
+    Ok(Json(functions).into_response())
 }
 
 /// What a version was made from, as it is stored, if that is a source.

@@ -17,7 +17,7 @@ use crate::http::rate::{Caller, Class, Quota};
 use crate::ids::AppName;
 
 /// Routes about all apps. Their handlers look at the app a token is bound to themselves.
-const OF_ALL_APPS: [&str; 3] = ["/api/v1/apps", "/api/v1/tokens", "/api/v1/tokens/{id}"];
+const OF_ALL_APPS: [&str; 4] = ["/api/v1/apps", "/api/v1/token", "/api/v1/tokens", "/api/v1/tokens/{id}"];
 
 /// Routes that show keys of an app, or hashes of its secrets, by which short ones can be guessed.
 const SHOW_KEYS: [&str; 4] =
@@ -123,6 +123,8 @@ mod tests {
             (Method::POST, "/v1/{app}/functions/{name}/rollback", Scope::Deploy),
             (Method::POST, "/api/v1/apps", Scope::Admin),
             (Method::DELETE, "/api/v1/apps/{app}", Scope::Admin),
+            (Method::GET, "/api/v1/token", Scope::Read),
+            (Method::POST, "/v1/{app}/functions/{name}/test", Scope::Deploy),
             (Method::GET, "/api/v1/tokens", Scope::Admin),
             (Method::POST, "/v1/{app}/api-keys", Scope::Admin),
             (Method::GET, "/v1/{app}/api-keys", Scope::Read),

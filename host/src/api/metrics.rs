@@ -66,7 +66,7 @@ fn series(api: &Api) -> Vec<FunctionSeries> {
     for app in api.table.apps() {
         for function in app.all() {
             let counts = function.metrics.counts();
-            if counts.executions() > 0 {
+            if counts.executions() > 0 || counts.skipped > 0 {
                 let (app, function) = (app.name.to_string(), function.version.name.to_string());
                 series.push(FunctionSeries { app, function, counts });
             }

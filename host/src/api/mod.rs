@@ -16,10 +16,15 @@ pub mod metrics;
 mod multipart;
 mod openapi;
 mod pages;
+mod presented;
 mod reception;
+mod schedule;
 pub mod secrets;
+mod stats;
 mod supabase;
+mod test_call;
 mod tokens;
+mod triggers;
 mod versions;
 
 use std::sync::Arc;
@@ -36,6 +41,7 @@ use crate::deploy::Deployer;
 use crate::error::{Code, Error};
 use crate::http::rate::Limiter;
 use crate::http::respond;
+use crate::invoke::Invoker;
 use crate::router::table::Table;
 use crate::runtime::limits::MemoryBudget;
 use crate::sandbox::origin::Origin;
@@ -55,6 +61,8 @@ pub struct Api {
     pub limiter: Arc<Limiter>,
     /// Where the host is reached.
     pub origin: Origin,
+    /// Runs functions.
+    pub invoker: Arc<Invoker>,
     /// What the host is measured by.
     pub gauges: Gauges,
     /// For all large bodies of requests together.
@@ -69,6 +77,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/api/v1/apps", get(apps::list).post(apps::create))
         .route("/api/v1/apps/{app}", get(apps::get).patch(apps::change).delete(apps::delete))
         .route("/metrics", get(metrics::get))
+        .route("/api/v1/token", get(presented::get))
         .route("/api/v1/tokens", get(tokens::list).post(tokens::create))
         .route("/api/v1/tokens/{id}", delete(tokens::delete))
         .nest("/api/v1", native().merge(of_an_app()))
@@ -84,7 +93,8 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/openapi.json", get(openapi::get))
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(api);
-    Router::new().merge(open).route("/healthz", get(healthy)).route("/readyz", get(healthy)).merge(managed)
+    let pages = Router::new().route("/admin", get(elsewhere));
+    Router::new().merge(open).merge(pages).route("/healthz", get(healthy)).route("/readyz", get(healthy)).merge(managed)
 }
 
 fn native() -> Router<Arc<Api>> {
@@ -103,14 +113,18 @@ fn of_an_app() -> Router<Arc<Api>> {
     Router::new()
         .route("/functions/{name}/settings", patch(butterbase::settings))
         .route("/functions/{name}/logs", get(butterbase::logs))
-        .route("/functions/{name}/stats", get(executions::stats))
+        .route("/functions/{name}/stats", get(stats::of_function))
+        .route("/functions/{name}/test", post(test_call::call))
         .route("/functions/{name}/versions", get(versions::list))
         .route("/functions/{name}/rollback", post(versions::rollback))
         .route("/functions/{name}/traffic", post(versions::traffic))
+        .route("/functions/{name}/cron", post(schedule::run))
         .route("/functions/{name}/env", get(secrets::list_function).patch(secrets::patch_function))
         .route("/functions/{name}/executions", get(executions::list))
+        .route("/functions/{name}/executions/{id}", get(executions::get))
         .route("/functions/{name}/executions/export", get(export::export))
         .route("/functions/{name}/executions/stream", get(export::tail))
+        .route("/stats", get(stats::of_app))
         .route("/secrets", get(secrets::list).put(secrets::put))
         .route("/secrets/{name}", delete(secrets::delete))
         .route("/api-keys", get(keys::list).post(keys::create))
@@ -121,6 +135,12 @@ fn of_an_app() -> Router<Arc<Api>> {
         .route("/db/dump", get(database::dump))
         .route("/db/import", post(database::import))
         .route("/project", get(keys::project))
+}
+
+/// What somebody is told who looks for the admin interface among the functions.
+async fn elsewhere() -> Error {
+    let message = "the admin interface is at an address of its own, where no function answers: the host prints it when it starts, and --admin-listen chooses it";
+    Error::new(Code::NotFound, message)
 }
 
 async fn healthy() -> StatusCode {

@@ -62,6 +62,11 @@ impl Identity {
         }
     }
 
+    /// Whether it stands for the app itself.
+    pub fn is_the_app(&self) -> bool {
+        matches!(self, Self::ApiKey(_) | Self::ServiceRole | Self::Token(_) | Self::Admin)
+    }
+
     /// How execution records name it.
     pub fn label(&self) -> Option<String> {
         match self {

@@ -46,8 +46,13 @@ impl Client {
     }
 
     /// Writes what is at a path, as it arrives.
-    pub(super) async fn download(&self, path: &str, to: &mut impl std::io::Write) -> Result<(), Failure> {
-        let mut body = self.request(Method::GET, path, "application/json", Bytes::new()).await?.into_body();
+    pub(super) async fn download(
+        &self,
+        method: Method,
+        path: &str,
+        to: &mut impl std::io::Write,
+    ) -> Result<(), Failure> {
+        let mut body = self.request(method, path, "application/json", Bytes::new()).await?.into_body();
         while let Some(frame) = body.frame().await {
             if let Some(data) = frame?.data_ref() {
                 to.write_all(data)?;
@@ -77,8 +82,11 @@ impl Client {
         if status.is_success() {
             return Ok(response);
         }
-        let answer: Value = serde_json::from_slice(&response.into_body().collect().await?.to_bytes())?;
-        let message = answer.get("message").and_then(Value::as_str).unwrap_or("no message");
+        let body = response.into_body().collect().await?.to_bytes();
+        // A function may answer whatever it likes.
+        let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let text = String::from_utf8_lossy(&body);
+        let message = answer.get("message").and_then(Value::as_str).unwrap_or(&text);
         Err(with_frames(format!("the host answered {status}: {message}"), answer.get("details")).into())
     }
 }

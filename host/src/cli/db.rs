@@ -28,6 +28,20 @@ pub(super) struct Target {
     app: AppName,
 }
 
+impl Target {
+    /// A client of the host.
+    pub(super) async fn client(&self) -> Result<Client, Failure> {
+        let keys = Keys::from_environment()?;
+        let token = keys.admin_token.ok_or("CADDIS_ADMIN_TOKEN is not set: it holds the token for the host")?;
+        Ok(Client { address: super::client::address_of(&self.url).await?, token })
+    }
+
+    /// Where the API has this of the app.
+    pub(super) fn path(&self, below: &str) -> String {
+        format!("/v1/{}/{below}", self.app)
+    }
+}
+
 /// What to do with the database of an app.
 #[derive(Subcommand)]
 pub(super) enum Action {
@@ -63,11 +77,9 @@ pub(super) enum Action {
 
 /// Runs the command.
 pub(super) fn run(target: &Target, action: Action) -> Result<(), Failure> {
-    let keys = Keys::from_environment()?;
-    let token = keys.admin_token.ok_or("CADDIS_ADMIN_TOKEN is not set: it holds the token for the host")?;
-    let path = format!("/v1/{}/db", target.app);
+    let path = target.path("db");
     runtime()?.block_on(async {
-        let client = Client { address: super::client::address_of(&target.url).await?, token };
+        let client = target.client().await?;
         match action {
             Action::Migrate { directory, dry_run } => {
                 let applied = migrate(&client, &path, &directory_or_default(directory), dry_run).await?;
@@ -200,10 +212,10 @@ async fn dump(client: &Client, path: &str, file: Option<&Path>) -> Result<(), Fa
         Some(file) => {
             let failed = |error: std::io::Error| format!("{}: {error}", file.display());
             let mut out = std::fs::File::create(file).map_err(failed)?;
-            client.download(&target, &mut out).await?;
+            client.download(Method::GET, &target, &mut out).await?;
             out.sync_all().map_err(failed)?;
         }
-        None => client.download(&target, &mut std::io::stdout().lock()).await?,
+        None => client.download(Method::GET, &target, &mut std::io::stdout().lock()).await?,
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::client::Client;
 use super::scripts::Script;
-use super::serve::{print, runtime, start_logging, termination};
+use super::serve::{announce_admin, print, runtime, start_logging, termination};
 use super::{Failure, report};
 use crate::app::{App, Started};
 use crate::config::{Config, Keys, ServeOptions};
@@ -66,7 +66,7 @@ pub(super) fn run(directory: &Path, options: ServeOptions) -> Result<(), Failure
     start_logging()?;
     runtime()?.block_on(async {
         let Started { app, .. } = App::start(config).await?;
-        let client = Client { address: app.address(), token };
+        let (client, admin_url) = (Client { address: app.address(), token }, app.admin_url());
         let serving = tokio::spawn(app.run(termination()?));
         let migrations = directory.join(super::db::MIGRATIONS);
         if migrations.is_dir() {
@@ -87,6 +87,7 @@ pub(super) fn run(directory: &Path, options: ServeOptions) -> Result<(), Failure
             let key = project.get(name).and_then(Value::as_str).unwrap_or_default();
             print(&format!("{}: {key}", name.replace('_', " ")));
         }
+        announce_admin(admin_url);
         print(&format!("listening on http://{} (Ctrl-C stops)", client.address));
         serving.await?;
         Ok(())

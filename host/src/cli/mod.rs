@@ -5,6 +5,7 @@ mod build;
 mod client;
 mod db;
 mod dev;
+mod run;
 mod scripts;
 mod secrets;
 mod serve;
@@ -16,6 +17,7 @@ use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
 use crate::config::ServeOptions;
+use crate::ids::FunctionName;
 use crate::runtime::compile::{COMPILE_COMMAND, compile_process};
 
 /// A self-hosted function host: a fresh WebAssembly sandbox for every request
@@ -64,6 +66,14 @@ enum Command {
         target: db::Target,
         #[command(subcommand)]
         action: db::Action,
+    },
+    /// Run a function of a running host now as its schedule does, and write what it answers
+    Run {
+        #[command(flatten)]
+        target: db::Target,
+        /// The function, which has a schedule
+        #[arg(long, value_name = "NAME")]
+        cron: FunctionName,
     },
     /// Copy everything a host keeps into one file, also while it serves
     Backup {
@@ -122,6 +132,7 @@ pub fn main() -> ExitCode {
         Command::Build { file, output, options } => return build(&file, output, options),
         Command::Backup { file, data } => backup::write(&data, &file),
         Command::Restore { file, data, master_key, at } => backup::restore(&file, &data, master_key.as_deref(), at),
+        Command::Run { target, cron } => run::cron(&target, &cron),
         Command::Db { target, action } => return database(&target, action),
         Command::Compile { memory_mb } => return compile(memory_mb),
     };

@@ -20,6 +20,7 @@ pub(super) fn run(options: ServeOptions, file: Option<&Path>) -> Result<(), Fail
         // Before anybody is told that there is a process to end.
         let stop = termination()?;
         announce_token(new_admin_token.as_ref());
+        announce_admin(app.admin_url());
         print(&format!("listening on http://{}", app.address()));
         app.run(stop).await;
         Ok(())
@@ -64,6 +65,12 @@ pub(super) fn termination() -> std::io::Result<impl Future<Output = ()>> {
 fn announce_token(token: Option<&Secret>) {
     if let Some(token) = token {
         print(&format!("admin token: {} (shown only now)", token.expose()));
+    }
+}
+
+pub(super) fn announce_admin(url: Option<String>) {
+    if let Some(url) = url {
+        print(&format!("admin interface: {url}"));
     }
 }
 

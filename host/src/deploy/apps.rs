@@ -75,6 +75,7 @@ impl Deployer {
         self.store.write(move |tx| stored::delete(tx, &name)).await?;
         self.table.remove(&app.name);
         app.clear();
+        self.changed.notify_one();
         drop(order);
         self.finish_deletions().await
     }

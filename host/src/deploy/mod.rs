@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, MutexGuard, Notify};
 
 use self::components::Components;
 use self::packages::{LockedPackages, PackageVersions};
@@ -30,6 +30,7 @@ use crate::store::secrets::{self, Changes, Scope};
 use crate::store::tenant::Databases;
 use crate::store::{Store, StoreError, Writer, api_keys, apps as stored_apps};
 use crate::threads;
+use crate::tunables::{CRON_FUNCTIONS, EVENT_FUNCTIONS};
 
 /// Makes versions active and keeps the table in step with the store.
 pub struct Deployer {
@@ -49,6 +50,8 @@ pub struct Deployer {
     pub databases: Databases,
     /// The directories of functions, which go with them.
     pub files: Arc<Files>,
+    /// Told when other versions are served than before.
+    pub changed: Arc<Notify>,
     /// Makes what checks the tokens of an app's users.
     pub verifiers: Verifiers,
     /// Held while an app is made or removed, so that the table changes in the order of the store.
@@ -234,7 +237,9 @@ impl Deployer {
             (Expect::New | Expect::Existing | Expect::Any, _) => {}
         }
         let before = active.map(|active| active.version.settings.clone()).unwrap_or_default();
-        patch.apply(before, &self.maxima)
+        let settings = patch.apply(before, &self.maxima)?;
+        check_triggers(app, name, &settings)?;
+        Ok(settings)
     }
 
     /// Keeps others from changing an app. One that was removed does not change any more: another may have its name by now.
@@ -311,6 +316,7 @@ impl Deployer {
         let (app_name, stored_name) = (app.name.clone(), name.clone());
         let id = self.store.write(move |tx| functions::delete(tx, &app_name, &stored_name)).await?;
         app.remove(&name);
+        self.changed.notify_one();
         let (files, owner) = (self.files.clone(), app.name.clone());
         let removed = threads::blocking(move || files.delete(&owner, id)).await;
         removed.map_err(Error::internal)?.map_err(Error::internal)?;
@@ -337,7 +343,12 @@ impl Deployer {
     fn activate(&self, app: &App, version: FunctionVersion, linked: Option<Arc<Linked>>, canaries: Vec<Share>) {
         let shared = match app.function(&version.name) {
             Some(before) => before.shared(),
-            None => Shared { gate: self.admission.gate(), usage: Arc::default(), metrics: Arc::default() },
+            None => Shared {
+                gate: self.admission.gate(),
+                usage: Arc::default(),
+                metrics: Arc::default(),
+                turn: Arc::default(),
+            },
         };
         let canary = |Share { percent, version, linked }| {
             let function = Arc::new(Function::new(version, linked, shared.clone()));
@@ -345,6 +356,7 @@ impl Deployer {
         };
         let canaries = canaries.into_iter().map(canary).collect();
         app.activate(Arc::new(Function::new(version, linked, shared.clone())), canaries);
+        self.changed.notify_one();
     }
 }
 
@@ -358,6 +370,26 @@ impl From<StoreError> for Error {
             StoreError::Internal(cause) => Self::internal(cause),
         }
     }
+}
+
+/// Refuses one more schedule, or one more function for an event, than an app can have. Functions that are disabled count.
+fn check_triggers(app: &App, name: &FunctionName, settings: &Settings) -> Result<(), Error> {
+    let others = |has: &dyn Fn(&Settings) -> bool| {
+        let is_one = |function: &&Arc<Function>| function.version.name != *name && has(&function.version.settings);
+        app.all().iter().filter(is_one).count()
+    };
+    if settings.cron_schedule.is_some() && others(&|other| other.cron_schedule.is_some()) >= CRON_FUNCTIONS {
+        return Err(Error::invalid(format!(
+            "cron_schedule: {CRON_FUNCTIONS} functions of the app have a schedule already; let one of them do what is due at the same time"
+        )));
+    }
+    let event = &settings.websocket_event;
+    if event.is_some() && others(&|other| other.websocket_event == *event) >= EVENT_FUNCTIONS {
+        return Err(Error::invalid(format!(
+            "websocket_event: {EVENT_FUNCTIONS} functions of the app have this event already; let one of them call the others"
+        )));
+    }
+    Ok(())
 }
 
 /// How a version is published, if it is.

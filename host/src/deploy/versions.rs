@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Deployer, Share};
+use super::{Deployer, Share, check_triggers};
 use crate::error::{Code, Error};
 use crate::ids::FunctionName;
 use crate::router::table::App;
@@ -16,6 +16,7 @@ impl Deployer {
     pub async fn rollback(&self, app: &App, name: FunctionName, version: u32) -> Result<FunctionVersion, Error> {
         let _order = self.change(app).await?;
         let found = self.kept(app, &name, version).await?;
+        check_triggers(app, &name, &found.settings)?;
         let linked = self.ready(app, &found).await?;
         let app_name = app.name.clone();
         let write = move |tx: &Writer<'_>| versions::activate(tx, &app_name, &name, version);

@@ -1,10 +1,14 @@
 //! Connections: bind, accept, serve, drain. HTTP/1.1 only: a proxy in front speaks HTTP/2 and TLS.
 
+use std::convert::Infallible;
+use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::{Request, Response};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -13,11 +17,21 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::task::TaskTracker;
 
-use super::service::Service;
+use super::body::AnyBody;
 use crate::tunables::{HEAD_BYTES, HEAD_TIME, WRITE_STALL_TIME};
 
 /// Pause after a failed `accept`, which mostly means that the process has no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What stands behind a socket.
+pub trait Answers: Send + Sync + 'static {
+    /// Answers one request from this address.
+    fn call(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        peer: IpAddr,
+    ) -> impl Future<Output = Result<Response<AnyBody>, Infallible>> + Send;
+}
 
 /// A bound socket.
 pub struct Listener {
@@ -38,7 +52,7 @@ impl Listener {
     }
 
     /// Serves until `shutdown` says true, then waits for the requests that run.
-    pub async fn serve(self, service: Arc<Service>, mut shutdown: watch::Receiver<bool>) {
+    pub async fn serve<A: Answers>(self, service: Arc<A>, mut shutdown: watch::Receiver<bool>) {
         let connections = TaskTracker::new();
         loop {
             // Taken before the next connection: at the limit, clients wait in the kernel's queue.
@@ -63,10 +77,10 @@ impl Listener {
     }
 }
 
-async fn connection(
+async fn connection<A: Answers>(
     stream: TcpStream,
     peer: IpAddr,
-    service: Arc<Service>,
+    service: Arc<A>,
     mut shutdown: watch::Receiver<bool>,
     _place: OwnedSemaphorePermit,
 ) {

@@ -8,7 +8,7 @@ use axum::Router;
 use futures::future::BoxFuture;
 use http::header::{CONTENT_LENGTH, HOST, UPGRADE};
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use tokio::sync::Semaphore;
@@ -19,6 +19,7 @@ use super::body::{AnyBody, BodyError, ResponseBody, incoming};
 use super::cors::Cors;
 use super::credential::{authenticate, is_host_credential, presented};
 use super::headers::end_to_end;
+use super::listener::Answers;
 use super::rate::{Caller, Class, Limiter, Quota};
 use super::respond;
 use crate::auth::Identity;
@@ -32,6 +33,9 @@ use crate::observe::trace::TraceContext;
 use crate::router::table::Table;
 use crate::router::{Dialect, Route, route};
 use crate::settings::cors::CorsSettings;
+
+/// Widens what a service worker is for, up to the whole origin.
+const SERVICE_WORKER_ALLOWED: HeaderName = HeaderName::from_static("service-worker-allowed");
 
 /// Answers requests.
 pub struct Service {
@@ -55,20 +59,17 @@ pub struct Service {
     pub max_response_bytes: u64,
 }
 
-impl Service {
-    /// Answers one request from this address.
-    pub async fn call(
-        self: Arc<Self>,
-        request: Request<Incoming>,
-        peer: IpAddr,
-    ) -> Result<Response<AnyBody>, Infallible> {
+impl Answers for Service {
+    async fn call(self: Arc<Self>, request: Request<Incoming>, peer: IpAddr) -> Result<Response<AnyBody>, Infallible> {
         // Its success would turn the connection into a tunnel.
         if request.method() == Method::CONNECT {
             return Ok(respond::error(&Error::new(Code::MethodNotAllowed, "CONNECT is not possible here")));
         }
         let path = request.uri().path().to_owned();
         match route(&path) {
-            Ok(Route::Stream { app }) if is_websocket(&request) => Ok(self.stream(app, request, peer).await),
+            Ok(Route::Socket { app, language }) if is_websocket(&request) => {
+                Ok(self.socket(app, language, request, peer).await)
+            }
             Ok(Route::Invoke { dialect, app, function, rest }) => {
                 let mut response = self.invoke(dialect, app, function, rest, request, peer).await;
                 if dialect == Dialect::Supabase {
@@ -76,7 +77,7 @@ impl Service {
                 }
                 Ok(response)
             }
-            Ok(Route::Stream { .. } | Route::Manage) => self.manage(request).await,
+            Ok(Route::Socket { .. } | Route::Manage) => self.manage(request).await,
             Err(error) => {
                 let cors = Cors::decide(request.method(), request.headers(), None);
                 let mut response = respond::error(&error.into());
@@ -85,7 +86,9 @@ impl Service {
             }
         }
     }
+}
 
+impl Service {
     async fn manage(&self, request: Request<Incoming>) -> Result<Response<AnyBody>, Infallible> {
         let response = self.management.clone().oneshot(request.map(axum::body::Body::new)).await?;
         Ok(response.map(|body| body.map_err(Into::into).boxed_unsync()))
@@ -218,7 +221,8 @@ impl Service {
     fn response(&self, answer: Answer) -> Response<AnyBody> {
         let Answer { execution, response, cancel, completion, delivery } = answer;
         let (mut head, body) = response.into_parts();
-        head.headers = end_to_end(&head.headers, |_, _| false);
+        // A worker for more than the paths below itself would stand between browsers and the functions of others.
+        head.headers = end_to_end(&head.headers, |name, _| name == SERVICE_WORKER_ALLOWED);
         let announced = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         let body = ResponseBody::new(body, announced, self.max_response_bytes, completion, cancel, delivery);
         let mut response = Response::from_parts(head, body.boxed_unsync());

@@ -137,6 +137,8 @@ impl Text {
         self.of_each("caddis_function_response_bytes_total", "counter", help, functions, |counts| {
             counts.response_bytes
         });
+        let help = "Runs of a schedule that were skipped: the one before still ran, or there was no room in time.";
+        self.of_each("caddis_function_schedule_skips_total", "counter", help, functions, |counts| counts.skipped);
         let help = "The most memory one execution had since the start.";
         self.of_each("caddis_function_peak_memory_bytes", "gauge", help, functions, |counts| counts.peak_memory);
     }

@@ -63,6 +63,7 @@ pub struct FunctionMetrics {
     fuel: AtomicU64,
     response_bytes: AtomicU64,
     peak_memory: AtomicU64,
+    skipped: AtomicU64,
 }
 
 /// The counters of one function, or of several, at one moment.
@@ -82,6 +83,8 @@ pub struct FunctionCounts {
     pub response_bytes: u64,
     /// The most memory one of them had, in bytes.
     pub peak_memory: u64,
+    /// Runs of its schedule that did not come to an execution.
+    pub skipped: u64,
 }
 
 impl FunctionMetrics {
@@ -103,6 +106,11 @@ impl FunctionMetrics {
         self.peak_memory.fetch_max(row.peak_memory_bytes, Ordering::Relaxed);
     }
 
+    /// Counts a run of a schedule that did not come to an execution.
+    pub fn skip(&self) {
+        self.skipped.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// What was counted so far.
     pub fn counts(&self) -> FunctionCounts {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -114,6 +122,7 @@ impl FunctionMetrics {
             fuel: load(&self.fuel),
             response_bytes: load(&self.response_bytes),
             peak_memory: load(&self.peak_memory),
+            skipped: load(&self.skipped),
         }
     }
 }
@@ -139,5 +148,6 @@ impl FunctionCounts {
         self.fuel += other.fuel;
         self.response_bytes += other.response_bytes;
         self.peak_memory = self.peak_memory.max(other.peak_memory);
+        self.skipped += other.skipped;
     }
 }

@@ -21,7 +21,7 @@ use super::trace::TraceContext;
 use crate::bindings::egress::{AllowRule, EgressPolicy};
 use crate::bindings::fetch::Dialer;
 use crate::ids::FunctionName;
-use crate::store::executions::{ExecutionRow, Status};
+use crate::store::executions::{ExecutionRow, Status, Trigger};
 use crate::tunables::{OTLP_BATCH, OTLP_BATCH_DELAY, OTLP_QUEUE, OTLP_REQUEST_TIME};
 
 /// How the host calls itself, as a client and as a service.
@@ -161,7 +161,7 @@ fn span(function: &FunctionName, row: &ExecutionRow, trace: &TraceContext) -> Va
         text("faas.name", function.as_str()),
         text("faas.version", &row.function_version.to_string()),
         text("faas.invocation_id", &row.id.to_string()),
-        text("faas.trigger", row.trigger_type.as_str()),
+        text("faas.trigger", trigger(row.trigger_type)),
         text("http.request.method", &row.method),
         text("url.path", &row.path),
     ];
@@ -185,6 +185,15 @@ fn span(function: &FunctionName, row: &ExecutionRow, trace: &TraceContext) -> Va
         }
     }
     span
+}
+
+/// What started an execution, as the conventions call it.
+fn trigger(trigger: Trigger) -> &'static str {
+    match trigger {
+        Trigger::Http => "http",
+        Trigger::Cron => "timer",
+        Trigger::Trigger => "other",
+    }
 }
 
 fn text(key: &str, value: &str) -> Value {

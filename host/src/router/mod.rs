@@ -17,6 +17,15 @@ pub enum Dialect {
     Butterbase,
 }
 
+/// What is spoken on a WebSocket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Language {
+    /// Functions are called by their names (FX13).
+    Stream,
+    /// Events are, for which functions wait (BB3).
+    Realtime,
+}
+
 /// What a path asks for.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Route<'a> {
@@ -31,10 +40,12 @@ pub enum Route<'a> {
         /// The rest of the path, with its leading slash; empty when there is none.
         rest: &'a str,
     },
-    /// A WebSocket to the functions of an app; for requests that want none, the function of that name.
-    Stream {
+    /// A WebSocket to the functions of an app; for requests that want none, what else has this path.
+    Socket {
         /// The app.
         app: AppName,
+        /// What is spoken on it.
+        language: Language,
     },
     /// The management API, or nothing.
     Manage,
@@ -50,6 +61,8 @@ pub enum Route<'a> {
 /// Functions of any app (Butterbase):
 /// - `/v1/{app}/fn/{function}[/…]` (BB8)
 /// - `/v1/{app}/functions/{function}/invoke[/…]` (BB12)
+///
+/// WebSockets, below `/api/v1` and `/v1/{app}`: `/functions/stream` (FX13), `/realtime` (BB3).
 pub fn route(path: &str) -> Result<Route<'_>, InvalidName> {
     for (prefix, dialect) in [("/functions/v1/", Dialect::Supabase), ("/v2/function/", Dialect::Kliv)] {
         if let Some(below) = path.strip_prefix(prefix) {
@@ -83,8 +96,10 @@ fn invoke_managed<'a>(
     app: impl FnOnce() -> AppName,
     below: &'a str,
 ) -> Result<Route<'a>, InvalidName> {
-    if below == "functions/stream" {
-        return Ok(Route::Stream { app: app() });
+    match below {
+        "functions/stream" => return Ok(Route::Socket { app: app(), language: Language::Stream }),
+        "realtime" => return Ok(Route::Socket { app: app(), language: Language::Realtime }),
+        _ => {}
     }
     let named = below.strip_prefix("functions/").and_then(|below| below.split_once('/'));
     match named.and_then(|(name, action)| Some((name, action.strip_prefix("invoke")?))) {
@@ -108,7 +123,7 @@ mod tests {
     fn invocation(path: &str) -> (String, String, String) {
         match route(path).unwrap() {
             Route::Invoke { app, function, rest, .. } => (app.to_string(), function.to_string(), rest.to_owned()),
-            Route::Stream { .. } | Route::Manage => panic!("{path} is not an invocation"),
+            Route::Socket { .. } | Route::Manage => panic!("{path} is not an invocation"),
         }
     }
 
@@ -143,10 +158,16 @@ mod tests {
     }
 
     #[test]
-    fn streams_are_those_of_an_app() {
-        let shop = "shop".parse().unwrap();
-        assert_eq!(route("/v1/shop/functions/stream"), Ok(Route::Stream { app: shop }));
-        assert_eq!(route("/api/v1/functions/stream"), Ok(Route::Stream { app: AppName::default_app() }));
+    fn sockets_are_those_of_an_app() {
+        for (path, app, language) in [
+            ("/v1/shop/functions/stream", "shop", Language::Stream),
+            ("/api/v1/functions/stream", "default", Language::Stream),
+            ("/v1/shop/realtime", "shop", Language::Realtime),
+            ("/api/v1/realtime", "default", Language::Realtime),
+        ] {
+            assert_eq!(route(path), Ok(Route::Socket { app: app.parse().unwrap(), language }));
+        }
+        assert_eq!(route("/v1/shop/realtime/x"), Ok(Route::Manage));
         assert_eq!(invocation("/api/v1/functions/stream/invoke").1, "stream");
     }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::{Mutex, MutexGuard, OnceCell};
+use tokio::sync::{Mutex, MutexGuard, OnceCell, OwnedMutexGuard};
 
 use crate::auth::verifier::Verifier;
 use crate::auth::{Identity, KeyHash};
@@ -16,6 +16,7 @@ use crate::observe::metrics::FunctionMetrics;
 use crate::runtime::admission::Gate;
 use crate::runtime::component::Linked;
 use crate::runtime::instances::Instances;
+use crate::settings::Settings;
 use crate::settings::app::AppSettings;
 use crate::store::functions::FunctionVersion;
 use crate::threads::Usage;
@@ -180,6 +181,18 @@ impl App {
         self.functions.load().values().map(|served| served.active.clone()).collect()
     }
 
+    /// The functions that an event starts, by name.
+    pub fn listening(&self, event: &str) -> Vec<FunctionName> {
+        let functions = self.functions.load();
+        let mut names: Vec<_> = functions
+            .iter()
+            .filter(|(_, served)| listens(&served.active.version.settings, event))
+            .map(|(name, _)| name.clone())
+            .collect();
+        names.sort();
+        names
+    }
+
     /// Ends instances that have waited for this long.
     pub fn end_idle(&self, time: Duration) {
         self.functions
@@ -231,6 +244,10 @@ impl App {
     }
 }
 
+fn listens(settings: &Settings, event: &str) -> bool {
+    settings.enabled && settings.websocket_event.as_deref() == Some(event)
+}
+
 fn forget(served: &Served) {
     served.all().for_each(|function| function.forget_environment());
 }
@@ -244,6 +261,8 @@ pub struct Shared {
     pub usage: Arc<Usage>,
     /// What is counted of them.
     pub metrics: Arc<FunctionMetrics>,
+    /// Held by the run of a schedule.
+    pub turn: Arc<Mutex<()>>,
 }
 
 /// One version of a function that is in use.
@@ -262,20 +281,31 @@ pub struct Function {
     pub metrics: Arc<FunctionMetrics>,
     /// Its instances that wait for the next request.
     pub instances: Arc<Instances>,
+    turn: Arc<Mutex<()>>,
 }
 
 impl Function {
     /// A version that is about to become active; `linked` if it is callable already.
     pub fn new(version: FunctionVersion, linked: Option<Arc<Linked>>, shared: Shared) -> Self {
         let linked = ArcSwap::from_pointee(OnceCell::new_with(linked));
-        let Shared { gate, usage, metrics } = shared;
+        let Shared { gate, usage, metrics, turn } = shared;
         let (environment, instances) = (EnvironmentCell::default(), Arc::default());
-        Self { version, linked, environment, gate, usage, metrics, instances }
+        Self { version, linked, environment, gate, usage, metrics, instances, turn }
     }
 
     /// What the next version has in common with this one.
     pub fn shared(&self) -> Shared {
-        Shared { gate: self.gate.clone(), usage: self.usage.clone(), metrics: self.metrics.clone() }
+        Shared {
+            gate: self.gate.clone(),
+            usage: self.usage.clone(),
+            metrics: self.metrics.clone(),
+            turn: self.turn.clone(),
+        }
+    }
+
+    /// The turn of a run of its schedule, unless another has it: of whatever version.
+    pub fn turn(&self) -> Option<OwnedMutexGuard<()>> {
+        self.turn.clone().try_lock_owned().ok()
     }
 
     /// The place for what is called. A request that fills it fills the one it was given, even if it is replaced meanwhile.

@@ -15,7 +15,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, OptionalExtension, Row};
 use tokio::sync::watch;
 
 use self::queue::Queue;
@@ -52,6 +52,7 @@ const LIST: &str = "SELECT executions.* FROM ( \
          AND (?4 IS NULL OR trigger_type = ?4) AND NOT (?7 AND status = 'success') AND id >= ?8 AND id < ?9 \
          ORDER BY id DESC LIMIT ?5 OFFSET ?6 \
      ) AS page JOIN executions ON executions.sequence = page.sequence WHERE app = ?1 ORDER BY id DESC";
+const ONE: &str = "SELECT * FROM executions WHERE function_id = ?2 AND id = ?3 AND app = ?1";
 const DELETE_FUNCTION: &str = "DELETE FROM executions WHERE sequence IN \
      (SELECT sequence FROM executions WHERE function_id = ?1 LIMIT ?2)";
 
@@ -350,6 +351,22 @@ impl ExecutionLog {
                 page.push(row);
             }
             Ok(page)
+        };
+        self.0.database.read(read).await
+    }
+
+    /// One execution of a function, if it is kept.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`] or [`StoreError::Internal`].
+    pub async fn get(
+        &self,
+        app: AppName,
+        function: FunctionId,
+        id: ExecutionId,
+    ) -> Result<Option<ExecutionRow>, StoreError> {
+        let read = move |connection: &Connection| {
+            Ok(connection.prepare_cached(ONE)?.query_row((app, function, id), execution).optional()?)
         };
         self.0.database.read(read).await
     }

@@ -10,12 +10,15 @@ use super::{Document, Operation};
 use crate::api::apps::{AppObject, NewApp};
 use crate::api::butterbase::{ButterbaseObject, LogObject, LogsQuery};
 use crate::api::database::{AppliedObject, Migrations, Query};
-use crate::api::executions::{ExecutionObject, ExecutionsQuery, StatsObject, StatsQuery};
+use crate::api::executions::{ExecutionObject, ExecutionsQuery};
 use crate::api::export::ExportQuery;
 use crate::api::functions::{CheckedObject, FunctionObject, SourceFields, UploadQuery};
 use crate::api::keys::{KeyObject, NewKey, NewToken, ProjectObject, TokenObject as UserTokenObject};
+use crate::api::presented::PresentedObject;
 use crate::api::secrets::VariableObject;
+use crate::api::stats::{AppStatsQuery, StatsObject, StatsQuery};
 use crate::api::supabase;
+use crate::api::test_call::{TestAnswer, TestCall};
 use crate::api::tokens::{TokenObject, Wanted};
 use crate::api::versions::{Rollback, VersionObject};
 use crate::ids::{FunctionName, VariableName};
@@ -92,6 +95,8 @@ fn host(d: &mut Document) {
     let change = Operation::new("Change an app").json::<AppPatch>(d).answers::<AppObject>(200, d);
     d.add("patch", "/api/v1/apps/{app}", change);
     d.add("delete", "/api/v1/apps/{app}", Operation::new("Delete an app").answers_nothing(204).errors(&[409]));
+    let presented = Operation::new("What the presented token is good for").answers::<PresentedObject<'_>>(200, d);
+    d.add("get", "/api/v1/token", presented);
     let list = Operation::new("List management tokens").answers::<Vec<TokenObject>>(200, d);
     d.add("get", "/api/v1/tokens", list);
     let create = Operation::new("Create a management token").json::<Wanted>(d).answers::<TokenObject>(201, d);
@@ -144,6 +149,9 @@ fn functions(d: &mut Document, prefix: &str) {
     let rollback =
         Operation::new("Make an earlier version active").json::<Rollback>(d).answers::<FunctionObject>(200, d);
     d.add("post", &path("/{name}/rollback"), rollback);
+    let anything = || json!({});
+    let run = Operation::new("Run the schedule of a function now").answers_with(200, "*/*", anything());
+    d.add("post", &path("/{name}/cron"), run.errors(&[408, 409, 500]));
     let traffic = Operation::new("Give versions a share of the requests").json::<Traffic>(d).answers::<Traffic>(200, d);
     d.add("post", &path("/{name}/traffic"), traffic);
 }
@@ -154,6 +162,8 @@ fn executions(d: &mut Document, prefix: &str) {
     let list = list.query::<ExecutionsQuery>(d).answers::<Vec<ExecutionObject>>(200, d);
     d.add("get", &path("/executions"), list);
     let text = || json!({ "type": "string" });
+    let get = Operation::new("Get an execution").answers::<ExecutionObject>(200, d);
+    d.add("get", &path("/executions/{id}"), get);
     let export = Operation::new("Export executions").query::<ExportQuery>(d);
     let export = export.answers_with(200, "application/jsonl", text()).answers_with(200, "text/csv", text());
     d.add("get", &path("/executions/export"), export);
@@ -164,6 +174,11 @@ fn executions(d: &mut Document, prefix: &str) {
     d.add("get", &path("/logs"), logs);
     let stats = Operation::new("Count executions").query::<StatsQuery>(d).answers::<StatsObject>(200, d);
     d.add("get", &path("/stats"), stats);
+    let all = Operation::new("Count executions of all functions, by name").query::<AppStatsQuery>(d);
+    let all = all.answers::<BTreeMap<FunctionName, StatsObject>>(200, d);
+    d.add("get", &format!("{prefix}/stats"), all);
+    let test = Operation::new("Try a function out").json::<TestCall>(d).answers::<TestAnswer>(200, d);
+    d.add("post", &path("/test"), test);
 }
 
 fn variables_and_keys(d: &mut Document, prefix: &str) {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::{ExecutionLog, ExecutionRow, Status};
 use crate::ids::FunctionId;
@@ -16,6 +16,8 @@ const ADD: &str = "INSERT INTO execution_stats (function_id, hour, bucket, succe
      error = error + excluded.error, timeout = timeout + excluded.timeout, duration_us = duration_us + excluded.duration_us";
 const SUM: &str = "SELECT bucket, sum(success) AS success, sum(error) AS error, sum(timeout) AS timeout, \
      sum(duration_us) AS duration_us FROM execution_stats WHERE function_id = ?1 AND hour >= ?2 GROUP BY bucket ORDER BY bucket";
+const HOURLY: &str = "SELECT hour, bucket, success, error, timeout, duration_us FROM execution_stats \
+     WHERE function_id = ?1 AND hour >= ?2 ORDER BY hour, bucket";
 const LAST: &str = "SELECT executed_at FROM executions WHERE function_id = ?1 ORDER BY id DESC LIMIT 1";
 const DELETE_OLD: &str = "DELETE FROM execution_stats WHERE hour < ?1";
 const DELETE_FUNCTION: &str = "DELETE FROM execution_stats WHERE function_id = ?1";
@@ -38,8 +40,25 @@ pub struct Stats {
     pub average_us: Option<f64>,
     /// Durations that half, 95 % and 99 % did not exceed, in microseconds, within a tenth.
     pub percentiles_us: Option<[f64; 3]>,
-    /// When the newest execution that is kept began.
+    /// When the newest execution that is kept began; not known of a single hour.
     pub last: Option<Timestamp>,
+}
+
+impl Stats {
+    /// Of executions whose durations are in these buckets, in order.
+    fn new(buckets: &[(u32, Counts)], last: Option<Timestamp>) -> Self {
+        let total = |of: fn(&Counts) -> u64| buckets.iter().map(|(_, counts)| of(counts)).sum::<u64>();
+        let all = total(Counts::all);
+        let any = all > 0;
+        Self {
+            success: total(|counts| counts.success),
+            error: total(|counts| counts.error),
+            timeout: total(|counts| counts.timeout),
+            average_us: any.then(|| total(|counts| counts.duration_us) as f64 / all as f64),
+            percentiles_us: any.then(|| [0.5, 0.95, 0.99].map(|share| percentile(buckets, all, share))),
+            last,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -106,32 +125,64 @@ impl ExecutionLog {
     pub async fn stats(&self, function: FunctionId, since: Timestamp) -> Result<Stats, StoreError> {
         self.0.database.read(move |connection| read(connection, function, since)).await
     }
+
+    /// The same of several functions, in their order.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`] or [`StoreError::Internal`].
+    pub async fn stats_of_all(&self, functions: Vec<FunctionId>, since: Timestamp) -> Result<Vec<Stats>, StoreError> {
+        let each = move |connection: &Connection| {
+            functions.into_iter().map(|function| read(connection, function, since)).collect()
+        };
+        self.0.database.read(each).await
+    }
+
+    /// The same of one function for each hour that had executions, in order, with the time the hour began.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`] or [`StoreError::Internal`].
+    pub async fn hourly_stats(
+        &self,
+        function: FunctionId,
+        since: Timestamp,
+    ) -> Result<Vec<(Timestamp, Stats)>, StoreError> {
+        self.0.database.read(move |connection| read_hourly(connection, function, since)).await
+    }
 }
 
 fn read(connection: &Connection, function: FunctionId, since: Timestamp) -> Result<Stats, StoreError> {
     let mut statement = connection.prepare_cached(SUM)?;
-    let rows = statement.query_map((function, hour(since)), |row| {
-        let count = |name| row.get::<_, Count>(name).map(|Count(count)| count);
-        let counts = Counts {
-            success: count("success")?,
-            error: count("error")?,
-            timeout: count("timeout")?,
-            duration_us: count("duration_us")?,
-        };
-        Ok((row.get("bucket")?, counts))
-    })?;
+    let rows = statement.query_map((function, hour(since)), |row| Ok((row.get("bucket")?, counts(row)?)))?;
     let buckets = rows.collect::<rusqlite::Result<Vec<(u32, Counts)>>>()?;
     let last: Option<Micros> = connection.prepare_cached(LAST)?.query_row([function], |row| row.get(0)).optional()?;
-    let total = |of: fn(&Counts) -> u64| buckets.iter().map(|(_, counts)| of(counts)).sum::<u64>();
-    let all = total(Counts::all);
-    let any = all > 0;
-    Ok(Stats {
-        success: total(|counts| counts.success),
-        error: total(|counts| counts.error),
-        timeout: total(|counts| counts.timeout),
-        average_us: any.then(|| total(|counts| counts.duration_us) as f64 / all as f64),
-        percentiles_us: any.then(|| [0.5, 0.95, 0.99].map(|share| percentile(&buckets, all, share))),
-        last: last.map(|Micros(time)| time),
+    Ok(Stats::new(&buckets, last.map(|Micros(time)| time)))
+}
+
+fn read_hourly(
+    connection: &Connection,
+    function: FunctionId,
+    since: Timestamp,
+) -> Result<Vec<(Timestamp, Stats)>, StoreError> {
+    let mut statement = connection.prepare_cached(HOURLY)?;
+    let mut rows = statement.query((function, hour(since)))?;
+    let mut hours: BTreeMap<i64, Vec<(u32, Counts)>> = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        hours.entry(row.get("hour")?).or_default().push((row.get("bucket")?, counts(row)?));
+    }
+    let stats = hours.into_iter().filter_map(|(hour, buckets)| {
+        let began = Timestamp::from_second(hour.saturating_mul(SECONDS_PER_HOUR)).ok()?;
+        Some((began, Stats::new(&buckets, None)))
+    });
+    Ok(stats.collect())
+}
+
+fn counts(row: &Row<'_>) -> rusqlite::Result<Counts> {
+    let count = |name| row.get::<_, Count>(name).map(|Count(count)| count);
+    Ok(Counts {
+        success: count("success")?,
+        error: count("error")?,
+        timeout: count("timeout")?,
+        duration_us: count("duration_us")?,
     })
 }
 

@@ -201,7 +201,7 @@ impl Connection {
             self.refuse_renaming(call)?;
             let rewritten = rewrite::for_owner(&call.sql);
             let sql = rewritten.as_deref().unwrap_or(&call.sql);
-            if call.kind == Kind::Schema && command::drops_table(sql) {
+            if self.role == Role::Writer && call.kind == Kind::Schema && command::drops_table(sql) {
                 return self.run_drop(call, sql, work);
             }
             return self.run_text(call, sql, None, work);
