@@ -311,6 +311,14 @@ pub struct Transaction(wit::Transaction);
 impl Transaction {
     statements!(|this: &Self, statement| this.0.run(statement));
 
+    /// Runs statements, made with [`statement`], in this transaction: all are done, or none is and the transaction goes on as it was before.
+    ///
+    /// # Errors
+    /// Those of the host; the message begins with the number of the statement.
+    pub async fn batch(&self, statements: &[Statement]) -> Result<Vec<Outcome>, Error> {
+        Ok(self.0.batch(statements)?.into_iter().map(Outcome::from).collect())
+    }
+
     /// Starts a statement that reads, with the transaction's writes so far, to take its rows piece by piece. Until the cursor is
     /// dropped the transaction runs no other statement.
     ///

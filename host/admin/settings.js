@@ -2,6 +2,7 @@
 
 import { ask, inApp } from "./api.js";
 import { address, button, choice, confirm, field, form, h, notify, tick } from "./dom.js";
+import { time } from "./format.js";
 
 const POLICIES = [
   ["public", "everybody"],
@@ -103,6 +104,20 @@ export async function show({ app, name, may, reload }) {
         h(
           "fieldset",
           {},
+          h("legend", {}, "Started by"),
+          tick("Requests", { name: "http_trigger", checked: one.http_trigger, disabled: locked }),
+          h(
+            "div",
+            { class: "row" },
+            field("Schedule", text("cron_schedule", one.cron_schedule, { placeholder: "*/5 * * * *" })),
+            field("Its time zone", text("cron_timezone", one.cron_timezone, { placeholder: "UTC" })),
+            field("Event of a WebSocket", text("websocket_event", one.websocket_event)),
+          ),
+          one.next_run && h("p", {}, "Next run: ", time(one.next_run)),
+        ),
+        h(
+          "fieldset",
+          {},
           h("legend", {}, "Sandbox"),
           h(
             "div",
@@ -191,5 +206,9 @@ function settings(data) {
     ...Object.fromEntries(ALLOWED.map(([key]) => [key, data.has(key)])),
     allowed_hosts: list("allowed_hosts"),
     cors: json("cors", "CORS"),
+    http_trigger: data.has("http_trigger"),
+    cron_schedule: text("cron_schedule"),
+    cron_timezone: text("cron_timezone"),
+    websocket_event: text("websocket_event"),
   };
 }

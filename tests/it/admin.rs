@@ -154,10 +154,18 @@ async fn kl8_a_function_is_made_tried_and_followed_in_the_admin_interface() {
         "await click('nav a', 'Settings');
             await shown('CORS');
             await fill('Seconds', '7');
+            await fill('Schedule', '0 9 * * *');
+            await fill('Its time zone', 'Europe/Berlin');
             await click('button', 'Save');
-            await until(() => find('#notice', 'Saved'));",
+            await until(() => find('#notice', 'Saved'));
+            await shown('Next run: ');",
     )
     .await;
+    let saved = server.admin().manage(Method::GET, "/functions/greet").send().await.json();
+    assert_eq!(
+        (&saved["timeout_seconds"], &saved["cron_schedule"], &saved["cron_timezone"]),
+        (&json!(7), &json!("0 9 * * *"), &json!("Europe/Berlin"))
+    );
     let versions = tab
         .run(
             "await click('nav a', 'Versions');

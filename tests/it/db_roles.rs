@@ -162,6 +162,33 @@ async fn a_transaction_streams_what_it_wrote_and_goes_on() {
     assert_eq!((&found["inside"], &found["after"]), (&expected, &json!(3002)));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_in_a_transaction_is_undone_alone() {
+    let server = start().await;
+    let code = r#"
+        export default async (_, { db }) => {
+          await db.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT UNIQUE)");
+          const insert = (v) => ({ sql: "INSERT INTO t (v) VALUES ($v) RETURNING id", parameters: { v } });
+          const inside = await db.transaction(async (tx) => {
+            await tx.execute("INSERT INTO t (v) VALUES ('a')");
+            const failed = await tx.batch([insert("b"), insert("a")]).catch(({ code, message }) => [code, message]);
+            const done = await tx.batch([insert("c"), "SELECT count(*) AS n FROM t"]);
+            return { failed, done: done.map(({ rows }) => Object.values(rows[0])[0]) };
+          });
+          const left = await db.transaction(async (tx) => {
+            await tx.batch([insert("d")]);
+            throw new Error("out");
+          }).catch(({ message }) => message);
+          const denied = await db.transaction((tx) => tx.batch(["SELECT 1", insert("e")]), { readOnly: true }).catch(({ code }) => code);
+          return { inside, left, denied, rows: (await db.query("SELECT v FROM t")).rows.map(({ v }) => v) };
+        }"#;
+    let found = answer(&server, code).await;
+    let failed = json!(["constraint", "statement 2: UNIQUE constraint failed: t.v"]);
+    assert_eq!(found["inside"], json!({ "failed": failed, "done": [2, 2] }));
+    assert_eq!((&found["left"], &found["denied"]), (&json!("out"), &json!("denied")));
+    assert_eq!(found["rows"], json!(["a", "c"]));
+}
+
 const POLICIES: &str = r#"
     export default async (_, { db }) => {
       await db.query("CREATE TABLE posts (id INTEGER PRIMARY KEY, author TEXT, published INTEGER)");

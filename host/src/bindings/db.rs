@@ -133,6 +133,11 @@ impl DbState {
         }
         Ok(result.map(U::from).map_err(wit::Error::from))
     }
+
+    async fn answer_list(&self, result: Result<Vec<Outcome>, tenant::Error>) -> Answer<Vec<wit::Outcome>> {
+        let outcomes = self.answer::<_, Vec<Outcome>>(result).await?;
+        Ok(outcomes.map(|outcomes| outcomes.into_iter().map(wit::Outcome::from).collect()))
+    }
 }
 
 fn values(parameters: Vec<wit::Value>) -> Vec<Value> {
@@ -198,13 +203,11 @@ impl HostConnection for DbView<'_> {
         statements: Vec<wit::Statement>,
     ) -> Answer<Vec<wit::Outcome>> {
         let (caller, deadline) = (self.caller(&connection)?, self.state.deadline);
-        let statements = statements.into_iter().map(tenant::Statement::from).collect();
         let result = match self.state.database_for(caller).await {
-            Ok(database) => database.batch(statements, deadline).await,
+            Ok(database) => database.batch(listed(statements), deadline).await,
             Err(error) => Err(error),
         };
-        let outcomes = self.state.answer::<_, Vec<Outcome>>(result).await?;
-        Ok(outcomes.map(|outcomes| outcomes.into_iter().map(wit::Outcome::from).collect()))
+        self.state.answer_list(result).await
     }
 
     async fn begin(
@@ -260,6 +263,15 @@ impl HostTransaction for DbView<'_> {
         let transaction = self.table.get(&transaction)?;
         let result = transaction.run(statement.sql, statement.parameters, self.state.deadline).await;
         self.state.answer(result).await
+    }
+
+    async fn batch(
+        &mut self,
+        transaction: Resource<Transaction>,
+        statements: Vec<wit::Statement>,
+    ) -> Answer<Vec<wit::Outcome>> {
+        let result = self.table.get(&transaction)?.batch(listed(statements), self.state.deadline).await;
+        self.state.answer_list(result).await
     }
 
     async fn open(
@@ -357,6 +369,10 @@ impl From<wit::Statement> for tenant::Statement {
     fn from(statement: wit::Statement) -> Self {
         Self { sql: statement.sql, parameters: statement.parameters.into() }
     }
+}
+
+fn listed(statements: Vec<wit::Statement>) -> Vec<tenant::Statement> {
+    statements.into_iter().map(tenant::Statement::from).collect()
 }
 
 fn wit_rows(rows: Vec<Vec<Value>>) -> Vec<Vec<wit::Value>> {

@@ -218,14 +218,15 @@ async fn the_database_takes_names_batches_roles_and_gives_rows_one_by_one() {
           await db.asAnon((db) => db.transaction((tx) => tx.query('ANON'), { readOnly: true })).then(({ changes }) => changes),
           await db.asService(() => { throw new Error('out') }).catch((e) => e.message),
         ];
+        const inside = await db.transaction((tx) => tx.batch(['FOUR', { sql: 'FIVE', parameters: { e: true } }]));
         const kept = await db.asUser('u', (db) => db);
         const late = await kept.query('LATE').catch((e) => e.code);
         const proto = Object.hasOwn(named.rows[0], '__proto__') && Object.getPrototypeOf(named.rows[0]) === Object.prototype;
         const wrong = await db.query('WRONG', 'text').catch((e) => e.name);
-        return [named.rows.length, batch.length, seen, String(roles), late, proto, wrong];
+        return [named.rows.length, batch.length, seen, String(roles), inside.length, late, proto, wrong];
       }";
     let outcome = host().deploy_source(code).await.get().await;
-    assert_eq!(outcome.text(), r#"[1,3,4,"1152921504606846976,1,out","closed",true,"TypeError"]"#);
+    assert_eq!(outcome.text(), r#"[1,3,4,"1152921504606846976,1,out",2,"closed",true,"TypeError"]"#);
     let expected = [
         r#"NAMED ["a", ":b"] [Value::Integer(1), Value::Text("1970-01-01T00:00:00.000Z")]"#,
         "ONE []",
@@ -245,10 +246,36 @@ async fn the_database_takes_names_batches_roles_and_gives_rows_one_by_one() {
         "disconnect 2",
         "as Role::ServiceRole",
         "disconnect 2",
+        "begin TransactionMode::ReadWrite",
+        "FOUR []",
+        r#"FIVE ["e"] [Value::Integer(1)]"#,
+        "commit",
         r#"as Role::Authenticated("u")"#,
         "disconnect 2",
     ];
     assert_eq!(outcome.state.statements, expected);
+}
+
+#[tokio::test]
+async fn results_of_a_stream_that_are_kept_stay_as_they_were() {
+    let code = "export default async (_, { db }) => {
+        const kept = [];
+        const stream = db.stream('ALL');
+        const rows = stream[Symbol.asyncIterator]();
+        for (let one = await rows.next(); !one.done; one = await rows.next()) kept.push(one);
+        const at_once = db.stream('ALL')[Symbol.asyncIterator]();
+        const both = await Promise.all([at_once.next(), at_once.next(), at_once.next()]);
+        await at_once.return();
+        const inTurn = [];
+        for await (const row of db.stream('ALL')) inTurn.push(row);
+        const failing = { failed: 0 };
+        try { for await (const row of db.stream('ALL broken')) failing.failed += 1; } catch (error) { failing.name = error.name; }
+        const distinct = (list) => new Set(list).size;
+        const done = [await rows.next(), await stream.next()].every(({ done, value }) => done && value === undefined);
+        return [kept.length, distinct(kept.map(({ value }) => value)), distinct(both.map(({ value }) => value)), distinct(inTurn), failing, done];
+      }";
+    let outcome = host().deploy_source(code).await.get().await;
+    assert_eq!(outcome.text(), r#"[4,4,3,4,{"failed":0,"name":"DatabaseError"},true]"#);
 }
 
 #[tokio::test]

@@ -257,6 +257,10 @@ impl db::HostTransaction for State {
         Ok(self.outcome(&statement))
     }
 
+    fn batch(&mut self, _: Resource<db::Transaction>, statements: Vec<db::Statement>) -> DbResult<Vec<db::Outcome>> {
+        Ok(statements.iter().map(|statement| self.outcome(statement)).collect())
+    }
+
     fn open(&mut self, _: Resource<db::Transaction>, statement: db::Statement) -> DbResult<Resource<db::Cursor>> {
         self.opened(&statement)
     }

@@ -7,6 +7,7 @@ mod scripts;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::fallible_iterator::FallibleIterator;
 use rusqlite::{Batch, OpenFlags, Statement, StatementStatus, ffi};
@@ -15,6 +16,7 @@ use super::Error;
 use super::Limits;
 use super::functions;
 use super::guard::{self, Call, Watch};
+use super::log::Log;
 use super::mathematics;
 use super::rls::command::{self, Command};
 use super::rls::rewrite::{self, Rewritten};
@@ -32,9 +34,9 @@ const CACHED_STATEMENTS: usize = 64;
 const CACHED_TEXT_BYTES: usize = 8 * 1024;
 const CACHED_STATEMENT_BYTES: i32 = 128 * 1024;
 
-/// Milliseconds SQLite waits for the short locks it takes by itself: recovery after a crash, the last checkpoint of a
-/// connection that closes.
-const INTERNAL_LOCK_WAIT_MS: u64 = 1_000;
+/// How long SQLite waits for the short locks it takes by itself: recovery after a crash, the last checkpoint of a connection
+/// that closes.
+const INTERNAL_LOCK_WAIT: Duration = Duration::from_secs(1);
 
 /// Size the write-ahead log is cut back to after a checkpoint, in bytes.
 const JOURNAL_BYTES: i64 = 64 * 1024 * 1024;
@@ -57,6 +59,7 @@ pub(super) struct Connection {
     watch: Arc<Watch>,
     limits: Arc<Limits>,
     role: Role,
+    log: Arc<Log>,
     shadows: Option<Arc<Shadows>>,
     policies_changed: bool,
     paces: Box<Paces>,
@@ -67,17 +70,17 @@ const SHADOW_ATTEMPTS: usize = 8;
 
 impl Connection {
     /// Opens the file, which must exist.
-    pub(super) fn open(file: &Path, role: Role, limits: &Arc<Limits>) -> Result<Self, Error> {
-        Self::set_up(file, role, limits).map_err(Error::internal)
+    pub(super) fn open(file: &Path, role: Role, limits: &Arc<Limits>, log: &Arc<Log>) -> Result<Self, Error> {
+        Self::set_up(file, role, limits, log).map_err(Error::internal)
     }
 
-    fn set_up(file: &Path, role: Role, limits: &Arc<Limits>) -> rusqlite::Result<Self> {
+    fn set_up(file: &Path, role: Role, limits: &Arc<Limits>, log: &Arc<Log>) -> rusqlite::Result<Self> {
         let access = match role {
             Role::Writer => OpenFlags::SQLITE_OPEN_READ_WRITE,
             Role::Reader => OpenFlags::SQLITE_OPEN_READ_ONLY,
         };
         let mut sqlite = rusqlite::Connection::open_with_flags(file, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-        sqlite.busy_timeout(std::time::Duration::from_millis(INTERNAL_LOCK_WAIT_MS))?;
+        sqlite.busy_timeout(INTERNAL_LOCK_WAIT)?;
         sqlite.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
         match role {
             Role::Writer => {
@@ -89,6 +92,7 @@ impl Connection {
                 let page_size: i64 = sqlite.pragma_query_value(None, "page_size", |row| row.get(0))?;
                 let pages = i64::try_from(limits.database_bytes).unwrap_or(i64::MAX) / page_size.max(1);
                 sqlite.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?;
+                log.follow(&mut sqlite)?;
             }
             Role::Reader => {
                 sqlite.pragma_update(None, "query_only", true)?;
@@ -104,6 +108,7 @@ impl Connection {
             watch,
             limits: Arc::clone(limits),
             role,
+            log: Arc::clone(log),
             shadows: None,
             policies_changed: false,
             paces: Box::default(),
@@ -290,7 +295,7 @@ impl Connection {
         work: impl FnOnce(&mut Statement<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let sql = text::without_terminator(sql);
-        if sql.len() > CACHED_TEXT_BYTES || sql.contains(';') {
+        if !is_kept(sql) {
             return work(&mut self.only_statement(sql)?);
         }
         let mut statement = self.sqlite.prepare_cached(sql)?;
@@ -312,6 +317,11 @@ impl Connection {
             Ok(Some(_)) | Err(_) => Err(Error::Syntax("one statement at a time: there is text behind it".to_owned())),
         }
     }
+}
+
+/// Whether a statement of this text, which has no terminator, may stay prepared.
+fn is_kept(sql: &str) -> bool {
+    sql.len() <= CACHED_TEXT_BYTES && !sql.contains(';')
 }
 
 /// A row that no policy admits is not a broken constraint of the schema.

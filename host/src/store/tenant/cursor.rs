@@ -49,7 +49,11 @@ impl Cursor {
         });
         match pieces.recv().await {
             Some(Ok(Rows { columns, rows })) => Ok(Self { columns, first: Some(rows), ended: false, pieces, cancel }),
-            Some(Err(error)) => Err(error),
+            Some(Err(error)) => {
+                // A transaction can go on only when its connection is back.
+                while pieces.recv().await.is_some() {}
+                Err(error)
+            }
             None => Err(Error::internal("a cursor ended before it began")),
         }
     }

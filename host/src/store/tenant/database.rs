@@ -56,8 +56,17 @@ impl Database {
         deadline: Instant,
         work: impl FnOnce(&mut Connection) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let mut lease = self.app.writer.lease(limited, deadline).await?;
+        let lease = self.app.writer.lease(limited, deadline).await?;
         self.recheck(limited)?;
+        self.write_with(lease, deadline, work).await
+    }
+
+    async fn write_with<T: Send + 'static>(
+        &self,
+        mut lease: Lease,
+        deadline: Instant,
+        work: impl FnOnce(&mut Connection) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
         let app = Arc::clone(&self.app);
         let writing = async {
             let (value, commit) = blocking(move || {
@@ -74,6 +83,27 @@ impl Database {
             self.app.journal.settle(commit).await.map(|()| value)
         };
         tokio::time::timeout_at(deadline.into(), writing).await.unwrap_or(Err(Error::Timeout))
+    }
+
+    /// Runs one statement that writes, where it is asked for or on a thread.
+    async fn write_one<T: Send + 'static>(
+        &self,
+        call: Arc<Call>,
+        deadline: Instant,
+        work: fn(&mut Connection, &Arc<Call>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let mut lease = self.app.writer.lease(call.on_behalf.limited, deadline).await?;
+        self.recheck(call.on_behalf.limited)?;
+        if call.kind == Kind::Writing
+            && let Some(written) = lease.write_at_once(&call, work)
+        {
+            drop(lease);
+            let value = written?;
+            let commit = self.app.journal.committed_at_once();
+            let settled = tokio::time::timeout_at(deadline.into(), self.app.journal.settle(commit)).await;
+            return settled.unwrap_or(Err(Error::Timeout)).map(|()| value);
+        }
+        self.write_with(lease, deadline, move |connection| connection.write(&call, work)).await
     }
 
     /// Runs one statement and returns its rows and what it changed; what it writes is committed and durable by then. Dropping
@@ -105,8 +135,7 @@ impl Database {
                 return Ok(Outcome { rows, changes: Changes::default() });
             }
         }
-        let writing = Arc::clone(&call);
-        self.write(limited, deadline, move |connection| connection.outcome(&writing)).await
+        self.write_one(Arc::clone(&call), deadline, Connection::outcome).await
     }
 
     /// [`Database::run`] for a statement of which only the rows matter.
@@ -133,14 +162,14 @@ impl Database {
         deadline: Instant,
     ) -> Result<Changes, Error> {
         let call = Call::new(sql, parameters, self.on_behalf(), deadline)?;
-        let limited = call.on_behalf.limited;
-        if !limited && let Some(command) = command_of(&call)? {
+        if !call.on_behalf.limited
+            && let Some(command) = command_of(&call)?
+        {
             self.apply(command, deadline).await?;
             return Ok(Changes::default());
         }
         let _cancel = Cancel(Arc::clone(&call));
-        let writing = Arc::clone(&call);
-        self.write(limited, deadline, move |connection| connection.execute(&writing)).await
+        self.write_one(Arc::clone(&call), deadline, Connection::execute).await
     }
 
     /// Runs statements in one transaction: all of them are committed and durable when this returns, or none is. Their results
@@ -150,24 +179,10 @@ impl Database {
     /// As [`run`](Self::run), with the number of the statement in the message; `Timeout` also when the time of a transaction
     /// is over.
     pub async fn batch(&self, statements: Vec<Statement>, deadline: Instant) -> Result<Vec<Outcome>, Error> {
-        if statements.len() > BATCH_STATEMENTS {
-            let given = statements.len();
-            return Err(Error::Limit(format!(
-                "a batch has at most {BATCH_STATEMENTS} statements, this one has {given}"
-            )));
-        }
         let on_behalf = self.on_behalf();
         let limited = on_behalf.limited;
         let ends = deadline.min(Instant::now() + self.app.limits.lock_wait + self.app.limits.transaction_time);
-        let mut calls = Vec::with_capacity(statements.len());
-        for (Statement { sql, parameters }, number) in statements.into_iter().zip(1..) {
-            let call =
-                Call::new(sql, parameters, on_behalf.clone(), ends).map_err(|error| error.in_statement(number))?;
-            if !limited && command_of(&call)?.is_some() {
-                return Err(outside_of_transactions().in_statement(number));
-            }
-            calls.push(call);
-        }
+        let calls = calls_of(statements, &on_behalf, ends)?;
         let _cancel: Vec<_> = calls.iter().cloned().map(Cancel).collect();
         self.write(limited, ends, move |connection| connection.batch(&calls)).await
     }
@@ -207,13 +222,37 @@ impl Database {
     }
 }
 
-/// Why a statement about policies is refused in a transaction.
-pub(super) fn outside_of_transactions() -> Error {
-    Error::Denied("row-level security changes outside of transactions only".to_owned())
+/// The statements of a batch.
+pub(super) fn calls_of(
+    statements: Vec<Statement>,
+    on_behalf: &OnBehalf,
+    deadline: Instant,
+) -> Result<Vec<Arc<Call>>, Error> {
+    if statements.len() > BATCH_STATEMENTS {
+        let given = statements.len();
+        return Err(Error::Limit(format!("a batch has at most {BATCH_STATEMENTS} statements, this one has {given}")));
+    }
+    let call_of = |Statement { sql, parameters }| {
+        let call = Call::new(sql, parameters, on_behalf.clone(), deadline)?;
+        refuse_command(&call).map(|()| call)
+    };
+    statements
+        .into_iter()
+        .zip(1..)
+        .map(|(one, number)| call_of(one).map_err(|error| error.in_statement(number)))
+        .collect()
+}
+
+/// Refuses a statement about policies in a transaction.
+pub(super) fn refuse_command(call: &Call) -> Result<(), Error> {
+    if !call.on_behalf.limited && command_of(call)?.is_some() {
+        return Err(Error::Denied("row-level security changes outside of transactions only".to_owned()));
+    }
+    Ok(())
 }
 
 /// The change of row-level security a statement is, if it is one.
-pub(super) fn command_of(call: &Call) -> Result<Option<Command>, Error> {
+fn command_of(call: &Call) -> Result<Option<Command>, Error> {
     if call.kind == Kind::Schema { command::parse(&call.sql) } else { Ok(None) }
 }
 

@@ -90,6 +90,11 @@ impl Error {
         }
     }
 
+    /// A write where there is only reading.
+    pub(super) fn read_only() -> Self {
+        Self::Denied("this transaction is read-only".to_owned())
+    }
+
     /// A failure of the host.
     pub(super) fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Internal(cause.into())

@@ -120,6 +120,32 @@ impl Call {
     }
 }
 
+/// What was seen of a statement when it was prepared.
+#[derive(Default)]
+pub(super) struct Prepared {
+    /// Whether it has a function that no deadline stops.
+    pub(super) is_costly: bool,
+    /// The tables and views it reads or writes.
+    pub(super) tables: Vec<String>,
+}
+
+impl Prepared {
+    fn note(&mut self, action: &AuthAction<'_>) {
+        match action {
+            AuthAction::Function { function_name } => self.is_costly |= !is_cheap(function_name),
+            AuthAction::Read { table_name, .. }
+            | AuthAction::Insert { table_name }
+            | AuthAction::Delete { table_name }
+            | AuthAction::Update { table_name, .. }
+                if !self.tables.iter().any(|known| known == table_name) =>
+            {
+                self.tables.push((*table_name).to_owned());
+            }
+            _ => {}
+        }
+    }
+}
+
 /// What a connection is doing, as its callbacks see it. Without a call it runs SQL of the host, which may do everything.
 #[derive(Default)]
 pub(super) struct Watch {
@@ -131,14 +157,16 @@ struct Watched {
     call: Option<Arc<Call>>,
     limits: Option<(Arc<Shadows>, Rewritten)>,
     refusal: Option<String>,
-    /// Whether the last statement can be stopped at any moment; known when it was prepared for its call.
-    stoppable: Option<bool>,
+    /// Whether something had to be prepared for a call in a hurry, which has no time for it.
+    unprepared: bool,
+    /// The last statement; known when it was prepared for its call.
+    prepared: Option<Prepared>,
 }
 
 impl Watch {
     /// From now on the connection works for this call, until the guard is dropped.
     pub(super) fn during(&self, call: &Arc<Call>, limits: Option<(Arc<Shadows>, Rewritten)>) -> Watching<'_> {
-        *self.lock() = Watched { call: Some(Arc::clone(call)), limits, refusal: None, stoppable: None };
+        *self.lock() = Watched { call: Some(Arc::clone(call)), limits, ..Watched::default() };
         Watching(self)
     }
 
@@ -161,9 +189,9 @@ impl Watch {
         self.lock().limits.as_ref().map(|(_, statement)| of(statement))
     }
 
-    /// Whether the last statement can be stopped at any moment, if it was prepared for its call.
-    pub(super) fn stoppable(&self) -> Option<bool> {
-        self.lock().stoppable
+    /// What the last statement is, if it was prepared for its call.
+    pub(super) fn prepared(&self) -> Option<Prepared> {
+        self.lock().prepared.take()
     }
 
     fn must_stop(&self) -> bool {
@@ -176,8 +204,11 @@ impl Watch {
         if state.call.is_none() {
             return Authorization::Allow;
         }
-        let costly = matches!(&context.action, AuthAction::Function { function_name } if !is_cheap(function_name));
-        state.stoppable = Some(!costly && state.stoppable.unwrap_or(true));
+        if state.call.as_ref().is_some_and(|call| call.is_in_a_hurry()) {
+            state.unprepared = true;
+            return Authorization::Deny;
+        }
+        state.prepared.get_or_insert_default().note(&context.action);
         let Some(call) = &state.call else {
             return Authorization::Allow;
         };
@@ -199,8 +230,10 @@ pub(super) struct Watching<'a>(&'a Watch);
 impl Watching<'_> {
     /// The error to report: the authorizer's reason, when it gave one, says more than SQLite's code.
     pub(super) fn explain(&self, error: Error) -> Error {
-        match self.0.lock().refusal.take() {
+        let mut state = self.0.lock();
+        match state.refusal.take() {
             Some(text) => Error::Denied(text),
+            None if state.unprepared => Error::Timeout,
             None => error,
         }
     }
@@ -209,7 +242,7 @@ impl Watching<'_> {
 impl Drop for Watching<'_> {
     fn drop(&mut self) {
         let mut state = self.0.lock();
-        *state = Watched { stoppable: state.stoppable, ..Watched::default() };
+        *state = Watched { prepared: state.prepared.take(), ..Watched::default() };
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::time::timeout_at;
 
 use super::connection::{Connection, Role};
 use super::guard::Call;
+use super::log::Log;
 use super::value::Outcome;
 use super::{Error, Limits};
 
@@ -17,6 +18,7 @@ pub(super) struct Lane {
     file: PathBuf,
     role: Role,
     limits: Arc<Limits>,
+    log: Arc<Log>,
     permits: Arc<Semaphore>,
     /// Those of the app itself, and those with shadows for limited roles: the permits count both together.
     idle: [Mutex<Vec<Connection>>; 2],
@@ -29,6 +31,7 @@ impl Lane {
             file,
             role,
             limits: Arc::clone(limits),
+            log: Log::new(),
             permits: Arc::new(Semaphore::new(width)),
             idle: Default::default(),
         })
@@ -94,7 +97,7 @@ impl Lease {
         let connection = match self.connection.take() {
             Some(connection) => connection,
             None if self.lane.permits.is_closed() => return Err(deleted()),
-            None => Connection::open(&self.lane.file, self.lane.role, &self.lane.limits)?,
+            None => Connection::open(&self.lane.file, self.lane.role, &self.lane.limits, &self.lane.log)?,
         };
         Ok(self.connection.insert(connection))
     }
@@ -102,6 +105,16 @@ impl Lease {
     /// Runs a statement that reads on a connection that is open already, if it is one that is quick there.
     pub(super) fn query_at_once(&mut self, call: &Arc<Call>) -> Option<Outcome> {
         self.connection.as_mut()?.query_at_once(call)
+    }
+
+    /// Runs a statement that writes on a connection that is open already, if it is one that is quick there. What it wrote is
+    /// committed then.
+    pub(super) fn write_at_once<T>(
+        &mut self,
+        call: &Arc<Call>,
+        work: fn(&mut Connection, &Arc<Call>) -> Result<T, Error>,
+    ) -> Option<Result<T, Error>> {
+        self.connection.as_mut()?.write_at_once(call, work)
     }
 
     /// Whether a transaction is open.

@@ -8,7 +8,8 @@
 //! A statement waits for a connection of its lane, moves there with it to a thread for blocking work, and the connection goes
 //! back to its lane from there: whatever becomes of the caller, it is never used twice at the same time nor lost. To stop a
 //! statement means to mark that one `guard::Call`; the connection notices, the next statement is another call.
-//! Reads that were quick before are run where they are asked for, within a fraction of a millisecond (`connection::quick`).
+//! Statements that were quick before are run where they are asked for, within a fraction of a millisecond (`connection::quick`), and so are
+//! flushes (`journal`).
 //! Snapshots and cursors have lanes of their own because a request that holds one may read beside it: with one lane for all, a
 //! few such requests would wait for each other.
 //!
@@ -25,6 +26,7 @@ mod guard;
 mod heap;
 mod journal;
 mod lane;
+mod log;
 mod mathematics;
 mod migrations;
 mod rls;

@@ -14,7 +14,7 @@ use super::guard::{Call, OnBehalf};
 use super::journal::Journal;
 use super::lane::Lease;
 use super::text::Kind;
-use super::value::{Changes, Outcome, Parameters, Rows};
+use super::value::{Changes, Outcome, Parameters, Rows, Statement};
 use super::{Cancel, Error, blocking, database};
 
 /// How a transaction starts.
@@ -101,7 +101,7 @@ impl Transaction {
             TransactionMode::ReadWrite => self.perform(call, deadline, Connection::outcome).await,
             TransactionMode::ReadOnly => {
                 let rows = self.perform(call, deadline, Connection::query_if_readonly).await?;
-                rows.map(|rows| Outcome { rows, changes: Changes::default() }).ok_or_else(denied_write)
+                rows.map(|rows| Outcome { rows, changes: Changes::default() }).ok_or_else(Error::read_only)
             }
         }
     }
@@ -136,6 +136,18 @@ impl Transaction {
             }
             TransactionMode::ReadOnly => self.run(sql, parameters, deadline).await.map(|outcome| outcome.changes),
         }
+    }
+
+    /// Runs statements without the caller between them: all are done, or none is, and then the transaction goes on as if they had never
+    /// been begun. Their results together have the room of one.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run), with the number of the statement in the message.
+    pub async fn batch(&self, statements: Vec<Statement>, deadline: Instant) -> Result<Vec<Outcome>, Error> {
+        let deadline = deadline.min(self.session.expires);
+        let calls = database::calls_of(statements, &self.session.on_behalf, deadline)?;
+        let _cancel: Vec<_> = calls.iter().cloned().map(Cancel).collect();
+        self.perform_all(deadline, move |connection| connection.batch_within(&calls)).await
     }
 
     /// Starts a statement that reads, to take its rows piece by piece. Until the cursor is closed the transaction runs no other.
@@ -193,9 +205,7 @@ impl Transaction {
     fn call(&self, sql: String, parameters: Parameters, deadline: Instant) -> Result<Arc<Call>, Error> {
         let deadline = deadline.min(self.session.expires);
         let call = Call::new(sql, parameters, self.session.on_behalf.clone(), deadline)?;
-        if !call.on_behalf.limited && database::command_of(&call)?.is_some() {
-            return Err(database::outside_of_transactions());
-        }
+        database::refuse_command(&call)?;
         Ok(call)
     }
 
@@ -205,12 +215,20 @@ impl Transaction {
         deadline: Instant,
         work: fn(&mut Connection, &Arc<Call>) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let deadline = deadline.min(self.session.expires);
         let _cancel = Cancel(Arc::clone(&call));
+        self.perform_all(deadline, move |connection| work(connection, &call)).await
+    }
+
+    async fn perform_all<T: Send + 'static>(
+        &self,
+        deadline: Instant,
+        work: impl FnOnce(&mut Connection) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let deadline = deadline.min(self.session.expires);
         let mut lease = self.session.take()?;
         let session = Arc::clone(&self.session);
         let running = blocking(move || {
-            let result = lease.connection().and_then(|connection| work(connection, &call));
+            let result = lease.connection().and_then(work);
             session.put_back(lease, matches!(result, Err(Error::Timeout | Error::Internal(_))));
             result
         });
@@ -313,8 +331,4 @@ fn roll_back(mut lease: Lease) {
     {
         tracing::warn!(error = &error as &dyn std::error::Error, "a transaction could not be rolled back");
     }
-}
-
-fn denied_write() -> Error {
-    Error::Denied("this transaction is read-only".to_owned())
 }

@@ -93,6 +93,21 @@ pub enum Parameters {
     Named(Vec<(String, Value)>),
 }
 
+impl Parameters {
+    /// What their content takes, in bytes.
+    pub(super) fn size(&self) -> usize {
+        let size = |value: &Value| match value {
+            Value::Null | Value::Integer(_) | Value::Real(_) => 0,
+            Value::Text(text) => text.len(),
+            Value::Blob(bytes) => bytes.len(),
+        };
+        match self {
+            Self::Positional(values) => values.iter().map(size).sum(),
+            Self::Named(values) => values.iter().map(|(_, value)| size(value)).sum(),
+        }
+    }
+}
+
 impl From<Vec<Value>> for Parameters {
     fn from(values: Vec<Value>) -> Self {
         Self::Positional(values)

@@ -43,6 +43,7 @@ pub(super) fn install(native: &Object<'_>) -> Result<()> {
         "dbRun" => run,
         "dbRunInTransaction" => run_in_transaction,
         "dbBatch" => batch,
+        "dbBatchInTransaction" => batch_in_transaction,
         "dbBegin" => begin,
         "dbCommit" => commit,
         "dbRollback" => rollback,
@@ -138,16 +139,19 @@ fn batch<'js>(
     values: Vec<Vec<Value<'js>>>,
 ) -> Result<Value<'js>> {
     require_request(&ctx, "The database")?;
-    let statements = texts.into_iter().zip(names).zip(values);
-    let statements = statements.map(|((sql, names), values)| statement(&ctx, sql, names, values));
-    let statements = statements.collect::<Result<Vec<_>>>()?;
-    answer(&ctx, with_connection(connection, |connection| connection.batch(&statements)), |ctx, outcomes| {
-        let list = Array::new(ctx.clone())?;
-        for (index, outcome) in outcomes.into_iter().enumerate() {
-            list.set(index, outcome_to_js(ctx, outcome)?)?;
-        }
-        Ok(list.into_value())
-    })
+    let statements = statements(&ctx, texts, names, values)?;
+    answer(&ctx, with_connection(connection, |connection| connection.batch(&statements)), outcomes_to_js)
+}
+
+fn batch_in_transaction<'js>(
+    ctx: Ctx<'js>,
+    transaction: u32,
+    texts: Vec<String>,
+    names: Vec<Option<Vec<String>>>,
+    values: Vec<Vec<Value<'js>>>,
+) -> Result<Value<'js>> {
+    let statements = statements(&ctx, texts, names, values)?;
+    answer(&ctx, with(&TRANSACTIONS, transaction, |transaction| transaction.batch(&statements)), outcomes_to_js)
 }
 
 fn begin<'js>(ctx: Ctx<'js>, connection: u32, read_only: bool) -> Result<Value<'js>> {
@@ -205,7 +209,7 @@ fn opened<'js>(ctx: &Ctx<'js>, cursor: Answer<Cursor>) -> Result<Value<'js>> {
 /// The next rows; none at the end.
 fn next<'js>(ctx: Ctx<'js>, cursor: u32) -> Result<Value<'js>> {
     let piece = with(&CURSORS, cursor, |(cursor, columns)| cursor.next().map(|rows| (columns.clone(), rows)));
-    answer(&ctx, piece, |ctx, (columns, rows)| rows_to_js(ctx, &columns, rows))
+    answer(&ctx, piece, |ctx, (columns, rows)| rows_to_js(ctx, &Names::new(ctx, &columns)?, rows))
 }
 
 fn close(cursor: u32) {
@@ -238,25 +242,53 @@ fn answer<'js, T>(
 /// `{ rows, columns, changes, lastInsertId }`.
 fn outcome_to_js<'js>(ctx: &Ctx<'js>, outcome: Outcome) -> Result<Value<'js>> {
     let Outcome { rows, changes: Changes { rows_affected, last_insert_id } } = outcome;
+    let names = Names::new(ctx, &rows.columns)?;
     let result = Object::new(ctx.clone())?;
-    result.set("rows", rows_to_js(ctx, &rows.columns, rows.rows)?)?;
-    result.set("columns", rows.columns)?;
+    result.set("rows", rows_to_js(ctx, &names, rows.rows)?)?;
+    result.set("columns", names.to_js(ctx)?)?;
     result.set("changes", integer(ctx, i64::try_from(rows_affected).unwrap_or(i64::MAX))?)?;
     result.set("lastInsertId", integer(ctx, last_insert_id)?)?;
     Ok(result.into_value())
 }
 
+fn outcomes_to_js<'js>(ctx: &Ctx<'js>, outcomes: Vec<Outcome>) -> Result<Value<'js>> {
+    let list = Array::new(ctx.clone())?;
+    for (index, outcome) in outcomes.into_iter().enumerate() {
+        list.set(index, outcome_to_js(ctx, outcome)?)?;
+    }
+    Ok(list.into_value())
+}
+
+/// The names of the columns.
+struct Names<'js> {
+    atoms: Vec<Atom<'js>>,
+    /// Whether each may be set. To set `__proto__` would change the prototype.
+    are_plain: bool,
+}
+
+impl<'js> Names<'js> {
+    fn new(ctx: &Ctx<'js>, columns: &[String]) -> Result<Self> {
+        let atoms = columns.iter().map(|name| Atom::from_str(ctx.clone(), name)).collect::<Result<_>>()?;
+        Ok(Self { atoms, are_plain: !columns.iter().any(|name| name == "__proto__") })
+    }
+
+    fn to_js(&self, ctx: &Ctx<'js>) -> Result<Array<'js>> {
+        let list = Array::new(ctx.clone())?;
+        for (index, name) in self.atoms.iter().enumerate() {
+            list.set(index, name.to_js_string()?)?;
+        }
+        Ok(list)
+    }
+}
+
 /// A list of objects. Of columns with the same name the last one counts.
-fn rows_to_js<'js>(ctx: &Ctx<'js>, columns: &[String], rows: Vec<Vec<Sql>>) -> Result<Value<'js>> {
-    let names = columns.iter().map(|name| Atom::from_str(ctx.clone(), name)).collect::<Result<Vec<_>>>()?;
-    // To set it would change the prototype.
-    let is_plain = !columns.iter().any(|name| name == "__proto__");
+fn rows_to_js<'js>(ctx: &Ctx<'js>, names: &Names<'js>, rows: Vec<Vec<Sql>>) -> Result<Value<'js>> {
     let list = Array::new(ctx.clone())?;
     for (index, row) in rows.into_iter().enumerate() {
         let object = Object::new(ctx.clone())?;
-        for (name, value) in names.iter().zip(row) {
+        for (name, value) in names.atoms.iter().zip(row) {
             let value = from_sql(ctx, value)?;
-            if is_plain {
+            if names.are_plain {
                 object.set(name.clone(), value)?;
             } else {
                 object.prop(name.clone(), Property::from(value).writable().enumerable().configurable())?;
@@ -285,6 +317,16 @@ fn integer<'js>(ctx: &Ctx<'js>, value: i64) -> Result<Value<'js>> {
     }
     #[expect(clippy::cast_precision_loss, reason = "checked above")]
     Ok(Value::new_number(ctx.clone(), value as f64))
+}
+
+fn statements<'js>(
+    ctx: &Ctx<'js>,
+    texts: Vec<String>,
+    names: Vec<Option<Vec<String>>>,
+    values: Vec<Vec<Value<'js>>>,
+) -> Result<Vec<Statement>> {
+    let each = texts.into_iter().zip(names).zip(values);
+    each.map(|((sql, names), values)| statement(ctx, sql, names, values)).collect()
 }
 
 fn statement<'js>(

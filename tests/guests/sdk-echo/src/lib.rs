@@ -103,7 +103,10 @@ async fn roles(context: &Context) -> Result<Response> {
             let mut cursor = tx.cursor("SELECT id FROM notes", params![]).await?;
             let rows = cursor.next().await?.rows.len();
             drop(cursor);
-            tx.query("SELECT 1", params![]).await?;
+            let twice = statement("INSERT INTO notes VALUES (9, 'x')", params![]);
+            let failed = tx.batch(&[twice.clone(), twice]).await;
+            assert!(matches!(failed, Err(SqlError::Constraint(_))), "{failed:?}");
+            tx.batch(&[statement("SELECT 1", params![]), statement("SELECT 2", params![])]).await?;
             Ok(rows)
         })
         .await?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rusqlite::{Row, Statement};
 
-use super::Connection;
+use super::{Connection, Role};
 use crate::store::tenant::Error;
 use crate::store::tenant::guard::Call;
 use crate::store::tenant::text::Kind;
@@ -27,6 +27,9 @@ impl Connection {
     /// [`Connection::outcome`] with so many bytes for the rows, and fewer afterwards.
     fn outcome_within(&mut self, call: &Arc<Call>, room: &mut usize) -> Result<Outcome, Error> {
         self.run(call, |connection, statement| {
+            if connection.role == Role::Reader && !statement.readonly() {
+                return Err(Error::read_only());
+            }
             let before = connection.sqlite.total_changes();
             let rows = if statement.readonly() || statement.column_count() == 0 {
                 connection.collect(statement, room)?
@@ -69,6 +72,16 @@ impl Connection {
         let result = self.run_all(calls).and_then(|outcomes| self.host("COMMIT").map(|()| outcomes));
         if self.is_in_transaction() {
             self.host("ROLLBACK")?;
+        }
+        result
+    }
+
+    /// Runs statements in the transaction that is open: all of them, or none. The results have the room of one.
+    pub(in crate::store::tenant) fn batch_within(&mut self, calls: &[Arc<Call>]) -> Result<Vec<Outcome>, Error> {
+        self.host("SAVEPOINT batch")?;
+        let result = self.run_all(calls).and_then(|outcomes| self.host("RELEASE batch").map(|()| outcomes));
+        if result.is_err() && self.is_in_transaction() {
+            self.host("ROLLBACK TO batch; RELEASE batch")?;
         }
         result
     }

@@ -133,3 +133,61 @@ async fn a_cursor_ends_with_an_error_where_its_statement_does() {
     assert!(matches!(open(slow, deadline).await, Err(Error::Timeout)));
     assert!(matches!(open("SELECT zeroblob(5000000), zeroblob(5000000)", soon()).await, Err(Error::Limit(_))));
 }
+
+#[tokio::test]
+async fn a_batch_in_a_transaction_is_all_or_nothing_and_the_rest_of_it_stays() {
+    let (_host, database) = with_table().await;
+    let insert = |value| statement("INSERT INTO t(v) VALUES(?) RETURNING id", vec![Value::Integer(value)]);
+    let transaction = database.begin(TransactionMode::ReadWrite, soon()).await.unwrap();
+    transaction.run("INSERT INTO t(v) VALUES(1)".to_owned(), vec![], soon()).await.unwrap();
+    let outcomes = transaction.batch(vec![insert(2), insert(3)], soon()).await.unwrap();
+    assert_eq!(outcomes[1].rows.rows, [[Value::Integer(3)]]);
+    assert_eq!(value(&database, "SELECT count(*) FROM t").await, Value::Integer(0), "nothing is committed yet");
+
+    for bad in [insert(1), statement("COMMIT", vec![]), statement("DROP POLICY p ON t", vec![]), statement("", vec![])]
+    {
+        let result = transaction.batch(vec![insert(4), bad], soon()).await.unwrap_err().to_string();
+        assert!(result.starts_with("statement 2: "), "{result}");
+    }
+    assert_eq!(transaction.batch(vec![], soon()).await.unwrap(), []);
+    let inside = transaction.query("SELECT v FROM t".to_owned(), vec![], soon()).await.unwrap();
+    assert_eq!(inside.rows, [1, 2, 3].map(|v| vec![Value::Integer(v)]));
+    let many = vec![statement("SELECT 1", vec![]); crate::tunables::BATCH_STATEMENTS + 1];
+    assert!(matches!(transaction.batch(many, soon()).await, Err(Error::Limit(_))));
+    transaction.commit().await.unwrap();
+    assert_eq!(value(&database, "SELECT count(*) FROM t").await, Value::Integer(3));
+
+    let transaction = database.begin(TransactionMode::ReadWrite, soon()).await.unwrap();
+    let undone = vec![insert(4), statement("INSERT OR ROLLBACK INTO t(v) VALUES(1)", vec![])];
+    assert!(matches!(transaction.batch(undone, soon()).await, Err(Error::Constraint { .. })));
+    assert!(matches!(transaction.batch(vec![insert(4)], soon()).await, Err(Error::Closed)));
+    let transaction = database.begin(TransactionMode::ReadOnly, soon()).await.unwrap();
+    let count = || statement("SELECT count(*) FROM t", vec![]);
+    let denied = transaction.batch(vec![count(), insert(4)], soon()).await;
+    assert!(matches!(&denied, Err(Error::Denied(text)) if text.contains("statement 2: ")), "{denied:?}");
+    let [first, second] = &transaction.batch(vec![count(), count()], soon()).await.unwrap()[..] else { panic!() };
+    assert_eq!((&first.rows.rows, first), (&vec![vec![Value::Integer(3)]], second));
+}
+
+#[tokio::test]
+async fn a_batch_in_a_transaction_that_takes_too_long_ends_it() {
+    let (_host, database) = with_table().await;
+    let transaction = database.begin(TransactionMode::ReadWrite, soon()).await.unwrap();
+    let endless = "INSERT INTO t(v) WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n";
+    let deadline = Instant::now() + Duration::from_millis(20);
+    let result = transaction.batch(vec![statement(endless, vec![])], deadline).await;
+    assert!(matches!(result, Err(Error::Timeout)), "{result:?}");
+    assert!(matches!(transaction.batch(vec![], soon()).await, Err(Error::Closed)));
+    assert_eq!(value(&database, "SELECT count(*) FROM t").await, Value::Integer(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_goes_on_as_soon_as_a_cursor_was_refused() {
+    let (_host, database) = with_table().await;
+    let transaction = database.begin(TransactionMode::ReadWrite, soon()).await.unwrap();
+    for _ in 0..200 {
+        let refused = transaction.cursor("DELETE FROM t".to_owned(), vec![], soon()).await;
+        assert!(matches!(refused, Err(Error::Denied(_))));
+        transaction.query("SELECT 1".to_owned(), vec![], soon()).await.unwrap();
+    }
+}
