@@ -3,13 +3,13 @@
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use javy_shim::{BUILDER_INTERFACE, ENGINE_IMPORT, IMAGE_IMPORT, SNAPSHOT_INTERFACE, WASM_STACK_SIZE, image};
+use javy_shim::{BUILDER_INTERFACE, CHANGES_IMPORT, IMAGE_IMPORT, SNAPSHOT_INTERFACE, WASM_STACK_SIZE, image};
 use wasmtime::component::{Component, Func, Instance, Linker, Val};
 use wasmtime::{Config, Engine, Store};
 
 use crate::module::Parts;
 use crate::prelude::Module;
-use crate::{Result, instrument, requests, watch};
+use crate::{Result, instrument, requests, watch, wrapper};
 
 /// What answers requests.
 pub(crate) const HANDLER_INTERFACE: &str = "caddis:function/handler@0.1.0";
@@ -20,7 +20,7 @@ const MOST_BLOCKS: u32 = 1 << 20;
 /// The engine, ready to run on an image.
 pub(crate) struct Runner {
     engine: Engine,
-    wrapper: Component,
+    component: Component,
     linker: Linker<()>,
 }
 
@@ -39,9 +39,10 @@ pub(crate) struct Block {
 }
 
 /// Makes the base image. Evaluates the prelude twice: what requests write to lies together the second time.
-pub(crate) fn base_image(wrapper: &[u8], parts: &Parts, prelude: &[Module]) -> Result<Vec<u8>> {
-    let runner = Runner::new(wrapper, &parts.engine)?;
-    let noting = Runner::new(wrapper, &instrument::note_stores(&parts.engine)?)?;
+pub(crate) fn base_image(component: &[u8], parts: &Parts, prelude: &[Module]) -> Result<Vec<u8>> {
+    let runner = Runner::new(&wrapper::rewrite(component, parts)?)?;
+    let noted = Parts { engine: instrument::note_stores(&parts.engine)?, ..parts.clone() };
+    let noting = Runner::new(&wrapper::rewrite(component, &noted)?)?;
     let (base, blocks) = runner.boot(&parts.memory, prelude, &[], MOST_BLOCKS)?;
     let written = watch::written_blocks(&runner, &noting, &base, &blocks)?;
     let (base, _) = runner.boot(&parts.memory, prelude, &written, 0)?;
@@ -49,15 +50,15 @@ pub(crate) fn base_image(wrapper: &[u8], parts: &Parts, prelude: &[Module]) -> R
 }
 
 impl Runner {
-    fn new(wrapper: &[u8], module: &[u8]) -> Result<Self> {
+    fn new(component: &[u8]) -> Result<Self> {
         let mut config = Config::new();
         config.max_wasm_stack(WASM_STACK_SIZE).async_stack_size(WASM_STACK_SIZE * 2);
         let engine = Engine::new(&config)?;
-        let wrapper = Component::new(&engine, wrapper)?;
+        let component = Component::new(&engine, component)?;
         let mut linker: Linker<()> = Linker::new(&engine);
-        linker.root().module(ENGINE_IMPORT, &wasmtime::Module::new(&engine, module)?)?;
+        linker.root().module(CHANGES_IMPORT, &wasmtime::Module::new(&engine, image::no_changes())?)?;
         requests::stop_the_clock(&mut linker)?;
-        Ok(Self { engine, wrapper, linker })
+        Ok(Self { engine, component, linker })
     }
 
     /// Evaluates the prelude. Returns the image, and the first `notes` blocks in the order of allocation.
@@ -83,9 +84,9 @@ impl Runner {
 
     fn start_on(&self, image: &[u8], linker: &mut Linker<()>) -> Result<Running> {
         linker.root().module(IMAGE_IMPORT, &wasmtime::Module::new(&self.engine, image)?)?;
-        linker.define_unknown_imports_as_traps(&self.wrapper)?;
+        linker.define_unknown_imports_as_traps(&self.component)?;
         let mut store = Store::new(&self.engine, ());
-        let instance = run(linker.instantiate_async(&mut store, &self.wrapper))?;
+        let instance = run(linker.instantiate_async(&mut store, &self.component))?;
         Ok(Running { store, instance })
     }
 }
@@ -106,7 +107,7 @@ impl Running {
     }
 
     fn function(&mut self, interface: &str, name: &str) -> Result<Func> {
-        let missing = || format!("the wrapper does not export {interface}.{name}");
+        let missing = || format!("the engine does not export {interface}.{name}");
         let interface = self.instance.get_export_index(&mut self.store, None, interface).ok_or_else(missing)?;
         let index = self.instance.get_export_index(&mut self.store, Some(&interface), name).ok_or_else(missing)?;
         Ok(self.instance.get_func(&mut self.store, index).ok_or_else(missing)?)

@@ -61,15 +61,10 @@ fn build(check: bool) -> Result<()> {
     let compiled = module::with_reader(&compile::engine(&package)?, &package)?;
     let component = wrapper::encode(&compiled)?;
     let parts = module::split(&compiled)?;
-    let wrapper = direct::lower(&wrapper::rewrite(&component, &parts.engine)?)?;
-    let base = boot::base_image(&wrapper, &parts, &modules)?;
+    let engine = wrapper::rewrite(&component, &parts)?;
+    let base = boot::base_image(&component, &parts, &modules)?;
     let streams = readable_stream::bundle(&package.join("js/node_modules/readable-stream"))?.into_bytes();
-    let mut files = vec![
-        ("base.wasm", base),
-        ("engine.wasm", parts.engine),
-        ("readable-stream.js", streams),
-        ("wrapper.wasm", wrapper),
-    ];
+    let mut files = vec![("base.wasm", base), ("engine.wasm", engine), ("readable-stream.js", streams)];
     let sums = sums(&files);
     print!("{sums}");
     files.push((SUMS, sums.into_bytes()));

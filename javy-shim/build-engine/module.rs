@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use javy_shim::STACK_SIZE;
+use javy_shim::image::{MEMORY_MODULE, MEMORY_NAME};
 use wasm_encoder::reencode::{Reencode, RoundtripReencoder};
 use wasm_encoder::{
     DataSection, EntityType, ExportKind, ExportSection, ImportSection, MemorySection, MemoryType, Module, RawSection,
@@ -13,11 +14,14 @@ use wit_component::{StringEncoding, embed_component_metadata};
 use crate::Result;
 
 /// The engine's code, and the memory it starts with.
+#[derive(Clone)]
 pub(crate) struct Parts {
-    /// The module without its memory, which it imports as `env.memory`, and without data.
+    /// The module without its memory, which it imports, and without data.
     pub(crate) engine: Vec<u8>,
     /// A module that exports a memory with that data.
     pub(crate) memory: Vec<u8>,
+    /// What that memory is.
+    pub(crate) memory_type: MemoryType,
 }
 
 /// Adds the type of `caddis:engine/snapshot`, an export that is not made by bindings.
@@ -56,7 +60,7 @@ pub(crate) fn split(module: &[u8]) -> Result<Parts> {
         match payload {
             Payload::ImportSection(section) => {
                 let mut imports = ImportSection::new();
-                imports.import("env", "memory", EntityType::Memory(memory_type));
+                imports.import(MEMORY_MODULE, MEMORY_NAME, EntityType::Memory(memory_type));
                 reencoder.parse_import_section(&mut imports, section)?;
                 engine.section(&imports);
             }
@@ -77,7 +81,7 @@ pub(crate) fn split(module: &[u8]) -> Result<Parts> {
             }
         }
     }
-    let parts = Parts { engine: engine.finish(), memory: memory.finish() };
+    let parts = Parts { engine: engine.finish(), memory: memory.finish(), memory_type };
     wasmparser::validate(&parts.engine)?;
     wasmparser::validate(&parts.memory)?;
     Ok(parts)
@@ -87,7 +91,7 @@ fn append_memory(module: &mut Module, memory_type: MemoryType, data: &DataSectio
     let mut memories = MemorySection::new();
     memories.memory(memory_type);
     let mut exports = ExportSection::new();
-    exports.export("memory", ExportKind::Memory, 0);
+    exports.export(MEMORY_NAME, ExportKind::Memory, 0);
     module.section(&memories).section(&exports).section(data);
 }
 

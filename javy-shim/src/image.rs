@@ -1,11 +1,26 @@
 //! A memory as a core module without code.
 
-use wasm_encoder::{ConstExpr, DataSection, ExportKind, ExportSection, MemorySection, MemoryType, Module};
+use std::ops::Range;
+use std::sync::LazyLock;
 
-use crate::{PAGE_SIZE, STACK_SIZE};
+use wasm_encoder::{
+    ConstExpr, DataSection, EntityType, ExportKind, ExportSection, ImportSection, MemorySection, MemoryType, Module,
+};
+use wasmparser::{BinaryReaderError, DataKind, Operator, Parser, Payload};
 
-/// Memory is looked at in blocks of this many bytes: what lies in adjacent blocks that are not zero is one segment.
-const BLOCK: usize = 256;
+use crate::{BASE_IMAGE, PAGE_SIZE, STACK_SIZE};
+
+/// The module that a memory is imported from.
+pub const MEMORY_MODULE: &str = "env";
+
+/// The name that a memory is exported and imported by.
+pub const MEMORY_NAME: &str = "memory";
+
+/// The most that may be different from the base image, in bytes: what is copied for each request. Beyond it a copy-on-write mapping is cheaper.
+const MOST_CHANGES: usize = 1 << 20;
+
+/// Memory is looked at in blocks of this many bytes: what lies in adjacent blocks that are different is one segment.
+const BLOCK: usize = 64;
 
 /// Encodes the memory of an engine that is not in a call as an image: `(module (memory (export "memory") …) (data …)…)`.
 ///
@@ -13,23 +28,74 @@ const BLOCK: usize = 256;
 /// The stack at its beginning is left out. The image starts with as many pages as the memory has.
 pub fn encode(memory: &[u8]) -> Vec<u8> {
     let mut memories = MemorySection::new();
-    let pages = memory.len().div_ceil(PAGE_SIZE);
-    memories.memory(MemoryType {
-        minimum: pages as u64,
-        maximum: None,
-        memory64: false,
-        shared: false,
-        page_size_log2: None,
-    });
+    memories.memory(memory_of(memory.len().div_ceil(PAGE_SIZE)));
     let mut exports = ExportSection::new();
-    exports.export("memory", ExportKind::Memory, 0);
-    let mut data = DataSection::new();
-    for (address, bytes) in segments(memory, STACK_SIZE) {
-        data.active(0, &ConstExpr::i32_const(signed(address)), bytes.iter().copied());
-    }
+    exports.export(MEMORY_NAME, ExportKind::Memory, 0);
     let mut module = Module::new();
-    module.section(&memories).section(&exports).section(&data);
+    module.section(&memories).section(&exports).section(&data(&segments(memory, &[], STACK_SIZE)));
     module.finish()
+}
+
+/// Encodes what is different in the memory of an engine from [`BASE_IMAGE`]: `(module (import "env" "memory" …) (data …)…)`.
+///
+/// None where that is too much to copy for each request, or the memory is larger than the one of that image.
+pub fn changes(memory: &[u8]) -> Option<Vec<u8>> {
+    static BASE: LazyLock<Vec<u8>> = LazyLock::new(|| decode(BASE_IMAGE).unwrap_or_default());
+    let segments = segments(memory, &BASE, STACK_SIZE);
+    let size: usize = segments.iter().map(|(_, bytes)| bytes.len()).sum();
+    (memory.len() == BASE.len() && size <= MOST_CHANGES).then(|| encode_changes(&segments))
+}
+
+/// Changes that are none.
+pub fn no_changes() -> Vec<u8> {
+    encode_changes(&[])
+}
+
+fn encode_changes(segments: &[Segment<'_>]) -> Vec<u8> {
+    let mut imports = ImportSection::new();
+    imports.import(MEMORY_MODULE, MEMORY_NAME, EntityType::Memory(memory_of(0)));
+    let mut module = Module::new();
+    module.section(&imports).section(&data(segments));
+    module.finish()
+}
+
+fn memory_of(pages: usize) -> MemoryType {
+    MemoryType { minimum: pages as u64, maximum: None, memory64: false, shared: false, page_size_log2: None }
+}
+
+fn data(segments: &[Segment<'_>]) -> DataSection {
+    let mut data = DataSection::new();
+    for (address, bytes) in segments {
+        data.active(0, &ConstExpr::i32_const(signed(*address)), bytes.iter().copied());
+    }
+    data
+}
+
+/// The memory that an image starts with.
+fn decode(image: &[u8]) -> Result<Vec<u8>, BinaryReaderError> {
+    let mut memory = Vec::new();
+    for payload in Parser::new(0).parse_all(image) {
+        match payload? {
+            Payload::MemorySection(section) => {
+                for ty in section {
+                    memory.resize(usize::try_from(ty?.initial).unwrap_or_default() * PAGE_SIZE, 0);
+                }
+            }
+            Payload::DataSection(section) => {
+                for segment in section {
+                    let segment = segment?;
+                    let DataKind::Active { offset_expr, .. } = segment.kind else { continue };
+                    let Operator::I32Const { value } = offset_expr.get_operators_reader().read()? else { continue };
+                    let address = value.cast_unsigned() as usize;
+                    if let Some(part) = memory.get_mut(address..address + segment.data.len()) {
+                        part.copy_from_slice(segment.data);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(memory)
 }
 
 /// The operand of `i32.const` that means this address.
@@ -37,34 +103,38 @@ fn signed(address: usize) -> i32 {
     u32::try_from(address).unwrap_or(u32::MAX).cast_signed()
 }
 
-/// The parts of `memory` from `start`, a multiple of [`BLOCK`], that are not zero, with their addresses.
-fn segments(memory: &[u8], start: usize) -> Vec<(usize, &[u8])> {
+/// An address and what is there.
+type Segment<'a> = (usize, &'a [u8]);
+
+/// The parts of `memory` from `start`, a multiple of [`BLOCK`], that are different from `base`. Beyond the end of `base` there are zeros.
+fn segments<'a>(memory: &'a [u8], base: &[u8], start: usize) -> Vec<Segment<'a>> {
     let mut found = Vec::new();
     let mut begin = None;
     for (index, block) in memory.chunks(BLOCK).enumerate().skip(start / BLOCK) {
+        let at = index * BLOCK;
+        let expected = base.get(at..at + block.len()).or(ZEROS.get(..block.len()));
         // A comparison of slices, because it is fast in every build.
-        let is_zero = block == ZEROS.get(..block.len()).unwrap_or_default();
-        match (is_zero, begin) {
-            (false, None) => begin = Some(index * BLOCK),
+        match (Some(block) == expected, begin) {
+            (false, None) => begin = Some(at),
             (true, Some(from)) => {
-                found.push(trimmed(memory, from, index * BLOCK));
+                found.extend(trimmed(memory, base, from..at));
                 begin = None;
             }
             _ => {}
         }
     }
-    found.extend(begin.map(|from| trimmed(memory, from, memory.len())));
+    found.extend(begin.and_then(|from| trimmed(memory, base, from..memory.len())));
     found
 }
 
 static ZEROS: [u8; BLOCK] = [0; BLOCK];
 
-/// The part from `begin` to `end` without the zeros at its ends.
-fn trimmed(memory: &[u8], begin: usize, end: usize) -> (usize, &[u8]) {
-    let bytes = memory.get(begin..end).unwrap_or_default();
-    let leading = bytes.iter().take_while(|byte| **byte == 0).count();
-    let trailing = bytes.iter().rev().take_while(|byte| **byte == 0).count();
-    (begin + leading, bytes.get(leading..bytes.len() - trailing).unwrap_or_default())
+/// The part of the range from the first difference to the last.
+fn trimmed<'a>(memory: &'a [u8], base: &[u8], range: Range<usize>) -> Option<Segment<'a>> {
+    let differs = |at: &usize| memory.get(*at) != base.get(*at).or(Some(&0));
+    let first = range.clone().find(differs)?;
+    let last = range.rev().find(differs)?;
+    Some((first, memory.get(first..=last)?))
 }
 
 #[cfg(test)]
@@ -79,7 +149,7 @@ mod tests {
             memory[address] = 1;
         }
         let found: Vec<(usize, usize)> =
-            segments(&memory, BLOCK).into_iter().map(|(at, bytes)| (at, bytes.len())).collect();
+            segments(&memory, &[], BLOCK).into_iter().map(|(at, bytes)| (at, bytes.len())).collect();
         assert_eq!(found, [(BLOCK + 7, 2 * BLOCK - 8), (4 * BLOCK, 1), (8 * BLOCK, 1)]);
     }
 

@@ -8,20 +8,21 @@ use wasmparser::{
     Chunk, ComponentExportSectionReader, ComponentImportSectionReader, ComponentTypeRef, Parser, Payload,
 };
 
-use crate::{BUILDER_INTERFACE, ENGINE, ENGINE_IMPORT, SNAPSHOT_INTERFACE, WRAPPER};
+use crate::image::no_changes;
+use crate::{BUILDER_INTERFACE, ENGINE, IMAGE_IMPORT, SNAPSHOT_INTERFACE};
 
 /// Makes a component that any host of the lean world can run from an image that [`crate::image::encode`] made.
 ///
-/// It is the wrapper with the two modules in the place of its imports, and without the interfaces that make images. Every index in it
+/// It is the engine with the two modules in the place of its imports, and without the interfaces that make images. Every index in it
 /// stays what it was.
 ///
 /// # Errors
-/// Never with the wrapper this crate was built with: the errors are those of reading it.
+/// Never with the engine this crate was built with: the errors are those of reading it.
 pub fn component(image: &[u8]) -> Result<Vec<u8>, Error> {
     let mut component = Component::new();
     let mut parser = Parser::new(0);
     let mut position = 0;
-    while let Some(rest) = WRAPPER.get(position..).filter(|rest| !rest.is_empty()) {
+    while let Some(rest) = ENGINE.get(position..).filter(|rest| !rest.is_empty()) {
         let Chunk::Parsed { consumed, payload } = parser.parse(rest, true)? else {
             break;
         };
@@ -38,7 +39,7 @@ pub fn component(image: &[u8]) -> Result<Vec<u8>, Error> {
             }
             Payload::ComponentExportSection(exports) => export_handler_only(&mut component, exports)?,
             _ => {
-                component.section(&RawSection { id, data: WRAPPER.get(range).unwrap_or_default() });
+                component.section(&RawSection { id, data: ENGINE.get(range).unwrap_or_default() });
             }
         }
     }
@@ -55,8 +56,9 @@ fn inline_modules(
     imports: ComponentImportSectionReader<'_>,
     image: &[u8],
 ) -> Result<(), Error> {
+    let none = no_changes();
     for import in imports {
-        let data = if import?.name.name == ENGINE_IMPORT { ENGINE } else { image };
+        let data = if import?.name.name == IMAGE_IMPORT { image } else { &none };
         component.section(&RawSection { id: ComponentSectionId::CoreModule.into(), data });
     }
     Ok(())

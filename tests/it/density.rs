@@ -63,7 +63,7 @@ async fn a_thousand_functions_fit_and_a_thousand_redeployments_leave_nothing() {
         each(imaged),
         each(idle)
     ));
-    assert!(each(imaged) <= 2048, "{} KiB for an imaged function", each(imaged));
+    assert!(each(imaged) <= 256, "{} KiB for an imaged function", each(imaged));
     assert!(each(idle) <= 16, "{} KiB for an idle function", each(idle));
 
     let redeploy = async |number: usize| {

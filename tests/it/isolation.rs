@@ -63,3 +63,49 @@ async fn memory_of_one_request_never_shows_in_another() {
         assert_eq!(searchers.join_all().await, [0; 8]);
     }
 }
+
+/// A program that keeps much or little at top level, with words that no other has.
+fn keeper(number: usize) -> String {
+    format!(
+        "const words = Array.from({{ length: {} }}, (_, n) => `word {number} ${{n}}`);
+         globalThis.of{number} = words;
+         export default () => {{
+             const others = Object.keys(globalThis).filter((name) => /^of[0-9]/.test(name));
+             const same = words.every((word, n) => word === `word {number} ${{n}}`);
+             words.fill('overwritten');
+             return Response.json([others, same]);
+         }};",
+        // The last one has more than what functions share takes.
+        [10, 300, 4_000, 100_000][number]
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn functions_that_start_on_the_same_memory_see_nothing_of_each_other() {
+    let server = Server::start(options()).await;
+    let name = |number: usize| format!("keeper{number}");
+    let deploy = async |number: usize, code: String| {
+        let body = serde_json::json!({ "name": name(number), "code": code, "enabled": true, "access": { "policy": "public" } });
+        server.admin().manage(Method::POST, "/functions").json(&body).send().await.expect(StatusCode::CREATED);
+    };
+    for number in 0..4 {
+        deploy(number, keeper(number)).await;
+    }
+    let mut calls = JoinSet::new();
+    for call in 0..200 {
+        let (client, number) = (server.anonymous(), call % 4);
+        let name = name(number);
+        calls.spawn(async move { (number, client.get(&name, "/").await.expect(StatusCode::OK).text().to_owned()) });
+    }
+    for (number, text) in calls.join_all().await {
+        assert_eq!(text, format!("[[\"of{number}\"],true]"));
+    }
+    // Nor does one that came after another of its name.
+    server.admin().manage(Method::DELETE, "/functions/keeper1").send().await;
+    deploy(1, "export default () => [typeof of1, typeof of0]".to_owned()).await;
+    for _ in 0..20 {
+        let reply = server.anonymous().get("keeper1", "/").await.expect(StatusCode::OK);
+        assert_eq!(reply.text(), r#"["undefined","undefined"]"#);
+        server.anonymous().get("keeper2", "/").await.expect(StatusCode::OK);
+    }
+}

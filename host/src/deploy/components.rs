@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use javy_shim::{ENGINE, WRAPPER};
+use javy_shim::ENGINE;
 use tokio::task::spawn_blocking;
 
 use crate::error::{Code, Error};
@@ -53,20 +53,15 @@ impl Components {
         self.build(hash, bytes.into()).await
     }
 
-    /// The JavaScript engine and its wrapper. They are compiled as uploads are, aside: what compiling takes of memory would stay.
+    /// The JavaScript engine. It is compiled as uploads are, aside: what compiling takes of memory would stay.
     pub async fn script_engine(&self) -> Result<ScriptEngine, Error> {
-        let (engine, wrapper) = tokio::try_join!(self.own(ENGINE), self.own(WRAPPER))?;
-        let (engine, wrapper) = (self.cache.module(&engine), self.cache.component(&wrapper));
-        ScriptEngine::new(&self.host, engine.map_err(Error::internal)?, wrapper.map_err(Error::internal)?)
-            .map_err(Error::internal)
-    }
-
-    async fn own(&self, bytes: &'static [u8]) -> Result<MachineCode, Error> {
-        let hash = ContentHash::of(bytes);
-        match self.cached(hash).await? {
-            Some(code) => Ok(code),
-            None => self.keep(hash, self.compiler.compile(Bytes::from_static(bytes)).await?).await,
-        }
+        let hash = ContentHash::of(ENGINE);
+        let code = match self.cached(hash).await? {
+            Some(code) => code,
+            None => self.keep(hash, self.compiler.compile(Bytes::from_static(ENGINE)).await?).await?,
+        };
+        let engine = self.cache.component(&code).map_err(Error::internal)?;
+        ScriptEngine::new(&self.host, engine).map_err(Error::internal)
     }
 
     async fn cached(&self, hash: ContentHash) -> Result<Option<MachineCode>, Error> {

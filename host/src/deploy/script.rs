@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use javy_shim::image;
 use javy_shim::node::NODE_MODULES;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OnceCell, Semaphore};
@@ -25,7 +26,7 @@ use crate::observe::capture::{LogCapture, Places};
 use crate::observe::response::SentResponse;
 use crate::runtime::component::Linked;
 use crate::runtime::outcome::{Failure, Limits};
-use crate::runtime::script::{Program, ProgramModule, ScriptEngine};
+use crate::runtime::script::{Image, Program, ProgramModule, ScriptEngine};
 use crate::sandbox::{Occasion, Resources};
 use crate::settings::Settings;
 use crate::store::secrets::Changes;
@@ -101,10 +102,10 @@ struct Work {
     packages: Resolution,
 }
 
-/// A program that has run its top level.
-struct Evaluated {
+/// A program that has run its top level, and what was made of the memory it left.
+struct Evaluated<T> {
     engine: Arc<ScriptEngine>,
-    image: Vec<u8>,
+    image: T,
     bundle: Bundle,
     packages: LockedPackages,
 }
@@ -129,9 +130,9 @@ impl Scripts {
         recipe: Recipe,
         versions: PackageVersions,
     ) -> Result<(Arc<Linked>, LockedPackages), Error> {
-        let Evaluated { engine, image, bundle, packages } = self.evaluate(owner, recipe, versions).await?;
+        let Evaluated { engine, image, bundle, packages } = self.evaluate(owner, recipe, versions, Image::of).await?;
         // It stays in memory for as long as the function, whether anybody calls it or not.
-        let size = image.len();
+        let size = image.size();
         if size > PROGRAM_IMAGE_BYTES {
             let message = format!(
                 "at the end of its top level the program has {size} bytes in memory; it can have {PROGRAM_IMAGE_BYTES}. \
@@ -152,11 +153,17 @@ impl Scripts {
         let variables = &Changes::new();
         let owner = Owner { app: &AppName::default_app(), function: None, settings, variables };
         let recipe = Recipe { source, packages: LockedPackages::new() };
-        let evaluated = self.evaluate(owner, recipe, PackageVersions::Keep).await?;
+        let evaluated = self.evaluate(owner, recipe, PackageVersions::Keep, image::encode).await?;
         javy_shim::standalone::component(&evaluated.image).map_err(Error::internal)
     }
 
-    async fn evaluate(&self, owner: Owner<'_>, recipe: Recipe, versions: PackageVersions) -> Result<Evaluated, Error> {
+    async fn evaluate<T>(
+        &self,
+        owner: Owner<'_>,
+        recipe: Recipe,
+        versions: PackageVersions,
+        take: fn(&[u8]) -> T,
+    ) -> Result<Evaluated<T>, Error> {
         let (bundle, packages) = timeout(PACKAGES_TIME, self.bundle(recipe, versions)).await.map_err(|_| {
             let seconds = PACKAGES_TIME.as_secs();
             Error::new(
@@ -165,7 +172,7 @@ impl Scripts {
             )
         })??;
         let engine = self.engine().await?;
-        let image = self.image(&engine, owner, &bundle).await?;
+        let image = self.image(&engine, owner, &bundle, take).await?;
         Ok(Evaluated { engine, image, bundle, packages })
     }
 
@@ -208,7 +215,13 @@ impl Scripts {
         Ok((bundle, packages))
     }
 
-    async fn image(&self, engine: &ScriptEngine, owner: Owner<'_>, bundle: &Bundle) -> Result<Vec<u8>, Error> {
+    async fn image<T>(
+        &self,
+        engine: &ScriptEngine,
+        owner: Owner<'_>,
+        bundle: &Bundle,
+        take: fn(&[u8]) -> T,
+    ) -> Result<T, Error> {
         let Owner { app, function, settings, variables } = owner;
         let time = PROGRAM_START_TIME.min(Duration::from_secs(settings.timeout_seconds.into()));
         let deadline = Instant::now() + time;
@@ -229,7 +242,7 @@ impl Scripts {
             trace: None,
         };
         let parts = self.resources.parts(app, settings, occasion);
-        let image = engine.image(program(bundle), parts, Limits::from(settings), deadline.into()).await;
+        let image = engine.evaluate(program(bundle), parts, Limits::from(settings), deadline.into(), take).await;
         image.map_err(|failure| match failure.code {
             // No fault of the program.
             Code::Overloaded => no_memory(),

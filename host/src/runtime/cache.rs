@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use wasmtime::Engine;
 use wasmtime::component::Component;
-use wasmtime::{Engine, Module};
 
 use crate::ids::ContentHash;
 use crate::secrets::seal::Sealer;
@@ -75,13 +75,6 @@ impl Cache {
         // SAFETY: `MachineCode` was made by `Engine::precompile_component` in our own compiling process: either just now, or in an earlier
         // run that authenticated it with a key nobody else has. It is a private copy, so nobody can change it after the check.
         unsafe { Component::deserialize(&self.engine, &code.0) }
-    }
-
-    /// Loads a core module.
-    #[expect(unsafe_code, reason = "machine code can only be loaded through an unsafe function")]
-    pub fn module(&self, code: &MachineCode) -> wasmtime::Result<Module> {
-        // SAFETY: as in `component`, made by `Engine::precompile_module`.
-        unsafe { Module::deserialize(&self.engine, &code.0) }
     }
 
     fn write(&self, hash: ContentHash, code: &[u8], tag: &[u8; TAG_BYTES]) -> io::Result<()> {

@@ -54,7 +54,7 @@ impl Compiler {
         self.compile(component).await
     }
 
-    /// Machine code for a component or a core module.
+    /// Machine code for a component.
     pub async fn compile(&self, component: Bytes) -> Result<Vec<u8>, Error> {
         let _turn = self.turns.acquire().await.map_err(Error::internal)?;
         let compiled = timeout(self.limits.time, self.run(component)).await;
@@ -135,10 +135,7 @@ pub fn compile_process(memory_mb: u32) -> std::io::Result<i32> {
     let _ = rustix::process::nice(10);
     let mut component = Vec::new();
     std::io::stdin().lock().read_to_end(&mut component)?;
-    let compiled = compiling_engine().and_then(|engine| match wasmparser::Parser::is_core_wasm(&component) {
-        true => engine.precompile_module(&component),
-        false => engine.precompile_component(&component),
-    });
+    let compiled = compiling_engine().and_then(|engine| engine.precompile_component(&component));
     match compiled {
         Ok(code) => {
             let mut stdout = std::io::stdout().lock();

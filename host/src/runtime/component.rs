@@ -106,7 +106,12 @@ impl LeanPre {
 
     /// An instance of it.
     pub async fn instantiate(&self, store: &mut Store<Ctx>) -> wasmtime::Result<Lean> {
+        let fuel = store.get_fuel()?;
         let instance = self.instance.instantiate_async(&mut *store).await?;
+        if self.rest.is_some() {
+            // An engine runs nothing yet. wasmtime counts what is copied into its memory, and how much that is is our choice.
+            store.set_fuel(fuel)?;
+        }
         let function = self.exports.load(store, &instance)?;
         Ok(Lean { function, rest: self.rest.map(|index| (instance, index)) })
     }

@@ -1,15 +1,16 @@
-//! JavaScript functions: one engine, compiled once, and a memory image for each function.
+//! JavaScript functions: one engine, compiled once, and for each function what its program left in memory.
 //!
-//! [`ScriptEngine::image`] instantiates the engine on the memory it has after its start, evaluates a program there under the limits of
-//! its function, and copies that memory out. [`ScriptEngine::link`] makes the copy callable: what a request gets is the same engine on a
-//! copy-on-write mapping of the image. An image may hold what the program read at top level, secrets too, so it is never written
-//! to a disk.
+//! [`ScriptEngine::evaluate`] instantiates the engine on the memory it has after its start, evaluates a program there under the limits of
+//! its function, and takes what it left. [`ScriptEngine::link`] makes that callable. Most programs change little of the memory ([`Image::Changes`]):
+//! their instances all start on one copy-on-write mapping, which a place in the pool keeps from one function to the next, and the changes are copied
+//! onto it. Others have a mapping of their own ([`Image::Whole`]). Either may hold what the program read at top level, secrets too, so it is never
+//! written to a disk.
 
 use std::fs::File;
 use std::io::Seek as _;
 use std::os::unix::fs::FileExt as _;
 
-use javy_shim::{BASE_IMAGE, BUILDER_INTERFACE, ENGINE_IMPORT, IMAGE_IMPORT, SNAPSHOT_INTERFACE, image};
+use javy_shim::{BASE_IMAGE, BUILDER_INTERFACE, CHANGES_IMPORT, IMAGE_IMPORT, SNAPSHOT_INTERFACE, image};
 use rustix::fs::{MemfdFlags, memfd_create};
 use tokio::time::{Instant, timeout_at};
 use wasmtime::component::{
@@ -55,10 +56,34 @@ struct ProgramError {
     stack: Option<String>,
 }
 
+/// What the requests of a program start from.
+pub enum Image {
+    /// What is different from an engine without a program.
+    Changes(Vec<u8>),
+    /// All of the memory.
+    Whole(Vec<u8>),
+}
+
+impl Image {
+    /// The smaller one that there can be of this memory.
+    pub fn of(memory: &[u8]) -> Self {
+        image::changes(memory).map_or_else(|| Self::Whole(image::encode(memory)), Self::Changes)
+    }
+
+    /// How much it is, in bytes.
+    pub fn size(&self) -> usize {
+        let (Self::Changes(bytes) | Self::Whole(bytes)) = self;
+        bytes.len()
+    }
+}
+
 /// The compiled engine.
 pub struct ScriptEngine {
-    wrapper: Component,
-    linker: Linker<Ctx>,
+    engine: Component,
+    /// Has the memory of an engine without a program.
+    on_base: Linker<Ctx>,
+    /// Has changes that are none.
+    unchanged: Linker<Ctx>,
     /// An engine without a program.
     base: InstancePre<Ctx>,
     /// What an engine is told between two requests.
@@ -67,28 +92,33 @@ pub struct ScriptEngine {
 
 impl ScriptEngine {
     /// Links the compiled engine to what it imports.
-    pub fn new(host: &Host, engine: Module, wrapper: Component) -> wasmtime::Result<Self> {
-        let mut linker = host.linker().clone();
-        linker.root().module(ENGINE_IMPORT, &engine)?;
-        let base = with_image(&linker, &wrapper, BASE_IMAGE)?;
+    pub fn new(host: &Host, engine: Component) -> wasmtime::Result<Self> {
+        let mut on_base = host.linker().clone();
+        on_base.root().module(IMAGE_IMPORT, &image_module(host.engine(), BASE_IMAGE)?)?;
+        let mut unchanged = host.linker().clone();
+        unchanged.root().module(CHANGES_IMPORT, &Module::new(host.engine(), image::no_changes())?)?;
+        // Not the module that requests start on: a place in the pool keeps the pages that were ever written to there, of which an evaluation has many,
+        // and goes to instances of the same module.
+        let base = instantiate_pre(&engine, &unchanged, IMAGE_IMPORT, &image_module(host.engine(), BASE_IMAGE)?)?;
         let missing = || wasmtime::format_err!("the engine does not export {BUILDER_INTERFACE}#rest");
-        let (_, builder) = wrapper.get_export(None, BUILDER_INTERFACE).ok_or_else(missing)?;
-        let (_, rest) = wrapper.get_export(Some(&builder), "rest").ok_or_else(missing)?;
-        Ok(Self { wrapper, linker, base, rest })
+        let (_, builder) = engine.get_export(None, BUILDER_INTERFACE).ok_or_else(missing)?;
+        let (_, rest) = engine.get_export(Some(&builder), "rest").ok_or_else(missing)?;
+        Ok(Self { engine, on_base, unchanged, base, rest })
     }
 
-    /// Evaluates a program and returns its image.
-    pub async fn image(
+    /// Evaluates a program and returns what `take` makes of the memory it leaves.
+    pub async fn evaluate<T>(
         &self,
         program: Program<'_>,
         parts: CtxParts,
         limits: Limits,
         deadline: Instant,
-    ) -> Result<Vec<u8>, Failure> {
-        let mut store = Store::new(self.wrapper.engine(), Ctx::new(parts));
-        let evaluated = timeout_at(deadline, self.evaluate(&mut store, program, limits.fuel)).await;
+        take: fn(&[u8]) -> T,
+    ) -> Result<T, Failure> {
+        let mut store = Store::new(self.engine.engine(), Ctx::new(parts));
+        let evaluated = timeout_at(deadline, self.evaluate_in(&mut store, program, limits.fuel, take)).await;
         match evaluated {
-            Ok(Ok(image)) => Ok(image),
+            Ok(Ok(taken)) => Ok(taken),
             Ok(Err(error)) => Err(limits.explain(&error, store.data().memory.refusal(), None)),
             Err(_elapsed) => Err(Failure::new(
                 Code::Timeout,
@@ -97,7 +127,13 @@ impl ScriptEngine {
         }
     }
 
-    async fn evaluate(&self, store: &mut Store<Ctx>, program: Program<'_>, fuel: u64) -> wasmtime::Result<Vec<u8>> {
+    async fn evaluate_in<T>(
+        &self,
+        store: &mut Store<Ctx>,
+        program: Program<'_>,
+        fuel: u64,
+        take: fn(&[u8]) -> T,
+    ) -> wasmtime::Result<T> {
         prepare(store, fuel)?;
         let instance = self.base.instantiate_async(&mut *store).await?;
         let evaluate = export(store, &instance, BUILDER_INTERFACE, "evaluate")?
@@ -110,21 +146,34 @@ impl ScriptEngine {
         store.set_hostcall_fuel(usize::MAX);
         let memory = export(store, &instance, SNAPSHOT_INTERFACE, "memory")?.typed::<(), (WasmList<u8>,)>(&*store)?;
         let (memory,) = memory.call_async(&mut *store, ()).await?;
-        Ok(image::encode(memory.as_le_slice(&*store)))
+        Ok(take(memory.as_le_slice(&*store)))
     }
 
     /// Makes an image callable. Compiles it, which is quick because there is no code in it.
-    pub fn link(&self, image: &[u8]) -> wasmtime::Result<Linked> {
-        let pre = with_image(&self.linker, &self.wrapper, image)?;
+    pub fn link(&self, image: &Image) -> wasmtime::Result<Linked> {
+        let engine = self.engine.engine();
+        let pre = match image {
+            Image::Changes(changes) => {
+                instantiate_pre(&self.engine, &self.on_base, CHANGES_IMPORT, &Module::new(engine, changes)?)?
+            }
+            Image::Whole(image) => {
+                instantiate_pre(&self.engine, &self.unchanged, IMAGE_IMPORT, &image_module(engine, image)?)?
+            }
+        };
         let entry = Entry::Lean(LeanPre::new(pre, Some(self.rest))?);
         Ok(Linked { world: World::Lean, wasi_environment: false, files: true, entry, program: None, memory: None })
     }
 }
 
-fn with_image(linker: &Linker<Ctx>, wrapper: &Component, image: &[u8]) -> wasmtime::Result<InstancePre<Ctx>> {
+fn instantiate_pre(
+    engine: &Component,
+    linker: &Linker<Ctx>,
+    import: &str,
+    module: &Module,
+) -> wasmtime::Result<InstancePre<Ctx>> {
     let mut linker = linker.clone();
-    linker.root().module(IMAGE_IMPORT, &image_module(wrapper.engine(), image)?)?;
-    linker.instantiate_pre(wrapper)
+    linker.root().module(import, module)?;
+    linker.instantiate_pre(engine)
 }
 
 /// Compiles an image into a file that exists in memory only. Wasmtime maps the memory of instances from there; otherwise it would keep
@@ -133,8 +182,7 @@ fn image_module(engine: &Engine, image: &[u8]) -> wasmtime::Result<Module> {
     let mut file = File::from(memfd_create("caddis-image", MemfdFlags::CLOEXEC)?);
     write_sparse(&mut file, &engine.precompile_module(image)?)?;
     file.rewind()?;
-    let image = module_of_file(engine, file)?;
-    Ok(image)
+    module_of_file(engine, file)
 }
 
 #[expect(unsafe_code, reason = "wasmtime cannot check what it compiled before")]

@@ -117,6 +117,18 @@ pub(crate) fn seal(chunk: Chunk) {
     }
 }
 
+/// Makes the memory larger by this many bytes, which are free.
+pub(crate) fn make_room(bytes: usize) {
+    let layout = Layout::array::<u8>(bytes).unwrap_or(Layout::new::<u8>());
+    // SAFETY: the layout is not empty, and the block is freed as it came.
+    unsafe {
+        let block = System.alloc(layout);
+        if !block.is_null() {
+            System.dealloc(block, layout);
+        }
+    }
+}
+
 /// Whether blocks of this layout are in a class.
 const fn is_small(layout: &Layout) -> bool {
     layout.size() <= LARGEST && layout.align() <= GRANULE

@@ -31,6 +31,9 @@ const SCRIPT_STACK: usize = 2 << 20;
 /// requests end before it would free anything.
 const FIRST_COLLECTION: usize = 16 << 20;
 
+/// Free memory for a program, in bytes. One that does with it leaves the memory as large as it was, as all must whose images share what is the same.
+const PROGRAM_ROOM: usize = 2 << 20;
+
 struct Engine {
     // Field order is drop order, though neither is ever dropped.
     context: Context,
@@ -61,6 +64,7 @@ pub(crate) fn boot(modules: Vec<Source>, written: Vec<u32>, notes: u32) -> Resul
     placement::start(written, notes as usize);
     start_with(modules)?;
     let blocks = placement::stop();
+    allocator::make_room(PROGRAM_ROOM);
     // What a program keeps would otherwise fill the holes that the prelude left all over the memory.
     allocator::seal(Chunk::New);
     Ok(blocks)

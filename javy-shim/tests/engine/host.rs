@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use javy_shim::{
-    BASE_IMAGE, BUILDER_INTERFACE, ENGINE, ENGINE_IMPORT, IMAGE_IMPORT, SNAPSHOT_INTERFACE, WASM_STACK_SIZE, WRAPPER,
-    image,
+    BASE_IMAGE, BUILDER_INTERFACE, CHANGES_IMPORT, ENGINE, IMAGE_IMPORT, SNAPSHOT_INTERFACE, WASM_STACK_SIZE, image,
 };
 use wasmtime::component::{
     Component, ComponentType, Func, HasSelf, Instance, InstancePre, Lift, Linker, Lower, Resource, ResourceTable,
@@ -327,19 +326,19 @@ const FUEL: u64 = 200_000_000_000;
 /// A module: name, code, and what its imports stand for.
 pub(crate) type Source<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)]);
 
-/// What is made once per process: the compiled engine and the wrapper.
+/// What is made once per process: the compiled engine.
 pub(crate) struct Host {
     engine: Engine,
-    wrapper: Component,
+    component: Component,
     linker: Linker<State>,
 }
 
 /// A deployed function.
 pub(crate) struct Deployed {
     pre: InstancePre<State>,
-    /// The size of its image in bytes.
-    pub(crate) image_size: usize,
-    /// The image itself.
+    /// Its changes to the base image, if it does not start on its own.
+    pub(crate) changes: Option<Vec<u8>>,
+    /// Its image.
     pub(crate) image: Vec<u8>,
     /// How long it took to evaluate, to copy the memory out, to encode it, and to compile the image.
     pub(crate) steps: [Duration; 4],
@@ -445,7 +444,7 @@ impl Host {
         config.max_wasm_stack(WASM_STACK_SIZE).async_stack_size(WASM_STACK_SIZE + (1 << 20));
         config.consume_fuel(true);
         let engine = Engine::new(&config)?;
-        let wrapper = Component::new(&engine, WRAPPER)?;
+        let component = Component::new(&engine, ENGINE)?;
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
         wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
@@ -482,14 +481,22 @@ impl Host {
         for name in FILES {
             files.func_new(name, |_, _, _, _| Err(wasmtime::Error::msg("the host of these tests has no files")))?;
         }
-        linker.root().module(ENGINE_IMPORT, &Module::new(&engine, ENGINE)?)?;
-        Ok(Host { engine, wrapper, linker })
+        Ok(Host { engine, component, linker })
     }
 
-    fn pre(&self, image: &[u8]) -> wasmtime::Result<InstancePre<State>> {
+    fn pre(&self, image: &[u8], changes: &[u8]) -> wasmtime::Result<InstancePre<State>> {
+        self.pre_on(&self.module(image), changes)
+    }
+
+    fn module(&self, bytes: &[u8]) -> Module {
+        Module::new(&self.engine, bytes).expect("the module compiles")
+    }
+
+    fn pre_on(&self, image: &Module, changes: &[u8]) -> wasmtime::Result<InstancePre<State>> {
         let mut linker = self.linker.clone();
-        linker.root().module(IMAGE_IMPORT, &Module::new(&self.engine, image)?)?;
-        linker.instantiate_pre(&self.wrapper)
+        linker.root().module(IMAGE_IMPORT, image)?;
+        linker.root().module(CHANGES_IMPORT, &self.module(changes))?;
+        linker.instantiate_pre(&self.component)
     }
 
     fn store(&self, env: Vec<(String, String)>, user: Option<user::Identity>) -> Store<State> {
@@ -513,7 +520,7 @@ impl Host {
     /// Evaluates a program and makes its image.
     pub(crate) async fn deploy(&self, modules: &[Source<'_>]) -> Result<Deployed, (String, Option<String>)> {
         static BASE: OnceLock<InstancePre<State>> = OnceLock::new();
-        let base = BASE.get_or_init(|| self.pre(BASE_IMAGE).expect("the base image compiles"));
+        let base = BASE.get_or_init(|| self.pre(BASE_IMAGE, &image::no_changes()).expect("the base image compiles"));
         let env = vec![("GREETING".to_owned(), "hello".to_owned())];
         let begin = Instant::now();
         let mut store = self.store(env, None);
@@ -535,10 +542,30 @@ impl Host {
         let copied = Instant::now();
         let memory = memory.as_le_slice(&store);
         let image = image::encode(memory);
+        let changes = image::changes(memory);
         let encoded = Instant::now();
-        let pre = self.pre(&image).expect("the image compiles");
+        let pre = match &changes {
+            Some(changes) => self.pre(BASE_IMAGE, changes),
+            None => self.pre(&image, &image::no_changes()),
+        };
+        let pre = pre.expect("the image compiles");
         let steps = [evaluated - begin, copied - evaluated, encoded - copied, encoded.elapsed()];
-        Ok(Deployed { pre, image_size: image.len(), image, steps })
+        Ok(Deployed { pre, changes, image, steps })
+    }
+
+    /// The same functions: their instances have the same places in the pool, and all start on one mapping.
+    pub(crate) fn side_by_side<const N: usize>(&self, functions: [Deployed; N]) -> [Deployed; N] {
+        let base = self.module(BASE_IMAGE);
+        functions.map(|function| {
+            let changes = function.changes.as_deref().expect("a small function");
+            Deployed { pre: self.pre_on(&base, changes).expect("links"), ..function }
+        })
+    }
+
+    /// The same function, which starts on its image.
+    pub(crate) fn on_its_image(&self, function: &Deployed) -> Deployed {
+        let pre = self.pre(&function.image, &image::no_changes()).expect("links");
+        Deployed { pre, changes: None, image: function.image.clone(), steps: function.steps }
     }
 
     /// Deploys one module without imports.
@@ -630,6 +657,16 @@ impl Deployed {
     pub(crate) async fn get(&self) -> Outcome {
         self.call(Call::default()).await
     }
+
+    /// The memory that a request starts with.
+    pub(crate) async fn memory(&self) -> Vec<u8> {
+        let mut store = host().store(Vec::new(), None);
+        let instance = self.pre.instantiate_async(&mut store).await.expect("instantiates");
+        let read =
+            export(&mut store, &instance, SNAPSHOT_INTERFACE, "memory").typed::<(), (Vec<u8>,)>(&store).expect("typed");
+        store.set_hostcall_fuel(usize::MAX);
+        read.call_async(&mut store, ()).await.expect("no trap").0
+    }
 }
 
 /// What was written to in the memory of an instance, at any time since its place was mapped.
@@ -664,7 +701,7 @@ impl Host {
     pub(crate) async fn call_component(&self, component: &[u8], call: Call) -> Outcome {
         let component = Component::new(&self.engine, component).expect("compiles");
         let pre = self.linker.instantiate_pre(&component).expect("links");
-        let deployed = Deployed { pre, image_size: 0, image: Vec::new(), steps: [Duration::ZERO; 4] };
+        let deployed = Deployed { pre, changes: None, image: Vec::new(), steps: [Duration::ZERO; 4] };
         deployed.call(call).await
     }
 }

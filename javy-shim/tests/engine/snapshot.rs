@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::future;
-use javy_shim::{ENGINE, WRAPPER, standalone};
+use javy_shim::{ENGINE, standalone};
 use sha2::{Digest, Sha256};
 
 use crate::host::{Call, Written, host};
@@ -53,9 +53,46 @@ async fn a_standalone_component_answers_like_the_image() {
 #[test]
 fn the_committed_files_have_the_committed_sums() {
     let sums = include_str!("../../prebuilt/engine.wasm.sha256");
-    for (name, bytes) in [("engine.wasm", ENGINE), ("wrapper.wasm", WRAPPER), ("base.wasm", javy_shim::BASE_IMAGE)] {
+    for (name, bytes) in [("engine.wasm", ENGINE), ("base.wasm", javy_shim::BASE_IMAGE)] {
         let sum: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         assert!(sums.contains(&format!("{sum}  {name}\n")), "{name}");
+    }
+}
+
+const LARGE: &str = "const rows = Array.from({ length: 40_000 }, (_, n) => ({ n, text: 'row ' + n }));
+    export default (req) => new Response(req.method + ' ' + rows.length + rows[39_999].text)";
+
+#[tokio::test]
+async fn a_program_that_keeps_much_starts_on_its_image_and_others_answer_the_same_on_theirs() {
+    let large = host().deploy_source(LARGE).await;
+    assert!(large.changes.is_none());
+    assert_eq!(large.get().await.text(), "GET 40000row 39999");
+    let small =
+        host().deploy_source("const x = { y: [41] }; export default (req) => [x.y[0]++, x.y[0], req.method]").await;
+    let size = small.changes.as_ref().map(Vec::len);
+    assert!(size.is_some_and(|size| size < 16_384), "{size:?}");
+    assert_eq!(small.get().await.text(), host().on_its_image(&small).get().await.text());
+}
+
+#[tokio::test]
+async fn nothing_of_one_program_is_there_for_another_in_its_place() {
+    let source = |text: &str| {
+        format!(
+            "globalThis.{text} = Array.from({{ length: 500 }}, (_, n) => ({{ n, text: '{text}'.repeat(3) + n }}));
+             export default (req) => [Object.keys({text}).length, {text}.map((item) => item.text + req.method).join().length]"
+        )
+    };
+    let deployed = [host().deploy_source(&source("firstfirst")).await, host().deploy_source(&source("second")).await];
+    let [first, second] = host().side_by_side(deployed);
+    let clean = second.memory().await;
+    let contains = |memory: &[u8], text: &[u8]| memory.windows(text.len()).any(|bytes| bytes == text);
+    assert!(contains(&first.memory().await, b"firstfirst") && !contains(&clean, b"firstfirst"));
+    for _ in 0..20 {
+        // All places are taken by the one and then, as no others are free, by the other.
+        for outcome in future::join_all((0..64).map(|_| first.get())).await {
+            assert_eq!(outcome.text(), "[500,18389]");
+        }
+        assert!(second.memory().await == clean);
     }
 }
 
@@ -117,8 +154,14 @@ async fn figures() {
         calls.sort();
         let measured = function.call(Call { measured: true, ..typical_call() }).await;
         println!(
-            "{name}: image {} bytes; evaluate, copy, encode, compile {:?}; request and its instantiation {:?}, p99 {:?}; fuel {}; {:?}",
-            function.image_size, deploys[10], calls[1_500], calls[2_970], measured.fuel, measured.written,
+            "{name}: image {} bytes, changes {:?}; evaluate, copy, encode, compile {:?}; request and its instantiation {:?}, p99 {:?}; fuel {}; {:?}",
+            function.image.len(),
+            function.changes.as_ref().map(Vec::len),
+            deploys[10],
+            calls[1_500],
+            calls[2_970],
+            measured.fuel,
+            measured.written,
         );
     }
 }
