@@ -36,6 +36,9 @@ pub const IDLE_INSTANCES_PER_FUNCTION: usize = 16;
 /// beside those that work.
 pub const IDLE_INSTANCES: u32 = 64;
 
+/// Fuel of an instance for what a request has left behind; one that needs more ends.
+pub const REST_FUEL: u64 = 10_000_000;
+
 /// How long an instance waits for the next request of its function.
 pub const IDLE_INSTANCE_TIME: Duration = Duration::from_secs(30);
 

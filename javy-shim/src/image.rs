@@ -19,6 +19,10 @@ pub const MEMORY_NAME: &str = "memory";
 /// The most that may be different from the base image, in bytes: what is copied for each request. Beyond it a copy-on-write mapping is cheaper.
 const MOST_CHANGES: usize = 1 << 20;
 
+/// The most segments that this may be. What is between two that are no further apart than `GAP` bytes is copied with them.
+const MOST_SEGMENTS: usize = 2_000;
+const GAP: usize = 128;
+
 /// Memory is looked at in blocks of this many bytes: what lies in adjacent blocks that are different is one segment.
 const BLOCK: usize = 64;
 
@@ -39,11 +43,36 @@ pub fn encode(memory: &[u8]) -> Vec<u8> {
 /// Encodes what is different in the memory of an engine from [`BASE_IMAGE`]: `(module (import "env" "memory" …) (data …)…)`.
 ///
 /// None where that is too much to copy for each request, or the memory is larger than the one of that image.
-pub fn changes(memory: &[u8]) -> Option<Vec<u8>> {
+pub fn changes(memory: &[u8]) -> Option<Changes> {
     static BASE: LazyLock<Vec<u8>> = LazyLock::new(|| decode(BASE_IMAGE).unwrap_or_default());
-    let segments = segments(memory, &BASE, STACK_SIZE);
+    let segments = joined(memory, &segments(memory, &BASE, STACK_SIZE));
     let size: usize = segments.iter().map(|(_, bytes)| bytes.len()).sum();
-    (memory.len() == BASE.len() && size <= MOST_CHANGES).then(|| encode_changes(&segments))
+    let fits = memory.len() == BASE.len() && size <= MOST_CHANGES && segments.len() <= MOST_SEGMENTS;
+    fits.then(|| Changes { module: encode_changes(&segments), segments: segments.len() })
+}
+
+/// What is different from the base image.
+#[derive(Debug)]
+pub struct Changes {
+    /// As a core module.
+    pub module: Vec<u8>,
+    /// In how many pieces: a host that compiles the module keeps a record of each.
+    pub segments: usize,
+}
+
+/// The segments, with those that are close to one another as one.
+fn joined<'a>(memory: &'a [u8], segments: &[Segment<'a>]) -> Vec<Segment<'a>> {
+    let mut joined: Vec<Segment<'a>> = Vec::new();
+    for &(address, bytes) in segments {
+        let end = address + bytes.len();
+        match joined.last_mut() {
+            Some((begin, before)) if address - (*begin + before.len()) <= GAP => {
+                *before = memory.get(*begin..end).unwrap_or_default();
+            }
+            _ => joined.push((address, bytes)),
+        }
+    }
+    joined
 }
 
 /// Changes that are none.
@@ -151,6 +180,14 @@ mod tests {
         let found: Vec<(usize, usize)> =
             segments(&memory, &[], BLOCK).into_iter().map(|(at, bytes)| (at, bytes.len())).collect();
         assert_eq!(found, [(BLOCK + 7, 2 * BLOCK - 8), (4 * BLOCK, 1), (8 * BLOCK, 1)]);
+    }
+
+    #[test]
+    fn segments_that_are_close_are_one() {
+        let memory: Vec<u8> = (0..4_096_u32).map(|at| u8::try_from(at % 251).unwrap_or_default()).collect();
+        let part = |at: usize, length: usize| (at, &memory[at..at + length]);
+        let found = joined(&memory, &[part(0, 10), part(10 + GAP, 5), part(16 + 2 * GAP, 1)]);
+        assert_eq!(found, [part(0, 15 + GAP), part(16 + 2 * GAP, 1)]);
     }
 
     #[test]

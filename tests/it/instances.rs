@@ -5,7 +5,7 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::start;
+use crate::{options, start};
 
 /// Instances of one function that may wait.
 const IDLE_PER_FUNCTION: u64 = 16;
@@ -172,6 +172,35 @@ async fn fuel_is_for_each_request_and_memory_for_all() {
     }
     assert_eq!(kept[..4], [1, 2, 3, 4]);
     assert!(kept.iter().all(|count| *count < 8), "the limit is 64 MiB: {kept:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_with_work_left_that_does_not_end_is_not_called_again() {
+    let code = r#"
+        let count = 0;
+        export default (request) => {
+            if (new URL(request.url).pathname.endsWith("/leave")) (async () => { for (;;) await null; })();
+            return Response.json(++count);
+        };"#;
+    let server = start().await;
+    deploy(&server, code, json!({})).await;
+    let (admin, client) = (server.admin(), server.anonymous());
+    assert_eq!(ask(&server, &client, "/").await, 1);
+    let reply = client.get("f", "/leave").await.expect(StatusCode::OK);
+    let record = admin.execution("f", &reply).await;
+    assert!(record["duration_ms"].as_u64().unwrap() < 1_000, "it had the fuel of a request: {record}");
+    assert_eq!(ask(&server, &client, "/").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn instances_do_not_wait_where_memory_is_scarce() {
+    let server = Server::start(options().flag("--guest-memory-mb", 128)).await;
+    let code = "let count = 0, kept; export default () => { kept ??= new Uint8Array(70 << 20).fill(1); return Response.json(++count); };";
+    deploy(&server, code, json!({})).await;
+    for _ in 0..3 {
+        assert_eq!(ask(&server, &server.anonymous(), "/").await, 1);
+    }
+    assert_eq!(waiting(&server).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use wasmtime::component::ResourceTable;
-use wasmtime_wasi::p2::DynPollable;
+use wasmtime_wasi::p2::{DynOutputStream, DynPollable};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
@@ -136,8 +136,11 @@ impl Ctx {
         self.memory.rest();
         let standard: usize = self.printers.iter().map(Printer::others).sum();
         // A pollable is part of another resource, or of a clock.
-        let held = self.table.iter_mut().filter(|resource| !resource.is::<DynPollable>()).count();
-        held + STANDARD_STREAMS == standard
+        let held = self.table.iter_mut().filter(|resource| !resource.is::<DynPollable>());
+        let streams = held
+            .map(|resource| resource.is::<DynOutputStream>())
+            .try_fold(0, |streams, is_stream| is_stream.then_some(streams + 1));
+        streams.is_some_and(|streams: usize| streams + STANDARD_STREAMS == standard)
     }
 
     /// Ends lines that were printed without a line break.

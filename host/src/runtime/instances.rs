@@ -14,7 +14,7 @@ use super::component::Linked;
 use super::ctx::{Ctx, CtxParts};
 use crate::bindings::Function;
 use crate::bindings::env::Environment;
-use crate::tunables::IDLE_INSTANCES_PER_FUNCTION;
+use crate::tunables::{IDLE_INSTANCES_PER_FUNCTION, REST_FUEL};
 
 /// An instance, as it is called.
 pub enum Instance {
@@ -149,10 +149,11 @@ impl Keep {
 
     /// Lets an instance wait. It ends when it has served its time, still has something of its request, or finds no place.
     pub async fn put(self, mut sandbox: Sandbox, deadline: Instant) {
-        if sandbox.served >= self.requests {
+        let Sandbox { store, instance, served, .. } = &mut sandbox;
+        // What waits must leave room for what works.
+        if *served >= self.requests || store.data().memory.is_scarce() || store.set_fuel(REST_FUEL).is_err() {
             return;
         }
-        let Sandbox { store, instance, .. } = &mut sandbox;
         let rested = timeout_at(deadline, instance.rest(store)).await;
         if !matches!(rested, Ok(Ok(()))) || !sandbox.store.data_mut().rest() {
             return;

@@ -130,6 +130,11 @@ impl MemoryLimiter {
         self.budget.give_back(std::mem::take(&mut self.stack));
     }
 
+    /// Whether more than half of the budget is taken.
+    pub fn is_scarce(&self) -> bool {
+        self.budget.used() > self.budget.size() / 2
+    }
+
     /// Goes on for an instance that has rested: what it has counts here from now on.
     pub fn take_over(&mut self, rested: &mut Self) {
         self.used += std::mem::take(&mut rested.used);

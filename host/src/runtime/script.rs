@@ -10,7 +10,8 @@ use std::fs::File;
 use std::io::Seek as _;
 use std::os::unix::fs::FileExt as _;
 
-use javy_shim::{BASE_IMAGE, BUILDER_INTERFACE, CHANGES_IMPORT, IMAGE_IMPORT, SNAPSHOT_INTERFACE, image};
+use javy_shim::image::{self, Changes};
+use javy_shim::{BASE_IMAGE, BUILDER_INTERFACE, CHANGES_IMPORT, IMAGE_IMPORT, SNAPSHOT_INTERFACE};
 use rustix::fs::{MemfdFlags, memfd_create};
 use tokio::time::{Instant, timeout_at};
 use wasmtime::component::{
@@ -23,6 +24,9 @@ use super::ctx::{Ctx, CtxParts};
 use super::execution::prepare;
 use super::outcome::{Failure, Limits};
 use crate::error::Code;
+
+/// What wasmtime keeps for each segment of a module beside its bytes, at most.
+const SEGMENT_BYTES: usize = 320;
 
 /// Bytes of a page of the machine.
 const HOST_PAGE: usize = 4096;
@@ -59,7 +63,7 @@ struct ProgramError {
 /// What the requests of a program start from.
 pub enum Image {
     /// What is different from an engine without a program.
-    Changes(Vec<u8>),
+    Changes(Changes),
     /// All of the memory.
     Whole(Vec<u8>),
 }
@@ -72,8 +76,10 @@ impl Image {
 
     /// How much it is, in bytes.
     pub fn size(&self) -> usize {
-        let (Self::Changes(bytes) | Self::Whole(bytes)) = self;
-        bytes.len()
+        match self {
+            Self::Changes(changes) => changes.module.len() + changes.segments * SEGMENT_BYTES,
+            Self::Whole(bytes) => bytes.len(),
+        }
     }
 }
 
@@ -154,7 +160,7 @@ impl ScriptEngine {
         let engine = self.engine.engine();
         let pre = match image {
             Image::Changes(changes) => {
-                instantiate_pre(&self.engine, &self.on_base, CHANGES_IMPORT, &Module::new(engine, changes)?)?
+                instantiate_pre(&self.engine, &self.on_base, CHANGES_IMPORT, &Module::new(engine, &changes.module)?)?
             }
             Image::Whole(image) => {
                 instantiate_pre(&self.engine, &self.unchanged, IMAGE_IMPORT, &image_module(engine, image)?)?

@@ -130,14 +130,17 @@ pub(crate) fn handle(request: Request) -> Result<Response, Error> {
 
 /// Makes the engine ready for another request.
 pub(crate) fn rest() {
-    // It cannot fail: there is nobody to tell, and the engine has started, as it has answered.
-    let _ = with_engine(|_, ctx| {
+    let rested = with_engine(|_, ctx| {
         event_loop::rest(ctx);
         natives::rest();
         drop(outcome::take());
         let rest = hooks()?.rest.restore(ctx).map_err(|error| caught(ctx, error))?;
         rest.call::<_, ()>(()).map_err(|error| caught(ctx, error))
     });
+    if rested.is_err() {
+        // Something of the request may be left: nobody may get this instance.
+        std::process::abort();
+    }
 }
 
 /// What to say of a handler that waits for nothing. An error that nobody handled is likely why.

@@ -542,7 +542,7 @@ impl Host {
         let copied = Instant::now();
         let memory = memory.as_le_slice(&store);
         let image = image::encode(memory);
-        let changes = image::changes(memory);
+        let changes = image::changes(memory).map(|changes| changes.module);
         let encoded = Instant::now();
         let pre = match &changes {
             Some(changes) => self.pre(BASE_IMAGE, changes),

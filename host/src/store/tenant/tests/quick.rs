@@ -7,8 +7,7 @@ use crate::store::tenant::connection::quick::RUN_AT_ONCE;
 use crate::store::tenant::journal::FLUSHED_AT_ONCE;
 use crate::store::tenant::log::LOG_PAGES;
 
-const COUNT: &str =
-    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?) SELECT count(*) FROM n";
+const COUNT: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?) SELECT sum(1) FROM n";
 
 /// What comes out, and whether that was done without a thread for it.
 async fn observed<T>(running: impl Future<Output = Result<T, Error>>) -> (bool, T) {
@@ -72,8 +71,8 @@ async fn what_cannot_be_stopped_or_is_large_is_never_run_at_once() {
         "SELECT body LIKE 'a%' FROM t WHERE id = ?",
         "SELECT printf('%d', id) FROM t WHERE id = ?",
         "SELECT json_extract('{}', '$.a') FROM t WHERE id = ?",
-        "SELECT count(*) FROM json_each('[1]') WHERE value = ?",
-        "SELECT count(*) FROM found WHERE rowid = ?",
+        "SELECT max(value) FROM json_each('[1]') WHERE value = ?",
+        "SELECT max(rowid) FROM found WHERE rowid = ?",
         "UPDATE t SET body = lower(body) WHERE id = ?",
         "INSERT INTO found VALUES (?)",
         "INSERT INTO indexed VALUES (?)",
