@@ -1,4 +1,4 @@
-//! The one allocator of the module, for Rust and QuickJS.
+//! The one allocator of the module, for Rust and QuickJS ([`quickjs`]).
 //!
 //! It decides which pages of memory a request writes to, and every page costs twice: it is copied when it is first written, and put
 //! back when the instance ends. So blocks of all sizes are cut off one chunk after the other, and a freed block waits for the next of its
@@ -10,6 +10,7 @@
 //! evaluation allocates (source text, syntax trees, arguments) is garbage when the memory is copied. Requests do not pay for that.
 
 pub(crate) mod placement;
+pub(crate) mod quickjs;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::UnsafeCell;

@@ -8,6 +8,7 @@ use rquickjs::{
 };
 
 use crate::allocator::placement::{self, Block};
+use crate::allocator::quickjs::Blocks;
 use crate::allocator::{self, Chunk};
 use crate::bindings::caddis::function::http::{Error, Request, RequestBody, Response};
 use crate::bindings::exports::caddis::engine::builder::Module as Source;
@@ -162,7 +163,7 @@ fn never_settles(ctx: &Ctx<'_>) -> Error {
 }
 
 fn start() -> rquickjs::Result<Engine> {
-    let runtime = Runtime::new()?;
+    let runtime = Runtime::new_with_alloc(Blocks)?;
     runtime.set_max_stack_size(SCRIPT_STACK);
     let context = Context::full(&runtime)?;
     let modules = Modules::default();
