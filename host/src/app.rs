@@ -142,7 +142,7 @@ impl App {
             store: store.clone(),
             table: table.clone(),
             components: components.clone(),
-            scripts: Scripts::new(components, resources.clone(), npm),
+            scripts: Scripts::new(components, resources.clone(), npm, places.evaluations),
             admission: admission.clone(),
             maxima: config.maxima,
             databases: resources.databases.clone(),

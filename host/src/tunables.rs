@@ -36,6 +36,9 @@ pub const IDLE_INSTANCES_PER_FUNCTION: usize = 16;
 /// beside those that work.
 pub const IDLE_INSTANCES: u32 = 64;
 
+/// Programs that are evaluated at once on a host for 256 executions and more; else an eighth of their number. Each has a place in the pool, too.
+pub const EVALUATIONS: u32 = 32;
+
 /// Fuel of an instance for what a request has left behind; one that needs more ends.
 pub const REST_FUEL: u64 = 10_000_000;
 

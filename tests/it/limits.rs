@@ -252,6 +252,32 @@ async fn a_function_with_too_many_callers_turns_some_away_and_leaves_room_for_ot
     server.anonymous().get("busy", "/describe").await.expect(StatusCode::OK);
 }
 
+/// Programs have places of their own while they run their top level, and wait for each other.
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_are_deployed_at_once_while_executions_take_all_their_places() {
+    let server = Server::start(options().flag("--max-executions", 4)).await;
+    let admin = server.admin();
+    let mut held = Vec::new();
+    for (name, count) in [("busy", 3), ("another", 1)] {
+        admin.put_component(name, guests::WSTD_ECHO, "").await;
+        for _ in 0..count {
+            let (call, pieces) = server.anonymous().invoke(Method::POST, name, "/stream").pieces();
+            let mut reply = call.start().await;
+            assert_eq!(reply.next().await.unwrap().unwrap(), "ready\n");
+            held.push((reply, pieces));
+        }
+    }
+    let mut deployments = JoinSet::new();
+    for number in 0..8 {
+        let code = "await new Promise((go) => setTimeout(go, 100)); export default () => 1";
+        let body = json!({ "name": format!("program-{number}"), "code": code });
+        deployments.spawn(admin.manage(Method::POST, "/functions").json(&body).send());
+    }
+    for reply in deployments.join_all().await {
+        reply.expect(StatusCode::CREATED);
+    }
+}
+
 /// A way to use up a limit, under which others must not suffer.
 struct Misuse {
     function: &'static str,

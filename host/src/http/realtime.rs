@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::socket::{Ask, Id, Outcome, Payload, Refusal};
+use super::socket::{self, Ask, Id, Outcome, Payload, Refusal};
 use crate::auth::Identity;
 use crate::error::Code;
 use crate::ids::FunctionName;
@@ -91,6 +91,7 @@ pub(super) fn read(app: &App, text: &str) -> Result<Vec<Ask>, Box<Refusal>> {
         let message = format!("no function of the app has a websocket trigger with the event {event:?}");
         return Err(Box::new(Refusal { id, event: Some(event), ..Refusal::new(Code::NotFound, message) }));
     }
+    let payload = payload.map(socket::text);
     let ask = |function| Ask { function, payload: payload.clone(), id: id.clone(), event: Some(event.clone()) };
     Ok(functions.into_iter().map(ask).collect())
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use axum::extract::ws::{Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use axum::response::IntoResponse;
+use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, SEC_WEBSOCKET_PROTOCOL};
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
@@ -60,10 +61,16 @@ impl<'de> Deserialize<'de> for Id {
 /// A call that a message asks for.
 pub(super) struct Ask {
     pub(super) function: FunctionName,
-    pub(super) payload: Option<Payload>,
+    /// JSON text, which the calls of an event share.
+    pub(super) payload: Option<Bytes>,
     pub(super) id: Option<Id>,
     /// What the client called by name instead of the function.
     pub(super) event: Option<String>,
+}
+
+/// The text of a payload.
+pub(super) fn text(payload: Payload) -> Bytes {
+    String::from(Box::<str>::from(payload)).into()
 }
 
 /// What came of it.
@@ -264,12 +271,12 @@ impl Caller {
             Language::Realtime => (format!("/v1/{}/fn/{function}", self.app.name), Origin::Event),
         };
         let url = absolute(&self.authority, Some(PathAndQuery::try_from(path).map_err(Error::internal)?))?.to_string();
-        let payload = ask.payload.take().map_or_else(|| "null".to_owned(), |payload| Box::<str>::from(payload).into());
+        let payload = ask.payload.take().unwrap_or(Bytes::from_static(b"null"));
         // It stays for as long as the call, which may wait for others.
         let share = self.service.invoker.resources.memory.share(payload.len()).ok_or_else(|| {
             Error::new(Code::Overloaded, "all memory the host has for functions is in use; try again later")
         })?;
-        let body = Full::new(share.around(payload.into_bytes())).map_err(|never| match never {}).boxed_unsync();
+        let body = Full::new(share.around(payload)).map_err(|never| match never {}).boxed_unsync();
         let mut request = Request::new(body);
         *request.method_mut() = Method::POST;
         *request.uri_mut() = absolute(&self.authority, None)?;

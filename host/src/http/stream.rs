@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::socket::{Ask, Id, Outcome, Payload, Refusal};
+use super::socket::{self, Ask, Id, Outcome, Payload, Refusal};
 use crate::error::Code;
 use crate::ids::FunctionName;
 
@@ -31,7 +31,9 @@ struct Answer {
 /// The one call a message asks for.
 pub(super) fn read(text: &str) -> Result<Vec<Ask>, Box<Refusal>> {
     match serde_json::from_str(text) {
-        Ok(Wish { function, payload, id }) => Ok(vec![Ask { function, payload, id, event: None }]),
+        Ok(Wish { function, payload, id }) => {
+            Ok(vec![Ask { function, payload: payload.map(socket::text), id, event: None }])
+        }
         Err(error) => {
             let message = format!("message: {error}; it must be like {{\"function\": \"name\", \"payload\": {{}}}}");
             Err(Box::new(Refusal::new(Code::InvalidRequest, message)))

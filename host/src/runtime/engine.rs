@@ -2,7 +2,7 @@
 
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-use crate::tunables::{FIBER_STACK_BYTES, IDLE_INSTANCES, MEMORY_LIMIT_MB, WASM_STACK_BYTES};
+use crate::tunables::{EVALUATIONS, FIBER_STACK_BYTES, IDLE_INSTANCES, MEMORY_LIMIT_MB, WASM_STACK_BYTES};
 
 /// Fewest instances a pool is worth having for.
 const SMALLEST_POOL: u32 = 16;
@@ -45,17 +45,20 @@ pub struct Places {
     pub executions: u32,
     /// Instances that wait for the next request of their function.
     pub idle: u32,
+    /// Instances that evaluate a program, for a deployment or the first request after a start.
+    pub evaluations: u32,
 }
 
 impl Places {
-    /// Those of a host that is to run so many executions at once: a quarter as many instances may wait.
+    /// Those of a host that is to run so many executions at once: a quarter as many instances may wait, an eighth evaluate.
     pub fn of(executions: u32) -> Self {
-        Self { executions, idle: executions.div_ceil(4).min(IDLE_INSTANCES) }
+        let idle = executions.div_ceil(4).min(IDLE_INSTANCES);
+        Self { executions, idle, evaluations: executions.div_ceil(8).min(EVALUATIONS) }
     }
 
     /// As many instances as a pool must have.
     pub fn instances(self) -> u32 {
-        self.executions.saturating_add(self.idle)
+        self.executions.saturating_add(self.idle).saturating_add(self.evaluations)
     }
 
     /// As many of these as there are instances for.
@@ -63,7 +66,8 @@ impl Places {
         match allocation {
             Allocation::Pool(instances) if instances < self.instances() => {
                 let idle = self.idle.min(instances / 5);
-                Self { executions: instances.saturating_sub(idle), idle }
+                let evaluations = self.evaluations.min(instances.div_ceil(10));
+                Self { executions: instances.saturating_sub(idle + evaluations).max(1), idle, evaluations }
             }
             Allocation::Pool(_) | Allocation::OnDemand => self,
         }
@@ -129,7 +133,9 @@ mod tests {
             assert_eq!(asked.within(Allocation::Pool(asked.instances())), asked);
             assert_eq!(asked.within(Allocation::OnDemand), asked);
         }
-        assert_eq!(Places::of(256).within(Allocation::Pool(160)), Places { executions: 128, idle: 32 });
-        assert_eq!(Places::of(1).within(Allocation::Pool(1)), Places { executions: 1, idle: 0 });
+        let smaller = Places { executions: 112, idle: 32, evaluations: 16 };
+        assert_eq!(Places::of(256).within(Allocation::Pool(160)), smaller);
+        let smallest = Places { executions: 1, idle: 0, evaluations: 1 };
+        assert_eq!(Places::of(1).within(Allocation::Pool(1)), smallest);
     }
 }

@@ -55,8 +55,8 @@ pub struct Share {
 
 impl Share {
     /// These bytes, of which this is the part of the budget: it is given back when they go.
-    pub fn around(self, bytes: Vec<u8>) -> Bytes {
-        Bytes::from_owner(Counted { bytes, _share: self })
+    pub fn around(self, bytes: impl Into<Bytes>) -> Bytes {
+        Bytes::from_owner(Counted { bytes: bytes.into(), _share: self })
     }
 
     /// How much it is, in bytes.
@@ -75,7 +75,7 @@ impl Share {
 }
 
 struct Counted {
-    bytes: Vec<u8>,
+    bytes: Bytes,
     _share: Share,
 }
 

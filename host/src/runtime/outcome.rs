@@ -1,6 +1,6 @@
 //! How an execution ended. The only place that looks into traps.
 
-use wasmtime::{Trap, WasmBacktrace};
+use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
 use super::limits::Refusal;
@@ -113,6 +113,9 @@ impl Limits {
                 }
                 _ => failure.clone(),
             };
+        }
+        if error.is::<PoolConcurrencyLimitError>() {
+            return Failure::new(Code::Overloaded, "the host is busy: it has no instance left for another execution");
         }
         let trap = error.downcast_ref::<Trap>();
         let failure = match (trap, refusal) {
