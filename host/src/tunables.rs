@@ -45,12 +45,12 @@ pub const REST_FUEL: u64 = 10_000_000;
 /// How long an instance waits for the next request of its function.
 pub const IDLE_INSTANCE_TIME: Duration = Duration::from_secs(30);
 
-/// Fuel between two yields to the scheduler: half a millisecond of one core at most, so that a loop cannot hold a thread. Most requests
+/// Fuel between two yields to the scheduler: some 150 µs of one core, so that a loop cannot hold a thread. Most requests
 /// end before: on an idle machine a yield costs as much as half of a small request.
-pub const FUEL_YIELD_INTERVAL: u64 = 1_000_000;
+pub const FUEL_YIELD_INTERVAL: u64 = 300_000;
 
 /// Time in host calls after which an execution yields to the scheduler: they take no fuel, so a loop of them alone would not.
-pub const HOST_TIME_BETWEEN_YIELDS: Duration = Duration::from_micros(500);
+pub const HOST_TIME_BETWEEN_YIELDS: Duration = Duration::from_micros(150);
 
 /// CPU time after which a request moves to the threads of low priority, where it can no longer slow others down.
 pub const CPU_BEFORE_DEMOTION: Duration = Duration::from_millis(5);
