@@ -3,7 +3,7 @@
 import { decodeUtf8, EMPTY, native } from "./native.js";
 import { database } from "./db.js";
 import { environment, served } from "./environment.js";
-import { describe, forgetUnhandled } from "./errors.js";
+import { describe, forgetUnhandled, trackRejection } from "./errors.js";
 import { formatLog } from "./inspect.js";
 import { internals as headerInternals } from "./headers.js";
 import { Body, emptyRequest, fillRequest, jsonResponse, Request, Response, responseHeaders, responseState } from "./messages.js";
@@ -155,14 +155,22 @@ function legacyResponse(result) {
   return response;
 }
 
-/** Answers one request: the host is told by `respond`, `startResponse` or `fail`, and by `finish` when all is done. */
+/** As they are before a program changes them. */
+const Native = Promise;
+const { then } = Native.prototype;
+
+/**
+ * Answers one request: the host is told by `respond`, `startResponse` or `fail`, and by `finish` when all is done. What is returned is a promise
+ * that the engine waits for, and then calls `settle` or `reject`: reactions would cost more than most handlers do.
+ */
 export function dispatch(method, url, path, fields, body) {
   try {
     const result = invoke === undefined
       ? invokeLegacy(legacy, method, url, path, fields, body)
       : invoke(fillRequest(takePrepared(), method, url, fields, bodyOf(body)));
-    if (typeof result?.then === "function") Promise.resolve(result).then(settle, fail);
-    else settle(result);
+    if (typeof result?.then !== "function") settle(result);
+    else if (result instanceof Native && result.then === then) return result;
+    else Promise.resolve(result).then(settle, fail);
   } catch (error) {
     fail(error);
   }
@@ -175,12 +183,18 @@ export function rest() {
   forgetUnhandled();
 }
 
-function settle(result) {
+export function settle(result) {
   try {
     answer(result)?.catch(fail);
   } catch (error) {
     fail(error);
   }
+}
+
+/** Nobody reacts to the promise of the handler, so it counts as one whose rejection nobody handles. */
+export function reject(promise, error) {
+  trackRejection(promise, error, true);
+  fail(error);
 }
 
 function fail(error) {

@@ -129,6 +129,9 @@ pub(crate) fn run(ctx: &Ctx<'_>, done: impl Fn() -> bool) -> Result<Ended> {
         if !run_due_timer(ctx)? && !wait_for_io(ctx)? {
             return Ok(Ended::Stalled);
         }
+        if done() {
+            return Ok(Ended::Done);
+        }
     }
 }
 
@@ -148,6 +151,12 @@ fn run_jobs(ctx: &Ctx<'_>, done: &impl Fn() -> bool) -> Result<bool> {
             return Ok(false);
         }
     }
+}
+
+/// Runs jobs that were there before something else goes on, but not without end.
+pub(crate) fn run_some_jobs(ctx: &Ctx<'_>) {
+    const MOST: usize = 100;
+    (0..MOST).all(|_| ctx.execute_pending_job());
 }
 
 fn run_due_timer(ctx: &Ctx<'_>) -> Result<bool> {

@@ -3,12 +3,14 @@
 use std::cell::{OnceCell, RefCell};
 
 use rquickjs::function::Function;
+use rquickjs::promise::PromiseState;
 use rquickjs::{
-    CatchResultExt, CaughtError, Class, Context, Ctx, IntoJs, Module, Object, Persistent, Runtime, TypedArray, Value,
+    CatchResultExt, CaughtError, Class, Context, Ctx, IntoJs, Module, Object, Persistent, Promise, Runtime, TypedArray,
+    Value,
 };
 
 use crate::allocator::placement::{self, Block};
-use crate::allocator::quickjs::Blocks;
+use crate::allocator::quickjs::{self, Blocks};
 use crate::allocator::{self, Chunk};
 use crate::bindings::caddis::function::http::{Error, Request, RequestBody, Response};
 use crate::bindings::exports::caddis::engine::builder::Module as Source;
@@ -52,8 +54,12 @@ thread_local! {
 struct Hooks {
     /// Finds the handler among the exports of the program.
     prepare: Persistent<Function<'static>>,
-    /// Answers one request.
+    /// Calls the handler with a request, and answers it, unless the handler returns a promise: then it returns that.
     dispatch: Persistent<Function<'static>>,
+    /// Answers with what the promise has become.
+    settle: Persistent<Function<'static>>,
+    /// Answers with why the promise was rejected.
+    reject: Persistent<Function<'static>>,
     /// Forgets what belongs to the request that has ended.
     rest: Persistent<Function<'static>>,
     /// What was thrown or rejected last and not handled, as message and stack.
@@ -117,7 +123,10 @@ pub(crate) fn handle(request: Request) -> Result<Response, Error> {
         natives::clock::start();
         let dispatch = hooks()?.dispatch.restore(ctx).map_err(|error| caught(ctx, error))?;
         let arguments = request_arguments(ctx, request).map_err(|error| caught(ctx, error))?;
-        dispatch.call::<_, ()>(arguments).map_err(|error| caught(ctx, error))?;
+        let promise = dispatch.call::<_, Option<Promise<'_>>>(arguments).map_err(|error| caught(ctx, error))?;
+        if let Some(promise) = promise {
+            wait_for(ctx, &promise).map_err(|error| caught(ctx, error))?;
+        }
         let ended = event_loop::run(ctx, outcome::is_finished).map_err(|error| caught(ctx, error))?;
         match (outcome::take(), ended) {
             (Outcome::Failed(error), _) => Err(error),
@@ -127,6 +136,21 @@ pub(crate) fn handle(request: Request) -> Result<Response, Error> {
             (Outcome::Pending, _) => Err(never_settles(ctx)),
         }
     })
+}
+
+/// Answers with what the promise of the handler becomes, if it becomes anything.
+fn wait_for<'js>(ctx: &Ctx<'js>, promise: &Promise<'js>) -> rquickjs::Result<()> {
+    let is_pending = || promise.state() == PromiseState::Pending;
+    if is_pending() {
+        event_loop::run(ctx, || !is_pending())?;
+    }
+    let Some(result) = promise.result::<Value<'js>>() else { return Ok(()) };
+    event_loop::run_some_jobs(ctx);
+    let hooks = HOOKS.with_borrow(Clone::clone).ok_or(rquickjs::Error::Unknown)?;
+    match result {
+        Ok(value) => hooks.settle.restore(ctx)?.call((value,)),
+        Err(_thrown) => hooks.reject.restore(ctx)?.call((promise.clone(), ctx.catch())),
+    }
 }
 
 /// Makes the engine ready for another request.
@@ -166,6 +190,7 @@ fn start() -> rquickjs::Result<Engine> {
     let runtime = Runtime::new_with_alloc(Blocks)?;
     runtime.set_max_stack_size(SCRIPT_STACK);
     let context = Context::full(&runtime)?;
+    context.with(|ctx| quickjs::connect(&ctx));
     let modules = Modules::default();
     runtime.set_loader(modules.clone(), modules.clone());
     Ok(Engine { context, runtime, modules })
@@ -190,6 +215,8 @@ fn take_hooks<'js>(ctx: &Ctx<'js>, exports: &Object<'js>) -> rquickjs::Result<()
     HOOKS.set(Some(Hooks {
         prepare: hook("prepare")?,
         dispatch: hook("dispatch")?,
+        settle: hook("settle")?,
+        reject: hook("reject")?,
         rest: hook("rest")?,
         last_unhandled: hook("lastUnhandled")?,
     }));
@@ -221,7 +248,7 @@ fn evaluate_module<'js>(ctx: &Ctx<'js>, modules: &Modules, name: &str) -> Result
     let module = modules.declare(ctx, name).catch(ctx).map_err(to_error)?;
     let (module, promise) = Module::eval(module).catch(ctx).map_err(to_error)?;
     // The loop asks often, so it asks the promise's state and not for its result.
-    let settled = || promise.state() != rquickjs::promise::PromiseState::Pending;
+    let settled = || promise.state() != PromiseState::Pending;
     let ended = event_loop::run(ctx, settled).catch(ctx).map_err(to_error)?;
     if ended == Ended::Stalled {
         return Err(plain("The top-level await of the module can never settle"));

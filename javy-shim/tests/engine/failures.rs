@@ -80,6 +80,20 @@ async fn a_handler_that_returns_nothing_is_named_as_such() {
 }
 
 #[tokio::test]
+async fn a_rejection_of_the_handler_is_its_failure_and_no_unhandled_one() {
+    for late in ["", "await new Promise((r) => setTimeout(r, 1));", "await null;"] {
+        let code = format!(
+            "export default async () => {{ Promise.reject(new Error('lost')); {late} throw new TypeError('mine'); }}"
+        );
+        let outcome = host().deploy_source(&code).await.get().await;
+        assert_eq!(outcome.error().message, "TypeError: mine", "{late}");
+        assert!(!outcome.state.log.iter().any(|line| line.contains("mine")), "{late}: {:?}", outcome.state.log);
+    }
+    let outcome = host().deploy_source("export default () => Promise.reject(4)").await.get().await;
+    assert_eq!(outcome.error().message, "Uncaught 4");
+}
+
+#[tokio::test]
 async fn an_unhandled_rejection_is_logged_and_a_handled_one_is_not() {
     let code = "export default async () => {
         Promise.reject(new TypeError('lost'));

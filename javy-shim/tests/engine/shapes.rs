@@ -51,6 +51,37 @@ async fn deno_serve_takes_its_handler_in_every_form() {
 }
 
 #[tokio::test]
+async fn what_a_handler_returns_may_be_any_promise() {
+    let results = [
+        "Promise.resolve(7)",
+        "new Promise((resolve) => setTimeout(resolve, 1, 7))",
+        "({ then(resolve) { resolve(7) } })",
+        // Begins when somebody asks for it.
+        "new (class Lazy extends Promise { then(...reactions) { return Promise.resolve(7).then(...reactions) } })(() => {})",
+        "new (class Plain extends Promise {})((resolve) => resolve(7))",
+        "(globalThis.Promise = class {}, (async () => 7)())",
+        "Promise.resolve(Promise.resolve(7))",
+    ];
+    for result in results {
+        let function = host().deploy_source(&format!("export default () => {result}")).await;
+        assert_eq!(function.get().await.text(), "7", "{result}");
+    }
+}
+
+#[tokio::test]
+async fn jobs_from_before_the_answer_run_before_it_and_a_chain_without_end_does_not_keep_it() {
+    let code = "export default (_, ctx) => {
+        Promise.resolve().then(() => ctx.waitUntil(new Promise((r) => setTimeout(r, 1)).then(() => console.log('seen'))));
+        return Promise.resolve('ok');
+      }";
+    let outcome = host().deploy_source(code).await.get().await;
+    assert_eq!((outcome.text(), outcome.state.log), ("\"ok\"".to_owned(), vec!["info: seen".to_owned()]));
+
+    let code = "export default async () => { (async () => { for (;;) await null; })(); return 'ok' }";
+    assert_eq!(host().deploy_source(code).await.get().await.text(), "\"ok\"");
+}
+
+#[tokio::test]
 async fn a_fetch_method_gets_request_env_and_context() {
     let function = host()
         .deploy_source(

@@ -4,7 +4,11 @@
 //! rquickjs goes through the allocator of the language, which takes three calls more for each block.
 
 use std::alloc::{GlobalAlloc, Layout};
+use std::ffi::c_void;
 use std::ptr::null_mut;
+
+use rquickjs::allocator::Allocator;
+use rquickjs::{Ctx, qjs};
 
 use super::{ALLOCATOR, GRANULE};
 
@@ -67,7 +71,7 @@ unsafe fn header(block: *mut u8) -> (*mut u8, usize) {
 }
 
 // SAFETY: blocks are those of the module's allocator, and as large as their headers say.
-unsafe impl rquickjs::allocator::Allocator for Blocks {
+unsafe impl Allocator for Blocks {
     #[inline]
     fn alloc(&mut self, size: usize) -> *mut u8 {
         if size > LARGEST {
@@ -112,4 +116,57 @@ unsafe impl rquickjs::allocator::Allocator for Blocks {
         // SAFETY: the block is one of ours.
         unsafe { header(block).1 }
     }
+}
+
+/// Lets QuickJS call these blocks itself. rquickjs puts an object with virtual methods between them, for which every block pays
+/// two calls more.
+pub(crate) fn connect(ctx: &Ctx<'_>) {
+    // SAFETY: a runtime begins with the functions of its allocator, in the version of QuickJS that is pinned: `take_over` has made sure of it.
+    // Those put in their place return and take the same blocks.
+    unsafe { take_over(qjs::JS_GetRuntime(ctx.as_raw().as_ptr()).cast()) }
+}
+
+/// # Safety
+/// `functions` may be read and written.
+unsafe fn take_over(functions: *mut qjs::JSMallocFunctions) {
+    const PROBE: usize = 24;
+    // SAFETY: what is called here either is the function for the size of a block, or of another type, which traps and ends the build of the engine.
+    unsafe {
+        let block = Blocks.alloc(PROBE);
+        let size = (*functions).js_malloc_usable_size.map(|usable_size| usable_size(block.cast()));
+        assert_eq!(size, Some(PROBE as qjs::size_t), "a runtime of QuickJS does not begin with its allocator");
+        Blocks.dealloc(block);
+        functions.write(qjs::JSMallocFunctions {
+            js_calloc: Some(calloc),
+            js_malloc: Some(malloc),
+            js_free: Some(free),
+            js_realloc: Some(realloc),
+            js_malloc_usable_size: Some(usable_size),
+        });
+    }
+}
+
+unsafe extern "C" fn calloc(_: *mut c_void, count: qjs::size_t, size: qjs::size_t) -> *mut c_void {
+    Blocks.calloc(count as usize, size as usize).cast()
+}
+
+unsafe extern "C" fn malloc(_: *mut c_void, size: qjs::size_t) -> *mut c_void {
+    Blocks.alloc(size as usize).cast()
+}
+
+unsafe extern "C" fn free(_: *mut c_void, block: *mut c_void) {
+    if !block.is_null() {
+        // SAFETY: QuickJS frees what it was given.
+        unsafe { Blocks.dealloc(block.cast()) };
+    }
+}
+
+unsafe extern "C" fn realloc(_: *mut c_void, block: *mut c_void, size: qjs::size_t) -> *mut c_void {
+    // SAFETY: QuickJS asks for another size of what it was given.
+    unsafe { Blocks.realloc(block.cast(), size as usize).cast() }
+}
+
+unsafe extern "C" fn usable_size(block: *const c_void) -> qjs::size_t {
+    // SAFETY: QuickJS asks for the size of what it was given, or of nothing.
+    if block.is_null() { 0 } else { unsafe { Blocks::usable_size(block.cast_mut().cast()) as qjs::size_t } }
 }
