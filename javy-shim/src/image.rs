@@ -36,7 +36,7 @@ pub fn encode(memory: &[u8]) -> Vec<u8> {
     let mut exports = ExportSection::new();
     exports.export(MEMORY_NAME, ExportKind::Memory, 0);
     let mut module = Module::new();
-    module.section(&memories).section(&exports).section(&data(&segments(memory, &[], STACK_SIZE)));
+    module.section(&memories).section(&exports).section(&data(&segments(memory, &Initial::default(), STACK_SIZE)));
     module.finish()
 }
 
@@ -44,10 +44,10 @@ pub fn encode(memory: &[u8]) -> Vec<u8> {
 ///
 /// None where that is too much to copy for each request, or the memory is larger than the one of that image.
 pub fn changes(memory: &[u8]) -> Option<Changes> {
-    static BASE: LazyLock<Vec<u8>> = LazyLock::new(|| decode(BASE_IMAGE).unwrap_or_default());
+    static BASE: LazyLock<Initial<'static>> = LazyLock::new(|| Initial::of(BASE_IMAGE).unwrap_or_default());
     let segments = joined(memory, &segments(memory, &BASE, STACK_SIZE));
     let size: usize = segments.iter().map(|(_, bytes)| bytes.len()).sum();
-    let fits = memory.len() == BASE.len() && size <= MOST_CHANGES && segments.len() <= MOST_SEGMENTS;
+    let fits = memory.len() == BASE.size && size <= MOST_CHANGES && segments.len() <= MOST_SEGMENTS;
     fits.then(|| Changes { module: encode_changes(&segments), segments: segments.len() })
 }
 
@@ -100,33 +100,6 @@ fn data(segments: &[Segment<'_>]) -> DataSection {
     data
 }
 
-/// The memory that an image starts with.
-fn decode(image: &[u8]) -> Result<Vec<u8>, BinaryReaderError> {
-    let mut memory = Vec::new();
-    for payload in Parser::new(0).parse_all(image) {
-        match payload? {
-            Payload::MemorySection(section) => {
-                for ty in section {
-                    memory.resize(usize::try_from(ty?.initial).unwrap_or_default() * PAGE_SIZE, 0);
-                }
-            }
-            Payload::DataSection(section) => {
-                for segment in section {
-                    let segment = segment?;
-                    let DataKind::Active { offset_expr, .. } = segment.kind else { continue };
-                    let Operator::I32Const { value } = offset_expr.get_operators_reader().read()? else { continue };
-                    let address = value.cast_unsigned() as usize;
-                    if let Some(part) = memory.get_mut(address..address + segment.data.len()) {
-                        part.copy_from_slice(segment.data);
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-    Ok(memory)
-}
-
 /// The operand of `i32.const` that means this address.
 fn signed(address: usize) -> i32 {
     u32::try_from(address).unwrap_or(u32::MAX).cast_signed()
@@ -135,15 +108,84 @@ fn signed(address: usize) -> i32 {
 /// An address and what is there.
 type Segment<'a> = (usize, &'a [u8]);
 
-/// The parts of `memory` from `start`, a multiple of [`BLOCK`], that are different from `base`. Beyond the end of `base` there are zeros.
-fn segments<'a>(memory: &'a [u8], base: &[u8], start: usize) -> Vec<Segment<'a>> {
+/// What a memory starts with: these segments, in ascending order, and zeros. As bytes it would be several times as large.
+#[derive(Default)]
+struct Initial<'a> {
+    size: usize,
+    segments: Vec<Segment<'a>>,
+}
+
+impl<'a> Initial<'a> {
+    /// The memory of an image that [`encode`] made.
+    fn of(image: &'a [u8]) -> Result<Self, BinaryReaderError> {
+        let mut initial = Self::default();
+        for payload in Parser::new(0).parse_all(image) {
+            match payload? {
+                Payload::MemorySection(section) => {
+                    for ty in section {
+                        initial.size = usize::try_from(ty?.initial).unwrap_or_default() * PAGE_SIZE;
+                    }
+                }
+                Payload::DataSection(section) => {
+                    for segment in section {
+                        let segment = segment?;
+                        let DataKind::Active { offset_expr, .. } = segment.kind else { continue };
+                        let Operator::I32Const { value } = offset_expr.get_operators_reader().read()? else { continue };
+                        initial.segments.push((value.cast_unsigned() as usize, segment.data));
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(initial)
+    }
+
+    /// The segments that end behind this address.
+    fn from(&self, at: usize) -> &[Segment<'a>] {
+        let before = self.segments.partition_point(|(begin, bytes)| begin + bytes.len() <= at);
+        self.segments.get(before..).unwrap_or_default()
+    }
+
+    fn byte(&self, at: usize) -> u8 {
+        let first = self.from(at).first();
+        first.and_then(|(begin, bytes)| bytes.get(at.checked_sub(*begin)?)).copied().unwrap_or_default()
+    }
+}
+
+/// Whether a block at this address is what these segments, which end behind it, start it with.
+fn is_initial(block: &[u8], at: usize, segments: &[Segment<'_>]) -> bool {
+    // Comparisons of slices, because they are fast in every build.
+    match segments.first() {
+        Some((begin, bytes)) if *begin <= at && at + block.len() <= begin + bytes.len() => {
+            bytes.get(at - begin..).is_some_and(|bytes| bytes.starts_with(block))
+        }
+        Some((begin, _)) if *begin < at + block.len() => {
+            let mut expected = ZEROS;
+            for (begin, bytes) in segments.iter().take_while(|(begin, _)| *begin < at + BLOCK) {
+                for (index, byte) in bytes.iter().enumerate().skip(at.saturating_sub(*begin)) {
+                    let Some(place) = expected.get_mut(begin + index - at) else { break };
+                    *place = *byte;
+                }
+            }
+            expected.starts_with(block)
+        }
+        _ => ZEROS.starts_with(block),
+    }
+}
+
+/// The parts of `memory` from `start`, a multiple of [`BLOCK`], that are different from `base`.
+fn segments<'a>(memory: &'a [u8], base: &Initial<'_>, start: usize) -> Vec<Segment<'a>> {
     let mut found = Vec::new();
     let mut begin = None;
+    let mut rest = base.from(start);
     for (index, block) in memory.chunks(BLOCK).enumerate().skip(start / BLOCK) {
         let at = index * BLOCK;
-        let expected = base.get(at..at + block.len()).or(ZEROS.get(..block.len()));
-        // A comparison of slices, because it is fast in every build.
-        match (Some(block) == expected, begin) {
+        while let [(begin, bytes), others @ ..] = rest
+            && begin + bytes.len() <= at
+        {
+            rest = others;
+        }
+        match (is_initial(block, at, rest), begin) {
             (false, None) => begin = Some(at),
             (true, Some(from)) => {
                 found.extend(trimmed(memory, base, from..at));
@@ -159,8 +201,8 @@ fn segments<'a>(memory: &'a [u8], base: &[u8], start: usize) -> Vec<Segment<'a>>
 static ZEROS: [u8; BLOCK] = [0; BLOCK];
 
 /// The part of the range from the first difference to the last.
-fn trimmed<'a>(memory: &'a [u8], base: &[u8], range: Range<usize>) -> Option<Segment<'a>> {
-    let differs = |at: &usize| memory.get(*at) != base.get(*at).or(Some(&0));
+fn trimmed<'a>(memory: &'a [u8], base: &Initial<'_>, range: Range<usize>) -> Option<Segment<'a>> {
+    let differs = |at: &usize| memory.get(*at).is_some_and(|byte| *byte != base.byte(*at));
     let first = range.clone().find(differs)?;
     let last = range.rev().find(differs)?;
     Some((first, memory.get(first..=last)?))
@@ -178,8 +220,26 @@ mod tests {
             memory[address] = 1;
         }
         let found: Vec<(usize, usize)> =
-            segments(&memory, &[], BLOCK).into_iter().map(|(at, bytes)| (at, bytes.len())).collect();
+            segments(&memory, &Initial::default(), BLOCK).into_iter().map(|(at, bytes)| (at, bytes.len())).collect();
         assert_eq!(found, [(BLOCK + 7, 2 * BLOCK - 8), (4 * BLOCK, 1), (8 * BLOCK, 1)]);
+    }
+
+    #[test]
+    fn what_is_as_it_was_is_left_out_wherever_its_segments_begin_and_end() {
+        let parts: [(usize, &[u8]); 4] =
+            [(BLOCK + 3, &[1; 2 * BLOCK]), (3 * BLOCK + 9, &[2; 5]), (3 * BLOCK + 20, &[3]), (6 * BLOCK, &[4; BLOCK])];
+        let base = Initial { size: 8 * BLOCK, segments: parts.to_vec() };
+        let mut memory = vec![0; 8 * BLOCK];
+        for (at, bytes) in parts {
+            memory[at..at + bytes.len()].copy_from_slice(bytes);
+        }
+        assert_eq!(segments(&memory, &base, BLOCK), []);
+        for at in BLOCK..8 * BLOCK {
+            let before = memory[at];
+            memory[at] = 9;
+            assert_eq!(segments(&memory, &base, BLOCK), [(at, &[9_u8][..])]);
+            memory[at] = before;
+        }
     }
 
     #[test]

@@ -21,8 +21,11 @@ struct Arguments {
     /// The binary to measure [default: the one beside this]
     #[arg(long)]
     caddis: Option<PathBuf>,
-    /// Requests of each kind
-    #[arg(long, default_value_t = 2_000)]
+    /// Rounds; a figure is the median of theirs
+    #[arg(long, default_value_t = 20)]
+    rounds: usize,
+    /// Requests of each kind in a round
+    #[arg(long, default_value_t = 200)]
     requests: usize,
 }
 
@@ -91,20 +94,22 @@ async fn measure(arguments: &Arguments, durability: &str) {
     let directory = tempfile::tempdir_in(server.data()).expect("a directory on the same disk");
     let plain = Plain::open(&directory.path().join("plain.sqlite"), durability);
 
-    println!("durability {durability}: {} requests one after the other, medians in µs", arguments.requests);
     let client = server.anonymous();
     let mut session = client.session().await;
-    let nothing = requests(&client, &mut session, "nothing", arguments.requests).await;
-    let read = requests(&client, &mut session, "read", arguments.requests).await;
-    let insert = requests(&client, &mut session, "insert", arguments.requests).await;
-    let plain_read = median(arguments.requests, || plain.read());
-    let plain_insert = median(arguments.requests, || plain.insert());
     println!(
-        "  a function that does nothing {nothing:.0} (the sandbox); plain: read {plain_read:.1}, insert {plain_insert:.0}"
+        "durability {durability}: medians in µs, of {} rounds of {} requests",
+        arguments.rounds, arguments.requests
     );
-    report("a function that reads a row", read, nothing + plain_read, "the sandbox and a plain read");
-    report("a function that inserts a row", insert, nothing + plain_insert, "the sandbox and a plain insert");
+    for (blocks, how) in [(1, "one kind of request after the other"), (arguments.requests, "all kinds in turn")] {
+        let mut rounds = Vec::new();
+        for _ in 0..arguments.rounds {
+            rounds.push(Round::run(arguments.requests, blocks, &client, &mut session, &plain).await);
+        }
+        println!("  {how}:");
+        compare(&rounds);
+    }
 
+    let plain_read = median(arguments.requests, || plain.read());
     let repeated = smallest(&client, &mut session, "loop", |answer| answer.as_f64()).await;
     report("a read in a loop in a function", repeated, plain_read, "a plain read");
     let plain_all = median(20, || plain.all());
@@ -115,6 +120,76 @@ async fn measure(arguments: &Arguments, durability: &str) {
         let [few, many] = [peak(&admin, name, 10).await, peak(&admin, name, ROWS).await];
         println!("    memory of the function: {} KiB for 10 rows, {} KiB for {ROWS}", few >> 10, many >> 10);
     }
+}
+
+/// Medians of what was asked in turn, in microseconds. What a machine does at the same time, it does to all of them.
+struct Round {
+    nothing: f64,
+    read: f64,
+    insert: f64,
+    plain_read: f64,
+    plain_insert: f64,
+}
+
+impl Round {
+    /// Each kind so many times, in `blocks` of one kind.
+    async fn run(requests: usize, blocks: usize, client: &Client, session: &mut Session, plain: &Plain) -> Self {
+        let mut times: [Vec<Duration>; 5] = Default::default();
+        for _ in 0..blocks {
+            let [nothing, read, insert, plain_read, plain_insert] = &mut times;
+            for (function, times) in [("nothing", nothing), ("read", read), ("insert", insert)] {
+                for _ in 0..requests / blocks {
+                    let started = Instant::now();
+                    session.send(client.invoke(Method::GET, function, "/")).await.expect(StatusCode::OK);
+                    times.push(started.elapsed());
+                }
+            }
+            for _ in 0..requests / blocks {
+                plain_read.push(timed(|| plain.read()));
+            }
+            for _ in 0..requests / blocks {
+                plain_insert.push(timed(|| plain.insert()));
+            }
+        }
+        let [nothing, read, insert, plain_read, plain_insert] = times.map(median_of);
+        Self { nothing, read, insert, plain_read, plain_insert }
+    }
+}
+
+/// Prints what a statement costs beside the sandbox and the statement alone.
+fn compare(rounds: &[Round]) {
+    let kinds: [(&str, fn(&Round) -> [f64; 2]); 2] =
+        [("read", |round| [round.read, round.plain_read]), ("insert", |round| [round.insert, round.plain_insert])];
+    for (kind, times) in kinds {
+        let figure = |of: &dyn Fn(&Round) -> f64| rounds.iter().map(of).collect::<Vec<f64>>();
+        let [function, plain] = [0, 1].map(|which| middle(figure(&|round| times(round)[which])));
+        let nothing = middle(figure(&|round| round.nothing));
+        let ratios = figure(&|round| times(round)[0] / (round.nothing + times(round)[1]));
+        let [least, most] = [least(&ratios), most(&ratios)];
+        println!(
+            "    a function with one {kind}: {function:.1}, {:.2} ({least:.2} to {most:.2}) of one that does nothing ({nothing:.1}) and a plain {kind} ({plain:.1})",
+            middle(ratios)
+        );
+    }
+}
+
+fn timed(work: impl FnOnce()) -> Duration {
+    let started = Instant::now();
+    work();
+    started.elapsed()
+}
+
+fn middle(mut figures: Vec<f64>) -> f64 {
+    figures.sort_unstable_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+fn least(figures: &[f64]) -> f64 {
+    figures.iter().copied().fold(f64::INFINITY, f64::min)
+}
+
+fn most(figures: &[f64]) -> f64 {
+    figures.iter().copied().fold(0.0, f64::max)
 }
 
 fn schema() -> [String; 2] {
@@ -160,30 +235,13 @@ impl Plain {
     }
 }
 
-fn median_of(mut times: Vec<Duration>) -> f64 {
-    times.sort_unstable();
-    times.get(times.len() / 2).map_or(f64::NAN, |time| time.as_secs_f64() * 1e6)
+fn median_of(times: Vec<Duration>) -> f64 {
+    middle(times.into_iter().map(|time| time.as_secs_f64() * 1e6).collect())
 }
 
 fn median(rounds: usize, mut work: impl FnMut()) -> f64 {
-    let time = |work: &mut dyn FnMut()| {
-        let started = Instant::now();
-        work();
-        started.elapsed()
-    };
     work();
-    median_of((0..rounds).map(|_| time(&mut work)).collect())
-}
-
-/// One request after the other on one connection.
-async fn requests(client: &Client, session: &mut Session, function: &str, rounds: usize) -> f64 {
-    let mut times = Vec::with_capacity(rounds);
-    for _ in 0..rounds {
-        let started = Instant::now();
-        session.send(client.invoke(Method::GET, function, "/")).await.expect(StatusCode::OK);
-        times.push(started.elapsed());
-    }
-    median_of(times)
+    median_of((0..rounds).map(|_| timed(&mut work)).collect())
 }
 
 /// The best of what a function says it took.
