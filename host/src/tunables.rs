@@ -49,6 +49,12 @@ pub const IDLE_INSTANCE_TIME: Duration = Duration::from_secs(30);
 /// end before: on an idle machine a yield costs as much as half of a small request.
 pub const FUEL_YIELD_INTERVAL: u64 = 300_000;
 
+/// Fuel of an execution that is light: such write to some thirty pages of memory. See `runtime::weight`.
+pub const LIGHT_FUEL: u64 = 400_000;
+
+/// Light executions after which a function counts as light.
+pub const LIGHT_EXECUTIONS: u32 = 16;
+
 /// Time in host calls after which an execution yields to the scheduler: they take no fuel, so a loop of them alone would not.
 pub const HOST_TIME_BETWEEN_YIELDS: Duration = Duration::from_micros(150);
 

@@ -38,6 +38,44 @@ fn report(line: &str) {
     println!("{line}");
 }
 
+/// How often the server's process has had to be given a page of memory.
+fn page_faults(server: &Server) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", server.pid())).unwrap();
+    // After the name of the program come the state, six numbers of others, and this (proc_pid_stat(5)).
+    let (_, fields) = stat.rsplit_once(')').unwrap();
+    fields.split_whitespace().nth(7).unwrap().parse().unwrap()
+}
+
+const HEAVY: &str = "export default () => {
+    const rows = Array.from({ length: 2000 }, (_, id) => ({ id, name: `name ${id}`, tags: ['a', `b${id}`] }));
+    return rows.map(({ id, name, tags }) => `${id} ${name.replace(/n/g, 'm')} ${tags.join(', ')}`).join(';');
+}";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_heavy_function_wrote_to_is_no_work_for_others() {
+    const REQUESTS: u64 = 300;
+    let server = Server::start(options().alone()).await;
+    let admin = server.admin();
+    create(&admin, "light", "export default (request: Request) => request.method").await;
+    create(&admin, "heavy", HEAVY).await;
+    let client = server.anonymous();
+    let call = async |name: &str, times: u64| {
+        let mut session = client.session().await;
+        for _ in 0..times {
+            session.send(client.invoke(Method::GET, name, "/")).await.expect(StatusCode::OK);
+        }
+    };
+    call("light", REQUESTS).await;
+    tokio::join!(call("heavy", 50), call("heavy", 50), call("heavy", 50), call("heavy", 50));
+    call("light", REQUESTS).await;
+
+    let before = page_faults(&server);
+    call("light", REQUESTS).await;
+    let faults = page_faults(&server) - before;
+    report(&format!("{faults} page faults in {REQUESTS} requests"));
+    assert!(faults < REQUESTS, "{faults} page faults in {REQUESTS} requests");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_functions_fit_and_a_thousand_redeployments_leave_nothing() {
     let mut server = Server::start(options().alone()).await;

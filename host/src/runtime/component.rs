@@ -10,6 +10,7 @@ use wasmtime_wasi_http::p3::bindings::ServicePre;
 use super::ctx::Ctx;
 use super::instances::Lean;
 use super::limits::Share;
+use super::weight::Weight;
 use crate::bindings::{self, FunctionIndices};
 use crate::error::{Code, Error};
 use crate::js::bundle::Bundle;
@@ -92,6 +93,8 @@ pub enum Entry {
 /// A component of the lean world.
 pub struct LeanPre {
     instance: InstancePre<Ctx>,
+    /// The same for executions that need little, and whether those of this one do.
+    light: Option<(InstancePre<Ctx>, Weight)>,
     exports: FunctionIndices,
     /// What it is to be told between two requests, if it is to be told.
     rest: Option<ComponentExportIndex>,
@@ -101,13 +104,32 @@ impl LeanPre {
     /// A component; `rest` is a function without parameters and results that makes an instance ready for another request.
     pub fn new(instance: InstancePre<Ctx>, rest: Option<ComponentExportIndex>) -> wasmtime::Result<Self> {
         let exports = FunctionIndices::new(&instance)?;
-        Ok(Self { instance, exports, rest })
+        Ok(Self { instance, light: None, exports, rest })
+    }
+
+    /// With other places in the pool for executions that need little.
+    pub fn with_light(self, instance: InstancePre<Ctx>) -> Self {
+        Self { light: Some((instance, Weight::default())), ..self }
+    }
+
+    /// Notes what an execution has used.
+    pub fn used(&self, fuel: u64) {
+        if let Some((_, weight)) = &self.light {
+            weight.note(fuel);
+        }
+    }
+
+    fn instance(&self) -> &InstancePre<Ctx> {
+        match &self.light {
+            Some((light, weight)) if weight.is_light() => light,
+            _ => &self.instance,
+        }
     }
 
     /// An instance of it.
     pub async fn instantiate(&self, store: &mut Store<Ctx>) -> wasmtime::Result<Lean> {
         let fuel = store.get_fuel()?;
-        let instance = self.instance.instantiate_async(&mut *store).await?;
+        let instance = self.instance().instantiate_async(&mut *store).await?;
         if self.rest.is_some() {
             // An engine runs nothing yet. wasmtime counts what is copied into its memory, and how much that is is our choice.
             store.set_fuel(fuel)?;

@@ -91,6 +91,9 @@ impl Execution {
         ctx.finish_log();
         let peak_memory = ctx.memory.peak();
         let fuel = store.get_fuel().map_or(0, |left| limits.fuel.saturating_sub(left));
+        if let Entry::Lean(function) = &linked.entry {
+            function.used(fuel);
+        }
         // Before the store goes: its end closes the body, and a body must know by then whether that is a good end.
         completion.set(result.is_ok());
         if let (Some(keep), Ok(()), Some(instance)) = (keep, &result, instance) {

@@ -19,3 +19,4 @@ pub mod scheduler;
 pub mod script;
 pub mod signals;
 pub mod turns;
+pub mod weight;

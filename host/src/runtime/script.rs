@@ -88,6 +88,8 @@ pub struct ScriptEngine {
     engine: Component,
     /// Has the memory of an engine without a program.
     on_base: Linker<Ctx>,
+    /// The same, for light executions: another module, and so other places in the pool.
+    on_light_base: Linker<Ctx>,
     /// Has changes that are none.
     unchanged: Linker<Ctx>,
     /// An engine without a program.
@@ -99,8 +101,12 @@ pub struct ScriptEngine {
 impl ScriptEngine {
     /// Links the compiled engine to what it imports.
     pub fn new(host: &Host, engine: Component) -> wasmtime::Result<Self> {
-        let mut on_base = host.linker().clone();
-        on_base.root().module(IMAGE_IMPORT, &image_module(host.engine(), BASE_IMAGE)?)?;
+        let on_base = || -> wasmtime::Result<Linker<Ctx>> {
+            let mut linker = host.linker().clone();
+            linker.root().module(IMAGE_IMPORT, &image_module(host.engine(), BASE_IMAGE)?)?;
+            Ok(linker)
+        };
+        let (on_base, on_light_base) = (on_base()?, on_base()?);
         let mut unchanged = host.linker().clone();
         unchanged.root().module(CHANGES_IMPORT, &Module::new(host.engine(), image::no_changes())?)?;
         // Not the module that requests start on: a place in the pool keeps the pages that were ever written to there, of which an evaluation has many,
@@ -109,7 +115,7 @@ impl ScriptEngine {
         let missing = || wasmtime::format_err!("the engine does not export {BUILDER_INTERFACE}#rest");
         let (_, builder) = engine.get_export(None, BUILDER_INTERFACE).ok_or_else(missing)?;
         let (_, rest) = engine.get_export(Some(&builder), "rest").ok_or_else(missing)?;
-        Ok(Self { engine, on_base, unchanged, base, rest })
+        Ok(Self { engine, on_base, on_light_base, unchanged, base, rest })
     }
 
     /// Evaluates a program and returns what `take` makes of the memory it leaves.
@@ -160,13 +166,17 @@ impl ScriptEngine {
         let engine = self.engine.engine();
         let pre = match image {
             Image::Changes(changes) => {
-                instantiate_pre(&self.engine, &self.on_base, CHANGES_IMPORT, &Module::new(engine, &changes.module)?)?
+                let changes = Module::new(engine, &changes.module)?;
+                let on = |linker| instantiate_pre(&self.engine, linker, CHANGES_IMPORT, &changes);
+                LeanPre::new(on(&self.on_base)?, Some(self.rest))?.with_light(on(&self.on_light_base)?)
             }
+            // It has places of its own.
             Image::Whole(image) => {
-                instantiate_pre(&self.engine, &self.unchanged, IMAGE_IMPORT, &image_module(engine, image)?)?
+                let image = image_module(engine, image)?;
+                LeanPre::new(instantiate_pre(&self.engine, &self.unchanged, IMAGE_IMPORT, &image)?, Some(self.rest))?
             }
         };
-        let entry = Entry::Lean(LeanPre::new(pre, Some(self.rest))?);
+        let entry = Entry::Lean(pre);
         Ok(Linked { world: World::Lean, wasi_environment: false, files: true, entry, program: None, memory: None })
     }
 }

@@ -28,7 +28,12 @@ struct Arguments {
     seconds: u32,
 }
 
-const WORKLOADS: [(&str, &str); 2] = [("JSON echo, JavaScript", "echo"), ("JSON echo, Rust, lean world", "lean")];
+const WORKLOADS: [(&str, &str); 4] = [
+    ("JSON echo, JavaScript", "echo"),
+    ("JSON echo, JavaScript, isolation: instance", "kept"),
+    ("JSON echo, Rust, lean world", "lean"),
+    ("JSON echo, Rust, wasi:http 0.2", "http"),
+];
 
 /// The parts, in the order in which a sample is asked whether it belongs to one: by the code that ran, and by those who called it.
 const PARTS: [(&str, Place, &[&str]); 9] = [
@@ -79,9 +84,13 @@ async fn measure(arguments: &Arguments) {
     let server = Server::start(options).await;
     let admin = server.admin();
     let code = "export default async (request) => Response.json(await request.json())";
-    let body = json!({ "name": "echo", "code": code, "enabled": true, "access": { "policy": "public" } });
-    admin.manage(Method::POST, "/functions").json(&body).send().await.expect(StatusCode::CREATED);
+    for (name, isolation) in [("echo", "request"), ("kept", "instance")] {
+        let access = json!({ "policy": "public" });
+        let body = json!({ "name": name, "code": code, "enabled": true, "access": access, "isolation": isolation });
+        admin.manage(Method::POST, "/functions").json(&body).send().await.expect(StatusCode::CREATED);
+    }
     admin.put_component("lean", guests::BENCH_LEAN, "").await;
+    admin.put_component("http", guests::BENCH_HTTP, "").await;
     let samples = tempfile::NamedTempFile::new().expect("a temporary file");
     for (name, function) in WORKLOADS {
         println!("{name}, {} connections", arguments.connections);
