@@ -156,21 +156,21 @@ impl Round {
     }
 }
 
-/// Prints what a statement costs beside the sandbox and the statement alone.
+/// Prints what each kind of statement costs beside the sandbox and the statement alone.
 fn compare(rounds: &[Round]) {
-    let kinds: [(&str, fn(&Round) -> [f64; 2]); 2] =
-        [("read", |round| [round.read, round.plain_read]), ("insert", |round| [round.insert, round.plain_insert])];
-    for (kind, times) in kinds {
-        let figure = |of: &dyn Fn(&Round) -> f64| rounds.iter().map(of).collect::<Vec<f64>>();
-        let [function, plain] = [0, 1].map(|which| middle(figure(&|round| times(round)[which])));
-        let nothing = middle(figure(&|round| round.nothing));
-        let ratios = figure(&|round| times(round)[0] / (round.nothing + times(round)[1]));
-        let [least, most] = [least(&ratios), most(&ratios)];
-        println!(
-            "    a function with one {kind}: {function:.1}, {:.2} ({least:.2} to {most:.2}) of one that does nothing ({nothing:.1}) and a plain {kind} ({plain:.1})",
-            middle(ratios)
-        );
-    }
+    print(rounds, "read", |round| round.read, |round| round.plain_read);
+    print(rounds, "insert", |round| round.insert, |round| round.plain_insert);
+}
+
+fn print(rounds: &[Round], kind: &str, function: fn(&Round) -> f64, plain: fn(&Round) -> f64) {
+    let figures = |of: &dyn Fn(&Round) -> f64| rounds.iter().map(of).collect::<Vec<f64>>();
+    let [time, nothing, alone] = [function, |round| round.nothing, plain].map(|of| middle(figures(&of)));
+    let ratios = figures(&|round| function(round) / (round.nothing + plain(round)));
+    let [least, most] = [least(&ratios), most(&ratios)];
+    println!(
+        "    a function with one {kind}: {time:.1}, {:.2} ({least:.2} to {most:.2}) of one that does nothing ({nothing:.1}) and a plain {kind} ({alone:.1})",
+        middle(ratios)
+    );
 }
 
 fn timed(work: impl FnOnce()) -> Duration {
