@@ -24,6 +24,15 @@ const MANY = 10;
 const isError = (value) => value instanceof Error || value instanceof DOMException;
 const textOf = (value) => (isError(value) ? stackOf(value) : print(value));
 
+/** The same of what may throw when it is looked at. */
+function describeAny(thrown) {
+  try {
+    return describe(thrown);
+  } catch {
+    return ["Uncaught value that cannot be printed", undefined];
+  }
+}
+
 /** The stack, and those of its causes. A cause may refer back to an error that was printed. */
 export function withCauses(error, title = titleOf(error)) {
   const seen = new Set();
@@ -56,7 +65,7 @@ export function reportRejections() {
   unhandled.clear();
   for (const [promise, reason] of rejections) {
     if (!dispatchRejection(promise, reason)) continue;
-    last = describe(reason);
+    last = describeAny(reason);
     native.log(4, `Unhandled promise rejection: ${last[1] ?? last[0]}`);
   }
   return true;

@@ -176,6 +176,14 @@ export function dispatch(method, url, path, fields, body) {
   }
 }
 
+const resolved = Promise.resolve();
+const reachMark = () => native.reachMark();
+
+/** Tells the engine when the jobs that are there have run. */
+export function mark() {
+  Reflect.apply(then, resolved, [reachMark]);
+}
+
 /** Forgets what belongs to the request that has ended, so that the instance can answer another. */
 export function rest() {
   caller = undefined;

@@ -25,4 +25,4 @@ import "./intl.js";
 import "./std-http.js";
 
 export { describe, lastUnhandled, reportRejections, trackRejection } from "./errors.js";
-export { dispatch, prepare, reject, rest, settle } from "./handler.js";
+export { dispatch, mark, prepare, reject, rest, settle } from "./handler.js";

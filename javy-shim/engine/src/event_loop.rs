@@ -1,6 +1,6 @@
 //! Runs what is ready: jobs first, then timers, then host I/O; waits only when nothing is.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
 use rquickjs::function::Function;
@@ -38,6 +38,7 @@ struct EventLoop {
 
 thread_local! {
     static LOOP: RefCell<EventLoop> = RefCell::default();
+    static MARK_REACHED: Cell<bool> = const { Cell::new(false) };
     static AFTER_JOBS: RefCell<Option<Persistent<Function<'static>>>> = const { RefCell::new(None) };
 }
 
@@ -150,13 +151,29 @@ fn run_jobs(ctx: &Ctx<'_>, done: &impl Fn() -> bool) -> Result<bool> {
         if !reported {
             return Ok(false);
         }
+        if done() {
+            return Ok(true);
+        }
     }
 }
 
-/// Runs jobs that were there before something else goes on, but not without end.
-pub(crate) fn run_some_jobs(ctx: &Ctx<'_>) {
-    const MOST: usize = 100;
-    (0..MOST).all(|_| ctx.execute_pending_job());
+/// Runs the jobs that are there, and not those that they make. `mark` queues a job that calls [`reach_mark`].
+///
+/// # Errors
+/// When `mark` fails.
+pub(crate) fn run_present_jobs(ctx: &Ctx<'_>, mark: impl FnOnce() -> Result<()>) -> Result<()> {
+    if !ctx.execute_pending_job() {
+        return Ok(());
+    }
+    MARK_REACHED.set(false);
+    mark()?;
+    while !MARK_REACHED.get() && ctx.execute_pending_job() {}
+    Ok(())
+}
+
+/// Says that the jobs before the mark have run.
+pub(crate) fn reach_mark() {
+    MARK_REACHED.set(true);
 }
 
 fn run_due_timer(ctx: &Ctx<'_>) -> Result<bool> {

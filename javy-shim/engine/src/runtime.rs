@@ -56,6 +56,8 @@ struct Hooks {
     prepare: Persistent<Function<'static>>,
     /// Calls the handler with a request, and answers it, unless the handler returns a promise: then it returns that.
     dispatch: Persistent<Function<'static>>,
+    /// Queues a job that tells the event loop that all jobs before it have run.
+    mark: Persistent<Function<'static>>,
     /// Answers with what the promise has become.
     settle: Persistent<Function<'static>>,
     /// Answers with why the promise was rejected.
@@ -144,12 +146,16 @@ fn wait_for<'js>(ctx: &Ctx<'js>, promise: &Promise<'js>) -> rquickjs::Result<()>
     if is_pending() {
         event_loop::run(ctx, || !is_pending())?;
     }
-    let Some(result) = promise.result::<Value<'js>>() else { return Ok(()) };
-    event_loop::run_some_jobs(ctx);
+    if is_pending() {
+        return Ok(());
+    }
     let hooks = HOOKS.with_borrow(Clone::clone).ok_or(rquickjs::Error::Unknown)?;
-    match result {
-        Ok(value) => hooks.settle.restore(ctx)?.call((value,)),
-        Err(_thrown) => hooks.reject.restore(ctx)?.call((promise.clone(), ctx.catch())),
+    event_loop::run_present_jobs(ctx, || hooks.mark.restore(ctx)?.call(()))?;
+    // Not before the jobs: to ask for the result of a rejected promise is to throw.
+    match promise.result::<Value<'js>>() {
+        Some(Ok(value)) => hooks.settle.restore(ctx)?.call((value,)),
+        Some(Err(_thrown)) => hooks.reject.restore(ctx)?.call((promise.clone(), ctx.catch())),
+        None => Ok(()),
     }
 }
 
@@ -215,6 +221,7 @@ fn take_hooks<'js>(ctx: &Ctx<'js>, exports: &Object<'js>) -> rquickjs::Result<()
     HOOKS.set(Some(Hooks {
         prepare: hook("prepare")?,
         dispatch: hook("dispatch")?,
+        mark: hook("mark")?,
         settle: hook("settle")?,
         reject: hook("reject")?,
         rest: hook("rest")?,

@@ -91,6 +91,33 @@ async fn a_rejection_of_the_handler_is_its_failure_and_no_unhandled_one() {
     }
     let outcome = host().deploy_source("export default () => Promise.reject(4)").await.get().await;
     assert_eq!(outcome.error().message, "Uncaught 4");
+
+    // Jobs that were there before throw, and catch what they throw.
+    let code = "export default () => {
+        Promise.resolve().then(() => { try { throw 1 } catch {} });
+        Promise.resolve().then(() => { throw new Error('lost') });
+        return Promise.reject(new TypeError('mine'));
+      }";
+    let outcome = host().deploy_source(code).await.get().await;
+    assert_eq!(outcome.error().message, "TypeError: mine");
+
+    let code = "export default () => new Promise((_, reject) => {
+        addEventListener('unhandledrejection', (event) => reject(event.reason));
+        Promise.reject(new Error('passed on'));
+      })";
+    let outcome = host().deploy_source(code).await.get().await;
+    assert_eq!(outcome.error().message, "Error: passed on");
+    assert_eq!(outcome.state.log.len(), 1, "{:?}", outcome.state.log);
+}
+
+#[tokio::test]
+async fn a_rejection_that_cannot_be_printed_does_not_take_the_answer_away() {
+    let code = "export default async () => {
+        Promise.reject(Object.defineProperty(new Error(), 'message', { get() { throw 1 } }));
+        return 'ok';
+      }";
+    let outcome = host().deploy_source(code).await.get().await;
+    assert_eq!(outcome.text(), "\"ok\"");
 }
 
 #[tokio::test]

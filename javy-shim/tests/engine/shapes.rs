@@ -77,6 +77,13 @@ async fn jobs_from_before_the_answer_run_before_it_and_a_chain_without_end_does_
     let outcome = host().deploy_source(code).await.get().await;
     assert_eq!((outcome.text(), outcome.state.log), ("\"ok\"".to_owned(), vec!["info: seen".to_owned()]));
 
+    let code = "export default (_, ctx) => {
+        for (let i = 0; i < 300; i += 1) queueMicrotask(() => { if (i === 299) ctx.waitUntil(Promise.resolve().then(() => console.log('last'))) });
+        return Promise.resolve('ok');
+      }";
+    let outcome = host().deploy_source(code).await.get().await;
+    assert_eq!((outcome.text(), outcome.state.log), ("\"ok\"".to_owned(), vec!["info: last".to_owned()]));
+
     let code = "export default async () => { (async () => { for (;;) await null; })(); return 'ok' }";
     assert_eq!(host().deploy_source(code).await.get().await.text(), "\"ok\"");
 }

@@ -6,6 +6,7 @@ use super::fields::Fields;
 use super::{bytes, define, fields, streams, type_error};
 use crate::bindings::caddis::function::http::{Error, ResponseHead, WholeResponse};
 use crate::bindings::caddis::function::outgoing::{self, StartError};
+use crate::event_loop;
 use crate::failure::plain;
 use crate::outcome::{self, Outcome};
 
@@ -16,6 +17,7 @@ pub(super) fn install(native: &Object<'_>) -> Result<()> {
         "fail" => fail,
         "failBody" => fail_body,
         "finish" => outcome::finish,
+        "reachMark" => event_loop::reach_mark,
     );
     Ok(())
 }
