@@ -3,6 +3,7 @@
 
 mod apps;
 pub mod components;
+mod evaluations;
 pub mod packages;
 pub mod script;
 mod versions;

@@ -13,6 +13,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::components::{Components, no_memory};
+use super::evaluations::Evaluations;
 use super::packages::{LockedPackages, Npm, PackageVersions, Resolution};
 use crate::bindings::outgoing::Responder;
 use crate::error::{Code, Error};
@@ -31,7 +32,7 @@ use crate::sandbox::{Occasion, Resources};
 use crate::settings::Settings;
 use crate::store::secrets::Changes;
 use crate::store::tenant::Caller;
-use crate::tunables::{ADMISSION_WAIT, PACKAGES_TIME, PROGRAM_IMAGE_BYTES, PROGRAM_START_TIME};
+use crate::tunables::{PACKAGES_TIME, PROGRAM_IMAGE_BYTES, PROGRAM_START_TIME};
 
 /// The world of functions that are JavaScript, as the store and clients name it.
 pub const JAVASCRIPT: &str = "javascript";
@@ -47,8 +48,7 @@ pub struct Scripts {
     engine: OnceCell<Arc<ScriptEngine>>,
     /// Transpiling a hostile source may take hundreds of megabytes for a moment: one at a time.
     turns: Semaphore,
-    /// Places for programs that run their top level.
-    places: Semaphore,
+    evaluations: Evaluations,
 }
 
 /// For whom a program is evaluated.
@@ -115,8 +115,8 @@ struct Evaluated<T> {
 impl Scripts {
     /// Programs for this host, of which so many are evaluated at once.
     pub fn new(components: Arc<Components>, resources: Arc<Resources>, npm: Arc<Npm>, evaluations: u32) -> Self {
-        let places = Semaphore::new(evaluations as usize);
-        Self { components, resources, npm, engine: OnceCell::new(), turns: Semaphore::new(1), places }
+        let evaluations = Evaluations::new(evaluations);
+        Self { components, resources, npm, engine: OnceCell::new(), turns: Semaphore::new(1), evaluations }
     }
 
     /// Compiles the engine, if nobody has yet.
@@ -226,9 +226,7 @@ impl Scripts {
         take: fn(&[u8]) -> T,
     ) -> Result<T, Error> {
         let Owner { app, function, settings, variables } = owner;
-        let _place = timeout(ADMISSION_WAIT, self.places.acquire()).await.map_err(|_| {
-            Error::new(Code::Overloaded, "the host is busy: too many programs start at the same time; try again later")
-        })?;
+        let _place = self.evaluations.enter(app).await?;
         let time = PROGRAM_START_TIME.min(Duration::from_secs(settings.timeout_seconds.into()));
         let deadline = Instant::now() + time;
         let environment = self.resources.environment(app, function, settings, variables).await?;

@@ -53,7 +53,7 @@ impl Places {
     /// Those of a host that is to run so many executions at once: a quarter as many instances may wait, an eighth evaluate.
     pub fn of(executions: u32) -> Self {
         let idle = executions.div_ceil(4).min(IDLE_INSTANCES);
-        Self { executions, idle, evaluations: executions.div_ceil(8).min(EVALUATIONS) }
+        Self { executions, idle, evaluations: executions.div_ceil(8).clamp(2, EVALUATIONS) }
     }
 
     /// As many instances as a pool must have.
@@ -66,7 +66,7 @@ impl Places {
         match allocation {
             Allocation::Pool(instances) if instances < self.instances() => {
                 let idle = self.idle.min(instances / 5);
-                let evaluations = self.evaluations.min(instances.div_ceil(10));
+                let evaluations = self.evaluations.min(instances.div_ceil(10)).max(2);
                 Self { executions: instances.saturating_sub(idle + evaluations).max(1), idle, evaluations }
             }
             Allocation::Pool(_) | Allocation::OnDemand => self,
@@ -135,7 +135,7 @@ mod tests {
         }
         let smaller = Places { executions: 112, idle: 32, evaluations: 16 };
         assert_eq!(Places::of(256).within(Allocation::Pool(160)), smaller);
-        let smallest = Places { executions: 1, idle: 0, evaluations: 1 };
+        let smallest = Places { executions: 1, idle: 0, evaluations: 2 };
         assert_eq!(Places::of(1).within(Allocation::Pool(1)), smallest);
     }
 }
