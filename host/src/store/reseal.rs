@@ -80,7 +80,7 @@ mod tests {
     use crate::secrets::Secret;
     use crate::secrets::seal::MasterKey;
     use crate::store::secrets as variables;
-    use crate::store::tests::{app_name, secret};
+    use crate::store::tests::{app_name, open_again, secret};
     use crate::store::{OpenError, Store};
 
     fn sealer(digit: char) -> Arc<Sealer> {
@@ -113,8 +113,8 @@ mod tests {
         assert_eq!(store.write(move |tx| reseal(tx, &new)).await.unwrap(), 3);
         drop(store);
 
-        assert!(matches!(Store::open(directory.path(), sealer('a')), Err(OpenError::WrongMasterKey(_))));
-        let store = Store::open(directory.path(), sealer('b')).unwrap();
+        assert!(matches!(open_again(directory.path(), &sealer('a')), Err(OpenError::WrongMasterKey(_))));
+        let store = open_again(directory.path(), &sealer('b')).unwrap();
         let app = shop.clone();
         let (token, environment) = store
             .read(move |tx| {
@@ -147,6 +147,6 @@ mod tests {
         store.write(move |tx| reseal(tx, &new)).await.unwrap_err();
         assert_eq!(store.read(move |tx| apps::jwt_secret(tx, &shop)).await.unwrap().expose(), "token secret");
         drop(store);
-        Store::open(directory.path(), sealer('a')).unwrap();
+        open_again(directory.path(), &sealer('a')).unwrap();
     }
 }

@@ -32,14 +32,18 @@ pub(super) fn sealer_of(byte: &str) -> Arc<Sealer> {
 }
 
 /// Opens a directory again. A process that another test starts has the lock from its fork to its exec, so this may take a moment.
-fn reopen(directory: &Path) -> Store {
+pub(super) fn open_again(directory: &Path, sealer: &Arc<Sealer>) -> Result<Store, OpenError> {
     let begun = std::time::Instant::now();
     loop {
-        match Store::open(directory, sealer_of("5e")) {
+        match Store::open(directory, Arc::clone(sealer)) {
             Err(OpenError::InUse(_)) if begun.elapsed() < std::time::Duration::from_secs(5) => std::thread::yield_now(),
-            opened => return opened.unwrap(),
+            opened => return opened,
         }
     }
+}
+
+fn reopen(directory: &Path) -> Store {
+    open_again(directory, &sealer_of("5e")).unwrap()
 }
 
 pub(super) fn open_with(options: Options) -> (TempDir, Store) {
@@ -137,7 +141,7 @@ fn the_log_alone_keeps_the_directory() {
 async fn another_master_key_is_refused_at_once() {
     let (directory, store) = open();
     drop(store);
-    let error = Store::open(directory.path(), sealer_of("77")).unwrap_err();
+    let error = open_again(directory.path(), &sealer_of("77")).unwrap_err();
     assert!(matches!(error, OpenError::WrongMasterKey(_)));
     assert!(error.to_string().starts_with("CADDIS_MASTER_KEY"), "{error}");
     reopen(directory.path());
@@ -153,7 +157,7 @@ fn files_of_a_newer_version_are_refused_and_left_alone() {
         connection.pragma_update(None, "user_version", 1000).unwrap();
         drop(connection);
         let before = fs::read(&path).unwrap();
-        let error = Store::open(directory.path(), sealer_of("5e")).unwrap_err();
+        let error = open_again(directory.path(), &sealer_of("5e")).unwrap_err();
         assert!(matches!(error, OpenError::Newer { found: 1000, .. }), "{error}");
         assert!(error.to_string().contains("newer version of caddis"), "{error}");
         assert_eq!(fs::read(&path).unwrap(), before);
